@@ -1,1 +1,19 @@
-//! placeholder
+//! The decisions of the operator and of the agent, as pure functions.
+//!
+//! Nothing here reads a clock, a socket, a file or a random number: what was seen comes in, what is to be done goes out.
+
+pub mod acl;
+pub mod binding;
+pub mod bus;
+pub mod config;
+pub mod credentials;
+pub mod engine;
+pub mod events;
+pub mod names;
+pub mod observed;
+pub mod plan;
+pub mod protocol;
+pub mod render;
+pub mod seal;
+pub mod status;
+pub mod tls;

@@ -1,0 +1,111 @@
+//! `CacheBus`: one Redis or Valkey primary with replicas, Sentinels and the contract of its services.
+
+use crate::access::Access;
+use crate::contract::{Cache, Events, Service};
+use crate::engine::Engine;
+use crate::persistence::{Persistence, Storage};
+use crate::pods::{PodSettings, Resources};
+use crate::settings::{Connections, Memory, Replication, SentinelSettings, Tls};
+use crate::status::CacheBusStatus;
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A cache and event bus: a primary, its replicas and Sentinels, and the contract of the services that use them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
+#[kube(
+    group = "cachebus.dev",
+    version = "v1alpha1",
+    kind = "CacheBus",
+    plural = "cachebuses",
+    shortname = "cb",
+    category = "all",
+    namespaced,
+    status = "CacheBusStatus",
+    derive = "PartialEq",
+    doc = "A cache and event bus: a primary, its replicas and Sentinels, and the contract of the services that use them.",
+    validation = Rule::new("self.metadata.name.matches('^[a-z]([a-z0-9-]*[a-z0-9])?$') && size(self.metadata.name) <= 40").message("metadata.name must be a DNS label of at most 40 characters that starts with a letter: pods and Services are named after it"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Primary", type_ = "string", json_path = ".status.topology.primary"),
+    printcolumn(name = "Replicas", type_ = "string", json_path = ".status.replicas.summary"),
+    printcolumn(name = "Sentinels", type_ = "string", json_path = ".status.sentinels.summary"),
+    printcolumn(name = "Engine", type_ = "string", json_path = ".status.engineVersion"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", priority = 1)
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.resources.limits.memory) || quantity(self.memory.max).asApproximateFloat() <= 0.8 * quantity(self.resources.limits.memory).asApproximateFloat()").message("memory.max must not exceed 80 % of resources.limits.memory: the rest is for buffers and forks").field_path(".memory.max"))]
+#[x_kube(validation = Rule::new("self.services.all(s, (s.cache.?read.orValue([]) + s.cache.?write.orValue([])).all(k, self.cache.keyspaces.exists(x, x.name == k)))").message("services[].cache names a keyspace that cache.keyspaces does not declare").field_path(".services"))]
+#[x_kube(validation = Rule::new("self.services.all(s, (s.?publish.orValue([]) + s.?subscribe.orValue([])).all(c, self.events.channels.exists(x, x.name == c || (c.startsWith(x.name + ':') && x.events.exists(e, c == x.name + ':' + e)))))").message("services[].publish or subscribe names a channel that events.channels does not declare").field_path(".services"))]
+#[x_kube(validation = Rule::new("self.services.all(s, !(s.name in ['default', 'operator', 'replication', 'sentinel', 'probe']))").message("default, operator, replication, sentinel and probe are users of the bus itself").field_path(".services"))]
+#[x_kube(validation = Rule::new("self.tls.mode != 'Optional' || (self.tls.plaintextPort != self.port && self.tls.sentinelPlaintextPort != self.sentinel.port)").message("in mode Optional the ports for plain text must differ from the ports for TLS").field_path(".tls"))]
+#[x_kube(validation = Rule::new("!has(self.replication.minReplicasToWrite) || self.replication.minReplicasToWrite <= self.replicas").message("replication.minReplicasToWrite must not exceed replicas: no write would ever be accepted").field_path(".replication.minReplicasToWrite"))]
+#[x_kube(validation = Rule::new("quantity(self.storage.size).compareTo(quantity(oldSelf.storage.size)) >= 0").message("storage.size cannot shrink").field_path(".storage.size"))]
+#[x_kube(validation = Rule::new("has(self.storage.storageClassName) == has(oldSelf.storage.storageClassName) && (!has(self.storage.storageClassName) || self.storage.storageClassName == oldSelf.storage.storageClassName)").message("storage.storageClassName cannot change: the data would stay behind").field_path(".storage.storageClassName"))]
+pub struct CacheBusSpec {
+    /// The engine's family, version and image.
+    #[serde(default)]
+    pub engine: Engine,
+    /// Replicas besides the primary.
+    #[serde(default = "CacheBusSpec::default_replicas")]
+    #[schemars(range(min = 0, max = 9))]
+    pub replicas: u32,
+    /// Port of each data node. Cannot change.
+    #[serde(default = "CacheBusSpec::default_port")]
+    #[schemars(range(min = 1024, max = 65535))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("port cannot change: clients hold it in their Secrets"))]
+    pub port: u16,
+    /// The Sentinels.
+    #[serde(default)]
+    pub sentinel: SentinelSettings,
+    /// CPU and memory of each data node. Default: memory limit and request 1.5 times `memory.max`, 100m CPU requested.
+    #[serde(default)]
+    pub resources: Resources,
+    /// The volume of each data node.
+    #[serde(default)]
+    pub storage: Storage,
+    /// Snapshots and the append-only file.
+    #[serde(default)]
+    pub persistence: Persistence,
+    /// Memory of each data node.
+    #[serde(default)]
+    pub memory: Memory,
+    /// Connections of clients.
+    #[serde(default)]
+    pub connections: Connections,
+    /// Replication between the data nodes.
+    #[serde(default)]
+    pub replication: Replication,
+    /// Further engine directives. What the operator keeps for itself is refused, see the documented list.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    pub config: BTreeMap<String, String>,
+    /// TLS of clients, nodes and Sentinels.
+    #[serde(default)]
+    pub tls: Tls,
+    /// Labels, annotations and placement of the pods.
+    #[serde(default)]
+    pub pods: PodSettings,
+    /// The cache half of the contract.
+    #[serde(default)]
+    pub cache: Cache,
+    /// The event half of the contract.
+    #[serde(default)]
+    pub events: Events,
+    /// The services and their rights.
+    #[serde(default)]
+    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub services: Vec<Service>,
+    /// From where services reach the bus.
+    #[serde(default)]
+    pub access: Access,
+}
+
+impl CacheBusSpec {
+    fn default_replicas() -> u32 {
+        2
+    }
+    fn default_port() -> u16 {
+        6379
+    }
+}

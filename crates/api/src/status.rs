@@ -1,0 +1,105 @@
+//! What the operator reports.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the operator reports of a bus.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CacheBusStatus {
+    /// The generation of the spec that the rest of the status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// One entry per concern; see the documented list of types and reasons.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// Who the primary is, and who is to become it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub topology: Option<Topology>,
+    /// Replicas in sync.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<Count>,
+    /// Sentinels that agree on the primary and know one another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sentinels: Option<Count>,
+    /// Engine and version that the primary reports, such as `Redis 8.0.6`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine_version: Option<String>,
+    /// The Secret of each service.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["service"]))]
+    pub bindings: Vec<Binding>,
+    /// What a restart of pods is still owed to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pending_restart: Vec<PendingRestart>,
+    /// When the bus's serving certificate expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_expires: Option<Time>,
+}
+
+/// Who the primary is, and who is to become it. A change is written here before it is carried out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Topology {
+    /// Pod that is the primary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary: Option<String>,
+    /// Grows with each change of the primary; an order with an older epoch is refused by every pod.
+    #[serde(default)]
+    pub epoch: u64,
+    /// Pod that is being made the primary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+}
+
+/// A change of the primary that has been decided and is being carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Target {
+    /// Pod that is being made the primary.
+    pub pod: String,
+    /// Epoch of the change.
+    pub epoch: u64,
+    /// Why, in one word.
+    pub reason: String,
+    /// Whether every copy of the data was seen to be empty, so that an empty one may lead.
+    #[serde(default)]
+    pub empty: bool,
+}
+
+/// How many there are of how many.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Count {
+    /// That are well.
+    pub ready: u32,
+    /// That there should be.
+    pub desired: u32,
+    /// Both, for people: `2/2`.
+    pub summary: String,
+}
+
+impl Count {
+    /// A count with its summary.
+    #[must_use]
+    pub fn new(ready: u32, desired: u32) -> Self {
+        Self { ready, desired, summary: format!("{ready}/{desired}") }
+    }
+}
+
+/// The Secret of one service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Binding {
+    /// Name of the service.
+    pub service: String,
+    /// Name of its Secret, in the bus's namespace.
+    pub name: String,
+}
+
+/// A pod that runs with older settings than the spec asks for, which only a restart brings in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PendingRestart {
+    /// The pod.
+    pub pod: String,
+    /// What differs.
+    pub reason: String,
+}

@@ -1,0 +1,49 @@
+//! A validated bus: what the spec says, with every default and derived value in place.
+
+use crate::engine::Capabilities;
+use crate::names::Names;
+use cachebus_api::CacheBusSpec;
+use std::collections::BTreeMap;
+
+/// What the operator was told of the cluster and of itself at its start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Platform {
+    /// DNS domain of the cluster, `cluster.local`.
+    pub domain: String,
+    /// Image that holds the agent (the operator's own).
+    pub agent_image: String,
+    /// Pull policy of the agent's image, as Kubernetes spells it; empty: Kubernetes' own rule.
+    pub agent_pull_policy: String,
+    /// Engine images by `<kind>-<version>` in lower case (`redis-8.0`, `valkey-9.1`).
+    pub engine_images: BTreeMap<String, String>,
+    /// Namespace in which the operator runs; NetworkPolicies let its pods in.
+    pub operator_namespace: String,
+}
+
+/// A validated bus.
+#[derive(Clone, Debug)]
+pub struct Bus {
+    /// Its names.
+    pub names: Names,
+    /// UID of the object.
+    pub uid: String,
+    /// Generation of the object.
+    pub generation: i64,
+    /// The spec as the API server completed it.
+    pub spec: CacheBusSpec,
+    /// What the engine of this version can do.
+    pub engine: &'static Capabilities,
+    /// Image that holds the engine.
+    pub image: String,
+}
+
+/// Something in the spec that CEL cannot say and that cannot be carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Path of the field, `spec.config.bind`.
+    pub path: String,
+    /// Stable, one word.
+    pub reason: &'static str,
+    /// For people: what is wrong and what would be right.
+    pub message: String,
+}

@@ -1,0 +1,209 @@
+//! Names, ports, paths and labels: the one place where the parts agree on what things are called.
+
+use std::fmt;
+
+/// Port of each agent for probes and metrics, plain HTTP.
+pub const HTTP_PORT: u16 = 9121;
+/// Port of each agent for the operator, HTTPS with client certificates.
+pub const API_PORT: u16 = 9443;
+
+/// Value of `app.kubernetes.io/managed-by` on everything the operator owns, and its field manager.
+pub const MANAGER: &str = "cachebus";
+/// Label that holds the name of the bus an object belongs to.
+pub const BUS_LABEL: &str = "cachebus.dev/bus";
+/// Label that tells data pods (`redis`) from Sentinel pods (`sentinel`).
+pub const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
+/// Label on data pods for people: `primary` or `replica`.
+pub const ROLE_LABEL: &str = "cachebus.dev/role";
+
+/// Folder of the data volume.
+pub const DATA_DIR: &str = "/data";
+/// Folder in memory for rendered configuration.
+pub const RUN_DIR: &str = "/run/cachebus";
+/// Folder into which the init container copies the agent.
+pub const BIN_DIR: &str = "/opt/cachebus";
+/// Folder of the ConfigMap: [`AGENT_JSON`], [`REDIS_CONF`], [`SENTINEL_CONF`].
+pub const CONFIG_DIR: &str = "/etc/cachebus/config";
+/// Folder of the ACL Secret: [`REDIS_ACL`], [`SENTINEL_ACL`].
+pub const ACL_DIR: &str = "/etc/cachebus/acl";
+/// Folder of the internal passwords: one file for each internal user.
+pub const AUTH_DIR: &str = "/etc/cachebus/auth";
+/// Folder of the serving certificate: `tls.crt`, `tls.key`, `ca.crt`.
+pub const TLS_DIR: &str = "/etc/cachebus/tls";
+/// What an agent has to know of its bus, a [`crate::protocol::AgentConfig`].
+pub const AGENT_JSON: &str = "agent.json";
+/// Directives of the data nodes, without secrets and without what differs between pods.
+pub const REDIS_CONF: &str = "redis.conf";
+/// Directives of the Sentinels, likewise.
+pub const SENTINEL_CONF: &str = "sentinel.conf";
+/// ACL file of the data nodes.
+pub const REDIS_ACL: &str = "redis.acl";
+/// ACL file of the Sentinels.
+pub const SENTINEL_ACL: &str = "sentinel.acl";
+/// File beside the data that says whose it is, see [`crate::protocol::Marker`].
+pub const MARKER_FILE: &str = "cachebus.json";
+
+/// What a pod runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Component {
+    /// A data node.
+    Redis,
+    /// A Sentinel.
+    Sentinel,
+}
+
+impl fmt::Display for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Redis => "redis",
+            Self::Sentinel => "sentinel",
+        })
+    }
+}
+
+/// The names of one bus's objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Names {
+    bus: String,
+    namespace: String,
+    domain: String,
+}
+
+impl Names {
+    /// Names of the bus `bus` in `namespace` of a cluster with this DNS domain (`cluster.local`).
+    #[must_use]
+    pub fn new(bus: &str, namespace: &str, domain: &str) -> Self {
+        Self { bus: bus.to_owned(), namespace: namespace.to_owned(), domain: domain.to_owned() }
+    }
+
+    /// The StatefulSet of a component: `<bus>-redis`, `<bus>-sentinel`. Also its PodDisruptionBudget and ServiceAccount.
+    #[must_use]
+    pub fn workload(&self, component: Component) -> String {
+        format!("{}-{component}", self.bus)
+    }
+
+    /// The headless Service of a component's pods: `<bus>-redis-nodes`.
+    #[must_use]
+    pub fn nodes_service(&self, component: Component) -> String {
+        format!("{}-{component}-nodes", self.bus)
+    }
+
+    /// The pod of a component with this ordinal.
+    #[must_use]
+    pub fn pod(&self, component: Component, ordinal: u32) -> String {
+        format!("{}-{ordinal}", self.workload(component))
+    }
+
+    /// The DNS name that a pod announces. The pod's name decides the component.
+    #[must_use]
+    pub fn pod_fqdn(&self, component: Component, pod: &str) -> String {
+        format!("{pod}.{}.{}.svc.{}", self.nodes_service(component), self.namespace, self.domain)
+    }
+
+    /// The pod behind an announced DNS name (or a bare pod name), if it is one of this bus's data pods.
+    #[must_use]
+    pub fn data_pod_of_host(&self, host: &str) -> Option<String> {
+        let pod = host.split('.').next()?;
+        let ordinal = pod.strip_prefix(&format!("{}-", self.workload(Component::Redis)))?;
+        ordinal.parse::<u32>().ok()?;
+        (host == pod || host == self.pod_fqdn(Component::Redis, pod)).then(|| pod.to_owned())
+    }
+
+    /// The Service (and EndpointSlice) that leads to the primary.
+    #[must_use]
+    pub fn primary_service(&self) -> String {
+        format!("{}-primary", self.bus)
+    }
+
+    /// The Service (and EndpointSlice) that leads to the replicas.
+    #[must_use]
+    pub fn replicas_service(&self) -> String {
+        format!("{}-replicas", self.bus)
+    }
+
+    /// The Service that leads to the Sentinels.
+    #[must_use]
+    pub fn sentinel_service(&self) -> String {
+        format!("{}-sentinel", self.bus)
+    }
+
+    /// The DNS name of a Service of the bus.
+    #[must_use]
+    pub fn service_fqdn(&self, service: &str) -> String {
+        format!("{service}.{}.svc.{}", self.namespace, self.domain)
+    }
+
+    /// The ConfigMap that every pod of the bus mounts.
+    #[must_use]
+    pub fn config(&self) -> String {
+        format!("{}-config", self.bus)
+    }
+
+    /// The Secret with every generated password, the source of all others. No pod mounts it.
+    #[must_use]
+    pub fn credentials(&self) -> String {
+        format!("{}-credentials", self.bus)
+    }
+
+    /// The Secret with the internal passwords that a component's pods mount.
+    #[must_use]
+    pub fn auth(&self, component: Component) -> String {
+        format!("{}-{component}-auth", self.bus)
+    }
+
+    /// The Secret with the ACL files (hashes only).
+    #[must_use]
+    pub fn acl(&self) -> String {
+        format!("{}-acl", self.bus)
+    }
+
+    /// The Secret with the bus's certificate authority.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        format!("{}-ca", self.bus)
+    }
+
+    /// The Secret with the serving certificate of every pod.
+    #[must_use]
+    pub fn serving_certificate(&self) -> String {
+        format!("{}-tls", self.bus)
+    }
+
+    /// The Secret with the operator's client certificate.
+    #[must_use]
+    pub fn operator_certificate(&self) -> String {
+        format!("{}-operator-tls", self.bus)
+    }
+
+    /// DNS name in the operator's client certificate; agents obey no other.
+    #[must_use]
+    pub fn operator_identity(&self) -> String {
+        format!("operator.{}.{}.cachebus.dev", self.bus, self.namespace)
+    }
+
+    /// The Secret of a service in service-binding form. `_` is no character of object names: it becomes `-`.
+    #[must_use]
+    pub fn binding(&self, service: &str) -> String {
+        format!("{}-binding-{}", self.bus, service.replace('_', "-"))
+    }
+
+    /// The bus's name.
+    #[must_use]
+    pub fn bus(&self) -> &str {
+        &self.bus
+    }
+
+    /// The bus's namespace.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+}
+
+/// The name by which Sentinels know the primary of a bus. It carries the object's UID, so that two buses never merge and
+/// a bus that is made again never takes up its predecessor's Sentinels.
+#[must_use]
+pub fn master_name(bus: &str, uid: &str) -> String {
+    format!("{bus}-{uid}")
+}

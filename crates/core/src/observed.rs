@@ -1,0 +1,73 @@
+//! One look at the world: what the stores, the agents and the clock said at one moment. It may be stale or partial.
+
+use crate::names::Component;
+use crate::protocol::{AgentStatus, DataStatus, NodeStatus, SentinelStatus};
+use cachebus_api::CacheBusStatus;
+use std::collections::BTreeMap;
+
+/// One look at a bus.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// Milliseconds since 1970.
+    pub now_ms: u64,
+    /// Status as last written.
+    pub status: CacheBusStatus,
+    /// Data pods by name: those that should exist and those that do.
+    pub data: BTreeMap<String, Node>,
+    /// Sentinel pods by name, likewise.
+    pub sentinels: BTreeMap<String, Node>,
+    /// Update revision of each StatefulSet that exists.
+    pub revisions: BTreeMap<Component, String>,
+}
+
+/// One pod and what its agent said.
+#[derive(Clone, Debug, Default)]
+pub struct Node {
+    /// The pod, where it exists.
+    pub pod: Option<PodView>,
+    /// What its agent said, where it answered.
+    pub agent: Option<AgentStatus>,
+    /// Why its agent did not answer, for people.
+    pub unreachable: Option<String>,
+}
+
+/// What matters of a pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PodView {
+    /// UID.
+    pub uid: String,
+    /// IP address, once it has one.
+    pub ip: Option<String>,
+    /// Node it runs on, once it has one.
+    pub node: Option<String>,
+    /// Condition `Ready`.
+    pub ready: bool,
+    /// Deletion has begun.
+    pub terminating: bool,
+    /// Revision of the StatefulSet it was made from.
+    pub revision: Option<String>,
+    /// Value of [`crate::names::ROLE_LABEL`].
+    pub role: Option<String>,
+    /// Why it does not run, where kubelet or the scheduler say so (`Unschedulable`, `ErrImagePull`, `CrashLoopBackOff` …), for people.
+    pub trouble: Option<String>,
+}
+
+impl Node {
+    /// The report of a data pod's agent.
+    #[must_use]
+    pub fn data(&self) -> Option<&DataStatus> {
+        match &self.agent.as_ref()?.node {
+            NodeStatus::Redis(data) => Some(data),
+            NodeStatus::Sentinel(_) => None,
+        }
+    }
+
+    /// The report of a Sentinel pod's agent.
+    #[must_use]
+    pub fn sentinel(&self) -> Option<&SentinelStatus> {
+        match &self.agent.as_ref()?.node {
+            NodeStatus::Redis(_) => None,
+            NodeStatus::Sentinel(sentinel) => Some(sentinel),
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! What operator and agents say to one another, and what an agent keeps on disk.
+//!
+//! | request | body | reply |
+//! | --- | --- | --- |
+//! | `GET /v1/status` | | [`AgentStatus`] |
+//! | `PUT /v1/topology` (data pods) | [`TopologyOrder`] | [`AgentStatus`], or 409 with a [`Refusal`] |
+//! | `PUT /v1/config` (data pods) | [`ConfigOrder`] | [`AgentStatus`], or 409 with a [`Refusal`] |
+//! | `PUT /v1/acl` | [`AclOrder`] | [`AgentStatus`], or 409 with a [`Refusal`] |
+//! | `PUT /v1/monitor` (Sentinel pods) | [`MonitorOrder`] | [`AgentStatus`], or 409 with a [`Refusal`] |
+//!
+//! Served on [`crate::names::API_PORT`] to the operator's client certificate only. No secret travels here.
+
+use crate::names::Component;
+use cachebus_api::engine::EngineKind;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What every agent of a bus has to know, from the mounted ConfigMap. Holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentConfig {
+    /// Name of the bus.
+    pub bus: String,
+    /// Namespace of the bus.
+    pub namespace: String,
+    /// DNS domain of the cluster.
+    pub domain: String,
+    /// UID of the `CacheBus`: data and orders of another UID are foreign.
+    pub uid: String,
+    /// Name by which Sentinels know the primary.
+    pub master_name: String,
+    /// Family of the engine; decides the server's binary.
+    pub engine: EngineKind,
+    /// Port of the data nodes (TLS unless `tls` is off).
+    pub port: u16,
+    /// Port of the Sentinels (TLS unless `tls` is off).
+    pub sentinel_port: u16,
+    /// Whether nodes, Sentinels and the agent speak TLS to one another.
+    pub tls: bool,
+    /// Announced DNS names of the Sentinels.
+    pub sentinels: Vec<String>,
+    /// Sentinels that must agree.
+    pub quorum: u32,
+    /// `replica-priority` of a copy that may be promoted.
+    pub replica_priority: u32,
+    /// What the Sentinels are told of the primary.
+    pub monitor: MonitorSettings,
+}
+
+/// What each Sentinel is told of the primary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MonitorSettings {
+    /// `down-after-milliseconds`.
+    pub down_after_ms: u64,
+    /// `failover-timeout`, milliseconds.
+    pub failover_timeout_ms: u64,
+    /// `parallel-syncs`.
+    pub parallel_syncs: u32,
+}
+
+/// What lies beside the data and says whose it is and how far it can be trusted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Marker {
+    /// UID of the bus that wrote the data.
+    pub uid: String,
+    /// Pod that this copy last took for the primary (itself, where it led).
+    pub primary: String,
+    /// Epoch of that.
+    pub epoch: u64,
+    /// Whether the data on disk is a whole copy: it led, or it had been in sync and its files were rewritten since.
+    pub complete: bool,
+}
+
+/// What one agent reports.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AgentStatus {
+    /// The pod.
+    pub pod: String,
+    /// UID of the bus it serves.
+    pub uid: String,
+    /// Version of the agent.
+    pub agent_version: String,
+    /// Engine and version of the binary, such as `8.0.6`.
+    pub engine: Option<EngineReport>,
+    /// Times the server ended without being asked to since the agent started.
+    pub crashes: u64,
+    /// Lower-case hex SHA-256 of the ACL text that the live users were last seen to equal.
+    pub acl_digest: Option<String>,
+    /// Expiry of the certificate that the server was last told to load, seconds since 1970.
+    pub certificate_expires: Option<i64>,
+    /// What is special to data pods or to Sentinel pods.
+    #[serde(flatten)]
+    pub node: NodeStatus,
+}
+
+/// The engine as its binary names itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineReport {
+    /// Family.
+    pub kind: EngineKind,
+    /// Full version, `8.0.6`.
+    pub version: String,
+}
+
+/// The part of a report that depends on what the pod runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NodeStatus {
+    /// A data pod.
+    Redis(Box<DataStatus>),
+    /// A Sentinel pod.
+    Sentinel(SentinelStatus),
+}
+
+/// Where a data pod stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// The server is not running yet, or not any more.
+    Down,
+    /// The server is kept from starting: Sentinels name this pod the primary and its dataset is gone. They move on.
+    Holding,
+    /// The server reads its files.
+    Loading,
+    /// The server runs, takes no writes and follows nobody until it is told whom.
+    Sealed,
+    /// The server is the primary.
+    Leading,
+    /// The server follows the pod named here (its announced host name where it is none of the bus's).
+    Following(String),
+}
+
+/// What a data pod's agent reports.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DataStatus {
+    /// Where the pod stands.
+    pub phase: Phase,
+    /// What lies beside the data; `None`: fresh volume, or data of another bus that has not been taken up.
+    pub marker: Option<Marker>,
+    /// Keys in memory; `None` until loaded.
+    pub keys: Option<u64>,
+    /// Whether there was a dataset on disk when the server started (a key count of 0 can be an honest, empty dataset).
+    pub dataset: bool,
+    /// Replication as the server reports it, once it runs.
+    pub replication: Option<ReplicationStatus>,
+    /// Live settings (`CONFIG GET *`) without those that hold secrets; empty until the server runs.
+    pub config: BTreeMap<String, String>,
+}
+
+/// `INFO replication` of a data node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplicationStatus {
+    /// `master_repl_offset`, or the replica's own.
+    pub offset: u64,
+    /// `master_link_status` is up (replicas).
+    pub link_up: bool,
+    /// A full synchronisation is under way (replicas).
+    pub syncing: bool,
+    /// Replicas that this node feeds (primary): announced host, whether online, lag in seconds.
+    pub replicas: Vec<FedReplica>,
+}
+
+/// A replica in the primary's own list.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FedReplica {
+    /// Announced host name.
+    pub host: String,
+    /// Its state is `online`.
+    pub online: bool,
+    /// Seconds since it last acknowledged.
+    pub lag: u64,
+}
+
+/// What a Sentinel pod's agent reports.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SentinelStatus {
+    /// Whether the Sentinel answers.
+    pub up: bool,
+    /// What it knows of this bus's primary; `None`: it has not been told.
+    pub monitored: Option<Monitored>,
+}
+
+/// What a Sentinel knows of the primary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Monitored {
+    /// Host that it names.
+    pub host: String,
+    /// Port of that.
+    pub port: u16,
+    /// `config-epoch`.
+    pub config_epoch: u64,
+    /// Quorum that it goes by.
+    pub quorum: u32,
+    /// Its settings.
+    pub settings: MonitorSettings,
+    /// Whether it holds the primary for down (`s_down` or `o_down`).
+    pub down: bool,
+    /// Whether a failover is running.
+    pub failing_over: bool,
+    /// Host names of the replicas it knows that answer.
+    pub replicas: Vec<String>,
+    /// Host names of the other Sentinels it knows that answer.
+    pub peers: Vec<String>,
+}
+
+/// Who the primary is to be. A data pod that is named leads; any other follows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TopologyOrder {
+    /// UID of the bus.
+    pub uid: String,
+    /// Pod that is to be the primary.
+    pub primary: String,
+    /// Epoch of the order; refused when older than the marker's.
+    pub epoch: u64,
+    /// A pod without a dataset may lead: every copy was seen to be empty.
+    pub allow_empty: bool,
+}
+
+/// Live settings to make so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigOrder {
+    /// Directive and value, as `CONFIG SET` takes them.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// The users that shall exist, and no others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AclOrder {
+    /// Text of the ACL file: hashes only.
+    pub text: String,
+}
+
+/// What a Sentinel shall monitor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MonitorOrder {
+    /// UID of the bus.
+    pub uid: String,
+    /// Pod that is the primary. Refused where the Sentinel already names another: Sentinels move that themselves.
+    pub primary: String,
+    /// Sentinels that must agree.
+    pub quorum: u32,
+    /// Its settings.
+    pub settings: MonitorSettings,
+}
+
+/// Why an order was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Stable, one word.
+    pub reason: String,
+    /// For people.
+    pub message: String,
+}
+
+impl AgentStatus {
+    /// What the pod runs.
+    #[must_use]
+    pub fn component(&self) -> Component {
+        match self.node {
+            NodeStatus::Redis(_) => Component::Redis,
+            NodeStatus::Sentinel(_) => Component::Sentinel,
+        }
+    }
+}
