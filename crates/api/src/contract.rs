@@ -23,7 +23,10 @@ pub struct Keyspace {
     pub name: String,
     /// Key template: literal parts and `{placeholders}`, joined by `:`; a placeholder stands for one non-empty part
     /// without `:`. The first part is literal. `agent:{id}`.
-    #[schemars(regex(pattern = r"^[a-zA-Z0-9_.-]+(:([a-zA-Z0-9_.-]+|\{[a-z][a-z0-9_]*\}))*$"), length(min = 1, max = 120))]
+    #[schemars(
+        regex(pattern = r"^[a-zA-Z0-9_.-]+(:([a-zA-Z0-9_.-]+|\{[a-z][a-z0-9_]*\}))*$"),
+        length(min = 1, max = 120)
+    )]
     pub key: String,
     /// Lifetime of each value.
     pub ttl: Duration,
@@ -48,7 +51,10 @@ pub struct Cache {
 
 impl Default for Cache {
     fn default() -> Self {
-        Self { enabled: true, keyspaces: Vec::new() }
+        Self {
+            enabled: true,
+            keyspaces: Vec::new(),
+        }
     }
 }
 
@@ -100,7 +106,10 @@ pub struct Events {
 
 impl Default for Events {
     fn default() -> Self {
-        Self { enabled: true, channels: Vec::new() }
+        Self {
+            enabled: true,
+            channels: Vec::new(),
+        }
     }
 }
 
@@ -121,7 +130,10 @@ pub struct CacheAccess {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Service {
     /// Name of the service, and of its user.
-    #[schemars(regex(pattern = r"^[a-z]([a-z0-9_-]*[a-z0-9])?$"), length(min = 1, max = 40))]
+    #[schemars(
+        regex(pattern = r"^[a-z]([a-z0-9_-]*[a-z0-9])?$"),
+        length(min = 1, max = 40)
+    )]
     pub name: String,
     /// Rights on keyspaces.
     #[serde(default)]

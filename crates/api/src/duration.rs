@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 
 /// A length of time: one or more of `<number><unit>`, units `ms`, `s`, `m`, `h`. The same form as CEL's `duration()`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Duration(#[schemars(regex(pattern = r"^([0-9]{1,9}(ms|s|m|h))+$"), length(max = 32))] String);
+pub struct Duration(
+    #[schemars(regex(pattern = r"^([0-9]{1,9}(ms|s|m|h))+$"), length(max = 32))] String,
+);
 
 impl Duration {
     /// A duration of whole seconds.
@@ -29,7 +31,9 @@ impl Duration {
             let digits = rest.find(|c: char| !c.is_ascii_digit())?;
             let number: u64 = rest[..digits].parse().ok()?;
             rest = &rest[digits..];
-            let unit = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+            let unit = rest
+                .find(|c: char| c.is_ascii_digit())
+                .unwrap_or(rest.len());
             let millis = match &rest[..unit] {
                 "ms" => 1,
                 "s" => 1_000,
@@ -57,8 +61,18 @@ mod tests {
 
     #[test]
     fn reads_every_unit_and_sums() {
-        for (text, millis) in [("5s", 5_000), ("1h30m", 5_400_000), ("250ms", 250), ("24h", 86_400_000), ("0s", 0)] {
-            assert_eq!(Duration::text(text).get(), Some(Std::from_millis(millis)), "{text}");
+        for (text, millis) in [
+            ("5s", 5_000),
+            ("1h30m", 5_400_000),
+            ("250ms", 250),
+            ("24h", 86_400_000),
+            ("0s", 0),
+        ] {
+            assert_eq!(
+                Duration::text(text).get(),
+                Some(Std::from_millis(millis)),
+                "{text}"
+            );
         }
     }
 

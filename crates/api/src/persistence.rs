@@ -38,7 +38,11 @@ impl Storage {
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { size: Self::default_size(), storage_class_name: None, reclaim: Reclaim::default() }
+        Self {
+            size: Self::default_size(),
+            storage_class_name: None,
+            reclaim: Reclaim::default(),
+        }
     }
 }
 
@@ -83,13 +87,19 @@ impl Persistence {
     fn default_rdb() -> Vec<SnapshotRule> {
         [(900, 1), (300, 10), (60, 10_000)]
             .into_iter()
-            .map(|(after, changes)| SnapshotRule { after: Duration::seconds(after), changes })
+            .map(|(after, changes)| SnapshotRule {
+                after: Duration::seconds(after),
+                changes,
+            })
             .collect()
     }
 }
 
 impl Default for Persistence {
     fn default() -> Self {
-        Self { rdb: Self::default_rdb(), aof: Aof::default() }
+        Self {
+            rdb: Self::default_rdb(),
+            aof: Aof::default(),
+        }
     }
 }

@@ -12,7 +12,10 @@ use std::collections::BTreeMap;
 pub struct ResourceAmounts {
     /// CPU, in cores (`1`, `0.5`) or thousandths (`250m`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^([0-9]{1,6}m|[0-9]{1,4}(\.[0-9]{1,3})?)$"), length(max = 12))]
+    #[schemars(
+        regex(pattern = r"^([0-9]{1,6}m|[0-9]{1,4}(\.[0-9]{1,3})?)$"),
+        length(max = 12)
+    )]
     pub cpu: Option<String>,
     /// Memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]

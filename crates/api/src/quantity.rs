@@ -5,7 +5,13 @@ use serde::{Deserialize, Serialize};
 
 /// An amount of bytes: a whole number with an optional Kubernetes suffix (`Ki` `Mi` `Gi` `Ti` binary, `k` `M` `G` `T` decimal).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Bytes(#[schemars(regex(pattern = r"^[0-9]{1,15}(Ki|Mi|Gi|Ti|k|M|G|T)?$"), length(max = 20))] String);
+pub struct Bytes(
+    #[schemars(
+        regex(pattern = r"^[0-9]{1,15}(Ki|Mi|Gi|Ti|k|M|G|T)?$"),
+        length(max = 20)
+    )]
+    String,
+);
 
 impl Bytes {
     /// An amount from its text; it is checked when it is read with [`Bytes::get`].
@@ -17,7 +23,10 @@ impl Bytes {
     /// The number of bytes, or `None` where the text is no amount (the schema refuses such text).
     #[must_use]
     pub fn get(&self) -> Option<u64> {
-        let digits = self.0.find(|c: char| !c.is_ascii_digit()).unwrap_or(self.0.len());
+        let digits = self
+            .0
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(self.0.len());
         let number: u64 = self.0[..digits].parse().ok()?;
         let unit: u64 = match &self.0[digits..] {
             "" => 1,
@@ -47,7 +56,12 @@ mod tests {
 
     #[test]
     fn reads_binary_and_decimal_units() {
-        for (text, bytes) in [("2Gi", 2_147_483_648), ("2G", 2_000_000_000), ("64Mi", 67_108_864), ("7", 7)] {
+        for (text, bytes) in [
+            ("2Gi", 2_147_483_648),
+            ("2G", 2_000_000_000),
+            ("64Mi", 67_108_864),
+            ("7", 7),
+        ] {
             assert_eq!(Bytes::text(text).get(), Some(bytes), "{text}");
         }
     }

@@ -48,7 +48,10 @@ impl Memory {
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { max: Self::default_max(), policy: EvictionPolicy::default() }
+        Self {
+            max: Self::default_max(),
+            policy: EvictionPolicy::default(),
+        }
     }
 }
 

@@ -82,7 +82,11 @@ impl Count {
     /// A count with its summary.
     #[must_use]
     pub fn new(ready: u32, desired: u32) -> Self {
-        Self { ready, desired, summary: format!("{ready}/{desired}") }
+        Self {
+            ready,
+            desired,
+            summary: format!("{ready}/{desired}"),
+        }
     }
 }
 

@@ -44,7 +44,9 @@ pub const SENTINEL_ACL: &str = "sentinel.acl";
 pub const MARKER_FILE: &str = "cachebus.json";
 
 /// What a pod runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Component {
     /// A data node.
@@ -74,7 +76,11 @@ impl Names {
     /// Names of the bus `bus` in `namespace` of a cluster with this DNS domain (`cluster.local`).
     #[must_use]
     pub fn new(bus: &str, namespace: &str, domain: &str) -> Self {
-        Self { bus: bus.to_owned(), namespace: namespace.to_owned(), domain: domain.to_owned() }
+        Self {
+            bus: bus.to_owned(),
+            namespace: namespace.to_owned(),
+            domain: domain.to_owned(),
+        }
     }
 
     /// The StatefulSet of a component: `<bus>-redis`, `<bus>-sentinel`. Also its PodDisruptionBudget and ServiceAccount.
@@ -98,7 +104,12 @@ impl Names {
     /// The DNS name that a pod announces. The pod's name decides the component.
     #[must_use]
     pub fn pod_fqdn(&self, component: Component, pod: &str) -> String {
-        format!("{pod}.{}.{}.svc.{}", self.nodes_service(component), self.namespace, self.domain)
+        format!(
+            "{pod}.{}.{}.svc.{}",
+            self.nodes_service(component),
+            self.namespace,
+            self.domain
+        )
     }
 
     /// The pod behind an announced DNS name (or a bare pod name), if it is one of this bus's data pods.

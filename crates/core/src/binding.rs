@@ -1,0 +1,1 @@
+//! The Secret of a service in service-binding form.

@@ -1,0 +1,1 @@
+//! How a data pod may start.
