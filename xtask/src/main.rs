@@ -1,2 +1,87 @@
-//! placeholder
-fn main() {}
+//! The project's own commands: `cargo xtask --help`.
+
+use std::io::Write as _;
+
+use clap::{Parser, Subcommand};
+use xtask::lab::{self, Lab, Source};
+
+/// The project's own commands.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// A real cluster on this machine.
+    #[command(subcommand)]
+    Lab(LabTask),
+    /// Writes the files that are made from the source.
+    Generate {
+        /// Only compares, and fails when one differs.
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum LabTask {
+    /// Brings the cluster up; does nothing when it is up.
+    Up {
+        /// Where nodes and engines come from; by default the registry when it answers.
+        #[arg(long)]
+        source: Option<Source>,
+    },
+    /// Deletes the cluster; what was built stays.
+    Down,
+    /// Builds or pulls everything a cluster needs.
+    Build {
+        /// Where nodes and engines come from; by default the registry when it answers.
+        #[arg(long)]
+        source: Option<Source>,
+    },
+    /// Copies local images into the cluster's nodes.
+    Load {
+        /// Their names.
+        #[arg(required = true)]
+        images: Vec<String>,
+    },
+    /// Prints what there is.
+    Status,
+    /// Prints the folder with kind, kubectl and helm.
+    Path,
+    /// Prints what a shell has to evaluate to use them on the cluster.
+    Env,
+    /// Stops the Docker Engine, if the lab started it.
+    StopEngine,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().task {
+        Task::Lab(task) => lab_task(task),
+        Task::Generate { check } => xtask::generate::run(check),
+    }
+}
+
+fn lab_task(task: LabTask) -> anyhow::Result<()> {
+    match task {
+        LabTask::Up { source } => Lab::open(source)?.up(),
+        LabTask::Build { source } => Lab::open(source)?.build(),
+        LabTask::Down => Lab::open(None)?.down(),
+        LabTask::Load { images } => {
+            let names: Vec<&str> = images.iter().map(String::as_str).collect();
+            Lab::open(None)?.load(&names)
+        }
+        LabTask::Status => Lab::open(None)?.status(),
+        LabTask::Path => print(&lab::bin()?.display().to_string()),
+        LabTask::Env => print(&lab::shell_exports()?),
+        LabTask::StopEngine => lab::stop_engine(),
+    }
+}
+
+fn print(line: &str) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{line}")?;
+    Ok(())
+}

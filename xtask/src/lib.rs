@@ -1,0 +1,7 @@
+//! The project's own commands, as a library: the end-to-end tests drive the same lab.
+
+pub mod command;
+pub mod generate;
+pub mod lab;
+pub mod progress;
+pub mod workspace;
