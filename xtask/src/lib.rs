@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod generate;
+pub mod image;
 pub mod lab;
 pub mod progress;
 pub mod workspace;

@@ -18,6 +18,8 @@ enum Task {
     /// A real cluster on this machine.
     #[command(subcommand)]
     Lab(LabTask),
+    /// Builds the project's images and loads them into the cluster.
+    Image,
     /// Writes the files that are made from the source.
     Generate {
         /// Only compares, and fails when one differs.
@@ -61,6 +63,7 @@ enum LabTask {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().task {
         Task::Lab(task) => lab_task(task),
+        Task::Image => xtask::image::build_and_load(&Lab::open(None)?),
         Task::Generate { check } => xtask::generate::run(check),
     }
 }

@@ -40,27 +40,26 @@ pub const WORKERS: usize = 2;
 pub struct Lab {
     home: Home,
     source: Source,
-    /// Held while this run changes the lab.
-    _lock: std::fs::File,
 }
 
 impl Lab {
     /// Opens the lab for work: a Docker Engine answers, and where images come from is settled.
     pub fn open(source: Option<Source>) -> anyhow::Result<Self> {
         let home = Home::locate()?;
-        let lock = home.lock()?;
+        let _lock = home.lock()?;
         engine::ensure(&home)?;
         let source = Source::choose(&home, source)?;
-        Ok(Self {
-            home,
-            source,
-            _lock: lock,
-        })
+        Ok(Self { home, source })
     }
 
     /// Builds or pulls everything that a cluster needs and that is not there yet.
     pub fn build(&self) -> anyhow::Result<()> {
-        let Self { home, source, .. } = self;
+        let _lock = self.home.lock()?;
+        self.build_locked()
+    }
+
+    fn build_locked(&self) -> anyhow::Result<()> {
+        let Self { home, source } = self;
         space::ensure(
             home,
             if self.is_built() {
@@ -84,17 +83,19 @@ impl Lab {
 
     /// Brings the cluster up, with everything it needs and the engines' images inside.
     pub fn up(&self) -> anyhow::Result<()> {
-        self.build()?;
+        let _lock = self.home.lock()?;
+        self.build_locked()?;
         cluster::ensure(self)?;
         let engines: Vec<&str> = ENGINES
             .iter()
             .map(|engine| engine.image(self.source))
             .collect();
-        self.load(&engines)
+        load::load(&self.home, &engines)
     }
 
     /// Deletes the cluster; what was built stays.
     pub fn down(&self) -> anyhow::Result<()> {
+        let _lock = self.home.lock()?;
         binaries::ensure(&self.home, self.source)?;
         step(format_args!("deleting the cluster {NAME}"), || {
             cluster::delete(self)
@@ -103,6 +104,7 @@ impl Lab {
 
     /// Copies images of the local Docker into the nodes that do not have them yet.
     pub fn load(&self, images: &[&str]) -> anyhow::Result<()> {
+        let _lock = self.home.lock()?;
         load::load(&self.home, images)
     }
 
