@@ -1,6 +1,6 @@
 //! The contract of the bus: cache keyspaces, event channels, and what each service may do with them.
 
-use crate::Duration;
+use crate::{Duration, rules};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,8 @@ pub enum KeyspaceKind {
 }
 
 /// A family of keys with one template and one lifetime.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = rules::between("ttl", "1s", "87600h"))]
 pub struct Keyspace {
     /// Name by which services refer to it.
     #[schemars(regex(pattern = r"^[a-z][a-z0-9_]*$"), length(min = 1, max = 40))]
@@ -38,7 +39,6 @@ pub struct Keyspace {
 /// The cache half of the contract.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("self.keyspaces.all(k, !k.key.startsWith('events:') && !k.key.startsWith('__'))").message("keys below events: and __ belong to the bus").field_path(".keyspaces"))]
-#[x_kube(validation = Rule::new("self.keyspaces.all(k, duration(k.ttl) >= duration('1s'))").message("a keyspace's ttl must be at least 1s").field_path(".keyspaces"))]
 pub struct Cache {
     /// Whether services use the cache; they read it from their contract.
     #[serde(default = "yes")]
@@ -59,7 +59,8 @@ impl Default for Cache {
 }
 
 /// A group of event channels, `<name>:<event>` each.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = rules::between("retention", "1s", "87600h"))]
 pub struct Channel {
     /// Name of the group.
     #[schemars(regex(pattern = r"^[a-z][a-z0-9_]*$"), length(min = 1, max = 40))]
@@ -126,7 +127,7 @@ pub struct CacheAccess {
     pub write: Vec<String>,
 }
 
-/// One service: it gets a user of its own, and a Secret `<bus>-<name>` with all it needs to connect.
+/// One service: it gets a user of its own, and a Secret `<bus>-binding-<name>` with all it needs to connect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Service {
     /// Name of the service, and of its user.
@@ -140,11 +141,11 @@ pub struct Service {
     pub cache: CacheAccess,
     /// Channels that it publishes: a whole group (`task`) or one event (`task:completed`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(max = 81)), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(max = 32), inner(length(max = 81)), extend("x-kubernetes-list-type" = "set"))]
     pub publish: Vec<String>,
     /// Channels that it subscribes to: a whole group or one event.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64), inner(length(max = 81)), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(max = 32), inner(length(max = 81)), extend("x-kubernetes-list-type" = "set"))]
     pub subscribe: Vec<String>,
 }
 

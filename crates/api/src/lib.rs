@@ -5,11 +5,13 @@
 
 pub mod access;
 pub mod contract;
+pub mod crd;
 pub mod duration;
 pub mod engine;
 pub mod persistence;
 pub mod pods;
 pub mod quantity;
+mod rules;
 pub mod settings;
 pub mod spec;
 pub mod status;

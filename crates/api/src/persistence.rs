@@ -1,6 +1,7 @@
 //! What survives a restart: volumes, snapshots and the append-only file.
 
-use crate::{Bytes, Duration};
+use crate::{Bytes, Duration, rules};
+use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -62,7 +63,8 @@ pub enum Aof {
 }
 
 /// A snapshot is taken `after` this time if at least `changes` writes were made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = rules::whole_seconds("after", "1s", "8760h"))]
 pub struct SnapshotRule {
     /// Time since the last snapshot, in whole seconds.
     pub after: Duration,

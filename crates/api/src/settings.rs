@@ -1,6 +1,7 @@
 //! Typed engine settings: memory, connections, replication, Sentinel, TLS.
 
 use crate::pods::Resources;
+use crate::rules;
 use crate::{Bytes, Duration};
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -30,7 +31,8 @@ pub enum EvictionPolicy {
 }
 
 /// Memory of each data node.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = Rule::new("quantity(self.max).compareTo(quantity('16Mi')) >= 0").message("memory.max must be at least 16Mi").field_path(".max"))]
 pub struct Memory {
     /// `maxmemory`: bytes for data. Must leave a fifth of the container's memory limit free for buffers and forks.
     #[serde(default = "Memory::default_max")]
@@ -56,13 +58,15 @@ impl Default for Memory {
 }
 
 /// Connections of clients.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::whole_seconds("timeout", "0s", "8760h"))]
+#[x_kube(validation = rules::whole_seconds("tcpKeepalive", "0s", "8760h"))]
 pub struct Connections {
-    /// `timeout`: an idle client is disconnected after this time; `0s`: never.
+    /// `timeout`: an idle client is disconnected after this time; `0s`: never. Whole seconds.
     #[serde(default = "Connections::default_timeout")]
     pub timeout: Duration,
-    /// `tcp-keepalive`: seconds between probes on an idle connection.
+    /// `tcp-keepalive`: time between probes on an idle connection; `0s`: none are sent. Whole seconds.
     #[serde(default = "Connections::default_keepalive")]
     pub tcp_keepalive: Duration,
     /// `tcp-backlog`: connections that may wait to be accepted. Takes effect at a restart.
@@ -102,8 +106,9 @@ impl Default for Connections {
 }
 
 /// Replication between the data nodes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = rules::whole_seconds("maxLag", "1s", "1h"))]
 pub struct Replication {
     /// `min-replicas-to-write`: the primary refuses writes with fewer replicas in sync, which bounds what an isolated
     /// primary can take and lose. Default: 1 with two or more replicas, else 0.
@@ -113,17 +118,15 @@ pub struct Replication {
     /// `min-replicas-max-lag`: a replica that was silent for longer counts as out of sync. Whole seconds.
     #[serde(default = "Replication::default_max_lag")]
     pub max_lag: Duration,
-    /// `repl-backlog-size`: writes kept for replicas that were away for a moment.
-    #[serde(default = "Replication::default_backlog_size")]
-    pub backlog_size: Bytes,
+    /// `repl-backlog-size`: writes kept for replicas that were away for a moment. It counts towards `memory.max`.
+    /// Default: 64Mi, or an eighth of `memory.max` where that is less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backlog_size: Option<Bytes>,
 }
 
 impl Replication {
     fn default_max_lag() -> Duration {
         Duration::seconds(5)
-    }
-    fn default_backlog_size() -> Bytes {
-        Bytes::text("64Mi")
     }
 }
 
@@ -132,7 +135,7 @@ impl Default for Replication {
         Self {
             min_replicas_to_write: None,
             max_lag: Self::default_max_lag(),
-            backlog_size: Self::default_backlog_size(),
+            backlog_size: None,
         }
     }
 }
@@ -141,7 +144,8 @@ impl Default for Replication {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.replicas % 2 == 1").message("sentinel.replicas must be odd: an even number adds a node that can fail and no vote").field_path(".replicas"))]
-#[x_kube(validation = Rule::new("duration(self.downAfter) >= duration('1s')").message("sentinel.downAfter must be at least 1s").field_path(".downAfter"))]
+#[x_kube(validation = rules::between("downAfter", "1s", "1h"))]
+#[x_kube(validation = rules::between("failoverTimeout", "1s", "24h"))]
 #[x_kube(validation = Rule::new("duration(self.failoverTimeout) >= duration(self.downAfter)").message("sentinel.failoverTimeout must not be shorter than sentinel.downAfter").field_path(".failoverTimeout"))]
 pub struct SentinelSettings {
     /// Number of Sentinels: odd, at least 3. A majority of them decides.
@@ -162,6 +166,7 @@ pub struct SentinelSettings {
     #[serde(default = "SentinelSettings::default_port")]
     #[schemars(range(min = 1024, max = 65535))]
     #[x_kube(validation = Rule::new("self == oldSelf").message("sentinel.port cannot change: clients hold it in their Secrets"))]
+    #[x_kube(validation = rules::not_the_agents())]
     pub port: u16,
     /// Size of each Sentinel's volume, which holds its votes and epochs. Cannot change.
     #[serde(default = "SentinelSettings::default_storage_size")]
@@ -220,7 +225,7 @@ pub enum TlsMode {
 }
 
 /// TLS of the bus. Certificates come from the bus's own authority.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Tls {
     /// Whether clients and nodes speak TLS.
@@ -229,10 +234,12 @@ pub struct Tls {
     /// Port for plain text of the data nodes in mode `Optional`.
     #[serde(default = "Tls::default_plaintext_port")]
     #[schemars(range(min = 1024, max = 65535))]
+    #[x_kube(validation = rules::not_the_agents())]
     pub plaintext_port: u16,
     /// Port for plain text of the Sentinels in mode `Optional`.
     #[serde(default = "Tls::default_sentinel_plaintext_port")]
     #[schemars(range(min = 1024, max = 65535))]
+    #[x_kube(validation = rules::not_the_agents())]
     pub sentinel_plaintext_port: u16,
 }
 

@@ -5,6 +5,7 @@ use crate::contract::{Cache, Events, Service};
 use crate::engine::Engine;
 use crate::persistence::{Persistence, Storage};
 use crate::pods::{PodSettings, Resources};
+use crate::rules;
 use crate::settings::{Connections, Memory, Replication, SentinelSettings, Tls};
 use crate::status::CacheBusStatus;
 use kube::{CustomResource, KubeSchema};
@@ -24,7 +25,7 @@ use std::collections::BTreeMap;
     status = "CacheBusStatus",
     derive = "PartialEq",
     doc = "A cache and event bus: a primary, its replicas and Sentinels, and the contract of the services that use them.",
-    validation = Rule::new("self.metadata.name.matches('^[a-z]([a-z0-9-]*[a-z0-9])?$') && size(self.metadata.name) <= 40").message("metadata.name must be a DNS label of at most 40 characters that starts with a letter: pods and Services are named after it"),
+    validation = rules::name(),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
     printcolumn(name = "Primary", type_ = "string", json_path = ".status.topology.primary"),
     printcolumn(name = "Replicas", type_ = "string", json_path = ".status.replicas.summary"),
@@ -34,14 +35,21 @@ use std::collections::BTreeMap;
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.resources.limits.memory) || quantity(self.memory.max).asApproximateFloat() <= 0.8 * quantity(self.resources.limits.memory).asApproximateFloat()").message("memory.max must not exceed 80 % of resources.limits.memory: the rest is for buffers and forks").field_path(".memory.max"))]
-#[x_kube(validation = Rule::new("self.services.all(s, (s.cache.?read.orValue([]) + s.cache.?write.orValue([])).all(k, self.cache.keyspaces.exists(x, x.name == k)))").message("services[].cache names a keyspace that cache.keyspaces does not declare").field_path(".services"))]
-#[x_kube(validation = Rule::new("self.services.all(s, (s.?publish.orValue([]) + s.?subscribe.orValue([])).all(c, self.events.channels.exists(x, x.name == c || (c.startsWith(x.name + ':') && x.events.exists(e, c == x.name + ':' + e)))))").message("services[].publish or subscribe names a channel that events.channels does not declare").field_path(".services"))]
-#[x_kube(validation = Rule::new("self.services.all(s, !(s.name in ['default', 'operator', 'replication', 'sentinel', 'probe']))").message("default, operator, replication, sentinel and probe are users of the bus itself").field_path(".services"))]
-#[x_kube(validation = Rule::new("self.tls.mode != 'Optional' || (self.tls.plaintextPort != self.port && self.tls.sentinelPlaintextPort != self.sentinel.port)").message("in mode Optional the ports for plain text must differ from the ports for TLS").field_path(".tls"))]
-#[x_kube(validation = Rule::new("!has(self.replication.minReplicasToWrite) || self.replication.minReplicasToWrite <= self.replicas").message("replication.minReplicasToWrite must not exceed replicas: no write would ever be accepted").field_path(".replication.minReplicasToWrite"))]
-#[x_kube(validation = Rule::new("quantity(self.storage.size).compareTo(quantity(oldSelf.storage.size)) >= 0").message("storage.size cannot shrink").field_path(".storage.size"))]
-#[x_kube(validation = Rule::new("has(self.storage.storageClassName) == has(oldSelf.storage.storageClassName) && (!has(self.storage.storageClassName) || self.storage.storageClassName == oldSelf.storage.storageClassName)").message("storage.storageClassName cannot change: the data would stay behind").field_path(".storage.storageClassName"))]
+#[x_kube(validation = rules::memory_leaves_room())]
+#[x_kube(validation = rules::request_fits_derived_limit())]
+#[x_kube(validation = rules::backlog_leaves_room())]
+#[x_kube(validation = rules::volume_holds_memory())]
+#[x_kube(validation = rules::lag_within_down_after())]
+#[x_kube(validation = rules::enough_replicas())]
+#[x_kube(validation = rules::plaintext_ports_differ())]
+#[x_kube(validation = rules::declared_keyspaces("read"))]
+#[x_kube(validation = rules::declared_keyspaces("write"))]
+#[x_kube(validation = rules::declared_channels("publish"))]
+#[x_kube(validation = rules::declared_channels("subscribe"))]
+#[x_kube(validation = rules::reserved_users())]
+#[x_kube(validation = rules::distinct_secrets())]
+#[x_kube(validation = rules::storage_grows())]
+#[x_kube(validation = rules::storage_class_stays())]
 pub struct CacheBusSpec {
     /// The engine's family, version and image.
     #[serde(default)]
@@ -54,6 +62,7 @@ pub struct CacheBusSpec {
     #[serde(default = "CacheBusSpec::default_port")]
     #[schemars(range(min = 1024, max = 65535))]
     #[x_kube(validation = Rule::new("self == oldSelf").message("port cannot change: clients hold it in their Secrets"))]
+    #[x_kube(validation = rules::not_the_agents())]
     pub port: u16,
     /// The Sentinels.
     #[serde(default)]

@@ -1,0 +1,184 @@
+//! CEL rules that span several fields of the spec. Each stays within the API server's cost budget because every list and
+//! string it walks has a bound in the schema.
+
+use kube::core::Rule;
+
+/// Users of the bus itself.
+const INTERNAL_USERS: &str = "['default', 'operator', 'replication', 'sentinel', 'probe']";
+
+fn rule(condition: &str, message: &str, path: &str) -> Rule {
+    Rule::new(condition).message(message).field_path(path)
+}
+
+/// A length of time between two others.
+pub(crate) fn between(field: &str, least: &str, most: &str) -> Rule {
+    rule(
+        &format!(
+            "duration(self.{field}) >= duration('{least}') && duration(self.{field}) <= duration('{most}')"
+        ),
+        &format!("{field} must be between {least} and {most}"),
+        &format!(".{field}"),
+    )
+}
+
+/// A length of time between two others that the engine takes in whole seconds.
+pub(crate) fn whole_seconds(field: &str, least: &str, most: &str) -> Rule {
+    rule(
+        &format!(
+            "duration(self.{field}) >= duration('{least}') && duration(self.{field}) <= duration('{most}') && \
+             !self.{field}.contains('ms')"
+        ),
+        &format!("{field} must be between {least} and {most}, without milliseconds"),
+        &format!(".{field}"),
+    )
+}
+
+/// The agent in each pod listens on these.
+pub(crate) fn not_the_agents() -> Rule {
+    Rule::new("self != 9121 && self != 9443").message("9121 and 9443 are the ports of the agents")
+}
+
+/// Every object of the bus is named after it; the refused endings are those with which two buses would name one object
+/// alike (`a` with `a-operator`: both a Secret `a-operator-tls`).
+pub(crate) fn name() -> Rule {
+    Rule::new(
+        "self.metadata.name.matches('^[a-z]([a-z0-9-]*[a-z0-9])?$') && size(self.metadata.name) <= 40 && \
+         !(self.metadata.name + '-').contains('-binding-') && !self.metadata.name.endsWith('-operator')",
+    )
+    .message(
+        "metadata.name must be a DNS label of at most 40 characters that starts with a letter, \
+         has no part 'binding' after the first and does not end in '-operator': pods, Services and Secrets are named after it",
+    )
+}
+
+/// Buffers, forks and the allocator need memory besides the data.
+pub(crate) fn memory_leaves_room() -> Rule {
+    rule(
+        "!has(self.resources.limits.memory) || quantity(self.memory.max).asApproximateFloat() <= \
+         0.8 * quantity(self.resources.limits.memory).asApproximateFloat()",
+        "memory.max must not exceed 80 % of resources.limits.memory: the rest is for buffers and forks",
+        ".memory.max",
+    )
+}
+
+/// Without a limit in the spec it is derived from `memory.max`, and a request above it would be refused by Kubernetes.
+pub(crate) fn request_fits_derived_limit() -> Rule {
+    rule(
+        "has(self.resources.limits.memory) || !has(self.resources.requests.memory) || \
+         quantity(self.resources.requests.memory).asApproximateFloat() <= 1.5 * quantity(self.memory.max).asApproximateFloat()",
+        "resources.requests.memory exceeds the default limit, 1.5 times memory.max: set resources.limits.memory too",
+        ".resources.requests.memory",
+    )
+}
+
+/// The backlog counts towards `maxmemory`: one as large as that would evict every key.
+pub(crate) fn backlog_leaves_room() -> Rule {
+    rule(
+        "!has(self.replication.backlogSize) || quantity(self.replication.backlogSize).asApproximateFloat() <= \
+         0.5 * quantity(self.memory.max).asApproximateFloat()",
+        "replication.backlogSize must not exceed half of memory.max: the engine counts it as used memory and evicts keys for it",
+        ".replication.backlogSize",
+    )
+}
+
+/// Snapshot and append-only file hold at least what memory holds.
+pub(crate) fn volume_holds_memory() -> Rule {
+    rule(
+        "(self.persistence.aof == 'off' && size(self.persistence.rdb) == 0) || \
+         quantity(self.storage.size).compareTo(quantity(self.memory.max)) >= 0",
+        "storage.size must be at least memory.max while persistence is on",
+        ".storage.size",
+    )
+}
+
+/// A primary cut off from its replicas takes writes for `maxLag`; they are lost if another leads by then.
+pub(crate) fn lag_within_down_after() -> Rule {
+    rule(
+        "(has(self.replication.minReplicasToWrite) ? self.replication.minReplicasToWrite : (self.replicas >= 2 ? 1 : 0)) == 0 || \
+         duration(self.replication.maxLag) <= duration(self.sentinel.downAfter)",
+        "replication.maxLag must not exceed sentinel.downAfter: an isolated primary would take writes after another was made primary",
+        ".replication.maxLag",
+    )
+}
+
+/// More replicas demanded than there are.
+pub(crate) fn enough_replicas() -> Rule {
+    rule(
+        "!has(self.replication.minReplicasToWrite) || self.replication.minReplicasToWrite <= self.replicas",
+        "replication.minReplicasToWrite must not exceed replicas: no write would ever be accepted",
+        ".replication.minReplicasToWrite",
+    )
+}
+
+/// One process listens on both.
+pub(crate) fn plaintext_ports_differ() -> Rule {
+    rule(
+        "self.tls.mode != 'Optional' || (self.tls.plaintextPort != self.port && self.tls.sentinelPlaintextPort != self.sentinel.port)",
+        "in mode Optional the ports for plain text must differ from the ports for TLS",
+        ".tls",
+    )
+}
+
+/// A volume cannot be made smaller.
+pub(crate) fn storage_grows() -> Rule {
+    rule(
+        "quantity(self.storage.size).compareTo(quantity(oldSelf.storage.size)) >= 0",
+        "storage.size cannot shrink",
+        ".storage.size",
+    )
+}
+
+/// A volume cannot move to another class.
+pub(crate) fn storage_class_stays() -> Rule {
+    rule(
+        "has(self.storage.storageClassName) == has(oldSelf.storage.storageClassName) && \
+         (!has(self.storage.storageClassName) || self.storage.storageClassName == oldSelf.storage.storageClassName)",
+        "storage.storageClassName cannot change: the data would stay behind",
+        ".storage.storageClassName",
+    )
+}
+
+/// `cache.read` or `cache.write` of a service names declared keyspaces.
+pub(crate) fn declared_keyspaces(field: &str) -> Rule {
+    references(
+        &format!("cache.{field}"),
+        "!self.cache.keyspaces.exists(x, x.name == r)",
+        "a keyspace that cache.keyspaces does not declare",
+    )
+}
+
+/// `publish` or `subscribe` of a service names declared groups, or declared events of one.
+pub(crate) fn declared_channels(field: &str) -> Rule {
+    references(
+        field,
+        "!self.events.channels.exists(x, x.name == r || (r.startsWith(x.name + ':') && r.substring(size(x.name) + 1) in x.events))",
+        "a channel that events.channels does not declare",
+    )
+}
+
+/// No entry `r` of a service's list is `dangling`. (A message that names the entry costs more than API servers allow.)
+fn references(field: &str, dangling: &str, why: &str) -> Rule {
+    rule(
+        &format!("self.services.all(s, !has(s.{field}) || !s.{field}.exists(r, {dangling}))"),
+        &format!("services[].{field} names {why}"),
+        ".services",
+    )
+}
+
+/// A service of such a name would take over a user of the bus.
+pub(crate) fn reserved_users() -> Rule {
+    rule(
+        &format!("self.services.all(s, !(s.name in {INTERNAL_USERS}))"),
+        "default, operator, replication, sentinel and probe are users of the bus itself",
+        ".services",
+    )
+}
+
+/// `_` becomes `-` in the name of a service's Secret.
+pub(crate) fn distinct_secrets() -> Rule {
+    rule(
+        "self.services.all(s, self.services.exists_one(x, x.name.replace('_', '-') == s.name.replace('_', '-')))",
+        "two services differ only in '_' and '-': their Secrets would have one name",
+        ".services",
+    )
+}
