@@ -16,7 +16,22 @@ struct Generated {
 }
 
 /// Every generator; each may make several files.
-const GENERATORS: &[fn() -> anyhow::Result<Vec<Generated>>] = &[];
+const GENERATORS: &[fn() -> anyhow::Result<Vec<Generated>>] = &[custom_resources];
+
+/// The custom resource, as a file of its own and as the one that its chart installs.
+fn custom_resources() -> anyhow::Result<Vec<Generated>> {
+    let content = serde_saphyr::to_string(&cachebus_api::crd::definition())?;
+    let files = [
+        "crds/cachebus.yaml",
+        "charts/cachebus-crds/files/cachebus.yaml",
+    ];
+    Ok(files
+        .map(|path| Generated {
+            path: path.into(),
+            content: content.clone(),
+        })
+        .into())
+}
 
 /// Writes what differs; with `check` only names it, as an error.
 pub fn run(check: bool) -> anyhow::Result<()> {

@@ -3,6 +3,8 @@
 pub mod command;
 pub mod generate;
 pub mod image;
+pub mod install;
 pub mod lab;
 pub mod progress;
+pub mod test;
 pub mod workspace;

@@ -1,9 +1,12 @@
 //! The project's own commands: `cargo xtask --help`.
 
 use std::io::Write as _;
+use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::lab::{self, Lab, Source};
+use xtask::progress::note;
+use xtask::test;
 
 /// The project's own commands.
 #[derive(Debug, Parser)]
@@ -20,6 +23,8 @@ enum Task {
     Lab(LabTask),
     /// Builds the project's images and loads them into the cluster.
     Image,
+    /// Everything that has to hold before a change is kept.
+    Test(test::Options),
     /// Writes the files that are made from the source.
     Generate {
         /// Only compares, and fails when one differs.
@@ -60,12 +65,26 @@ enum LabTask {
     StopEngine,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().task {
-        Task::Lab(task) => lab_task(task),
-        Task::Image => xtask::image::build_and_load(&Lab::open(None)?),
-        Task::Generate { check } => xtask::generate::run(check),
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            note(format_args!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
     }
+}
+
+/// Whether all is well; an error is a task that could not be carried out.
+fn run(task: Task) -> anyhow::Result<bool> {
+    match task {
+        Task::Test(options) => return test::run(&options),
+        Task::Lab(task) => lab_task(task)?,
+        Task::Image => xtask::image::build_and_load(&Lab::open(None)?)?,
+        Task::Generate { check } => xtask::generate::run(check)?,
+    }
+    Ok(true)
 }
 
 fn lab_task(task: LabTask) -> anyhow::Result<()> {

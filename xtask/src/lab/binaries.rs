@@ -130,28 +130,15 @@ pub(crate) fn needed(source: Source) -> impl Iterator<Item = &'static Program> {
 
 /// Builds what is missing and puts the current versions into the lab's `bin` folder.
 pub(crate) fn ensure(home: &Home, source: Source) -> anyhow::Result<()> {
-    for program in needed(source) {
-        let stored = program.stored(home);
-        if !stored.exists() {
-            if let Some(installed) = program.installed() {
-                link(&installed, &home.bin().join(program.name))?;
-                continue;
-            }
-            if !is_on_path("go") {
-                bail!(
-                    "{} {} has to be built, and Go is not installed",
-                    program.name,
-                    program.version
-                );
-            }
-            step(
-                format_args!("building {} {}", program.name, program.version),
-                || program.build(home, &stored),
-            )?;
-        }
-        link(&stored, &home.bin().join(program.name))?;
-    }
-    Ok(())
+    needed(source).try_for_each(|program| program.ensure(home))
+}
+
+/// The same for one program.
+pub(crate) fn ensure_one(home: &Home, name: &str) -> anyhow::Result<()> {
+    let Some(program) = PROGRAMS.iter().find(|program| program.name == name) else {
+        bail!("the lab has no program {name}");
+    };
+    program.ensure(home)
 }
 
 impl Program {
@@ -162,6 +149,28 @@ impl Program {
 
     pub(crate) fn file_name(&self) -> String {
         format!("{}-{}", self.name, self.version)
+    }
+
+    fn ensure(&self, home: &Home) -> anyhow::Result<()> {
+        let stored = self.stored(home);
+        let place = home.bin().join(self.name);
+        if !stored.exists() {
+            if let Some(installed) = self.installed() {
+                return link(&installed, &place);
+            }
+            if !is_on_path("go") {
+                bail!(
+                    "{} {} has to be built, and Go is not installed",
+                    self.name,
+                    self.version
+                );
+            }
+            step(
+                format_args!("building {} {}", self.name, self.version),
+                || self.build(home, &stored),
+            )?;
+        }
+        link(&stored, &place)
     }
 
     /// The same version where the machine's owner has installed it.

@@ -82,7 +82,7 @@ pub(crate) fn ensure(lab: &Lab) -> anyhow::Result<()> {
 pub(crate) fn delete(lab: &Lab) -> anyhow::Result<()> {
     network::remove_host_routes();
     let kubeconfig = lab.home.kubeconfig();
-    lab.tool("kind")
+    lab.with_tools("kind")
         .args(["delete", "cluster", "--name", NAME, "--kubeconfig"])
         .arg(&kubeconfig)
         .run()?;
@@ -158,7 +158,7 @@ fn create(lab: &Lab) -> anyhow::Result<()> {
         || {
             let policy = lab.home.cluster().join("audit-policy.yaml");
             fs::write(&policy, AUDIT_POLICY)?;
-            lab.tool("kind")
+            lab.with_tools("kind")
                 .args(["create", "cluster", "--quiet", "--name", NAME, "--image"])
                 .arg(image(lab.source))
                 .args(["--config", "-", "--kubeconfig"])

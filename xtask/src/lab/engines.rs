@@ -33,7 +33,7 @@ struct Built {
 pub const ENGINES: &[EngineImage] = &[
     EngineImage {
         key: "redis-7.0",
-        public: "redis:7.0-bookworm",
+        public: "docker.io/library/redis:7.0.15",
         built: Built {
             image: "localhost/redis:7.0",
             root: &roots::REDIS_STABLE,
@@ -44,7 +44,7 @@ pub const ENGINES: &[EngineImage] = &[
     },
     EngineImage {
         key: "redis-8.0",
-        public: "redis:8.0-bookworm",
+        public: "docker.io/library/redis:8.0.6",
         built: Built {
             image: "localhost/redis:8.0",
             root: &roots::ENGINES,
@@ -55,7 +55,7 @@ pub const ENGINES: &[EngineImage] = &[
     },
     EngineImage {
         key: "valkey-9.1",
-        public: "valkey/valkey:9.1",
+        public: "docker.io/valkey/valkey:9.1.2",
         built: Built {
             image: "localhost/valkey:9.1",
             root: &roots::ENGINES,

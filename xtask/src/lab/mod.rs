@@ -24,10 +24,11 @@ use crate::command::{Cmd, search_path};
 use crate::progress::{note, step};
 
 pub use cluster::AUDIT_LOG;
-pub use docker::docker;
+pub use docker::{docker, image_id};
 pub use engines::{ENGINES, EngineImage};
 pub use home::{HOME_VARIABLE, Home};
 pub use source::Source;
+pub use versions::KUBERNETES;
 
 /// The cluster's name.
 pub const NAME: &str = "cachebus";
@@ -145,16 +146,16 @@ impl Lab {
 
     /// `kubectl` on the lab's cluster.
     pub fn kubectl(&self) -> Cmd {
-        self.tool("kubectl")
+        self.with_tools("kubectl")
     }
 
     /// `helm` on the lab's cluster.
     pub fn helm(&self) -> Cmd {
-        self.tool("helm")
+        self.with_tools("helm")
     }
 
-    /// One of the lab's programs, told of its cluster.
-    pub fn tool(&self, name: &str) -> Cmd {
+    /// Any program, with the lab's own on its `PATH`, told of the lab's cluster.
+    pub fn with_tools(&self, name: &str) -> Cmd {
         Cmd::new(name)
             .env("PATH", path(&self.home))
             .env("KUBECONFIG", self.home.kubeconfig())
@@ -185,6 +186,14 @@ pub fn stop_engine() -> anyhow::Result<()> {
     let home = Home::locate()?;
     let _lock = home.lock()?;
     engine::stop(&home)
+}
+
+/// One of the programs that the lab keeps for the host, built when it is missing.
+pub fn host_program(name: &str) -> anyhow::Result<PathBuf> {
+    let home = Home::locate()?;
+    let _lock = home.lock()?;
+    binaries::ensure_one(&home, name)?;
+    Ok(home.bin().join(name))
 }
 
 /// The folder that has the lab's programs.

@@ -1,0 +1,157 @@
+//! Everything that has to hold before a change is kept: `cargo xtask test`.
+
+mod charts;
+mod deny;
+mod e2e;
+mod purity;
+
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum as _;
+
+use crate::image::cargo;
+use crate::progress::{note, seconds};
+
+/// One part of the checks. None depends on another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// The source is formatted.
+    Fmt,
+    /// No lint complains.
+    Clippy,
+    /// Licences, sources and duplicates of dependencies; advisories when they can be fetched.
+    Deny,
+    /// Unit, property and snapshot tests.
+    Unit,
+    /// The pure crate depends on nothing that could do I/O, tell the time or draw lots.
+    Purity,
+    /// Generated files are what the source says.
+    Generated,
+    /// The charts render, and refuse wrong values.
+    Charts,
+    /// Scenarios on a real cluster.
+    E2e,
+}
+
+/// What to test.
+#[derive(Debug, Default, clap::Args)]
+pub struct Options {
+    /// Also the matrices that take long.
+    #[arg(long)]
+    pub long: bool,
+    /// Only this part; may be given again.
+    #[arg(long, value_name = "PART")]
+    pub only: Vec<Part>,
+    /// Only this end-to-end scenario; may be given again.
+    #[arg(long, value_name = "SCENARIO")]
+    pub scenario: Vec<String>,
+}
+
+impl Options {
+    /// Without choice all parts; one that names scenarios alone means the part they are in.
+    fn parts(&self) -> Vec<Part> {
+        if !self.only.is_empty() {
+            self.only.clone()
+        } else if !self.scenario.is_empty() {
+            vec![Part::E2e]
+        } else {
+            Part::value_variants().to_vec()
+        }
+    }
+}
+
+/// How a part ended.
+struct Outcome {
+    part: Part,
+    passed: bool,
+    took: Duration,
+}
+
+/// Runs the parts, all of them even when one fails, and prints what came of it; whether all passed.
+pub fn run(options: &Options) -> anyhow::Result<bool> {
+    let mut outcomes = Vec::new();
+    for part in options.parts() {
+        note(format_args!("\n== {}", name(part)));
+        let started = Instant::now();
+        let result = run_part(part, options);
+        if let Err(error) = &result {
+            note(format_args!("{error:#}"));
+        }
+        let outcome = Outcome {
+            part,
+            passed: result.is_ok(),
+            took: started.elapsed(),
+        };
+        note(format_args!("== {}", line(&outcome)));
+        outcomes.push(outcome);
+    }
+    let failed = outcomes.iter().filter(|outcome| !outcome.passed).count();
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout)?;
+    for outcome in &outcomes {
+        writeln!(stdout, "{}", line(outcome))?;
+    }
+    writeln!(
+        stdout,
+        "{} passed, {failed} failed",
+        outcomes.len() - failed
+    )?;
+    Ok(failed == 0)
+}
+
+fn run_part(part: Part, options: &Options) -> anyhow::Result<()> {
+    match part {
+        Part::Fmt => cargo().args(["fmt", "--all", "--check"]).stream(),
+        Part::Clippy => cargo()
+            .args(["clippy", "--quiet", "--workspace", "--all-targets"])
+            .args(["--", "--deny", "warnings"])
+            .stream(),
+        Part::Deny => deny::check(),
+        Part::Unit => cargo()
+            .args([
+                "test",
+                "--quiet",
+                "--workspace",
+                "--exclude",
+                "cachebus-e2e",
+            ])
+            // A snapshot that differs is a failure, not a file to review.
+            .env("INSTA_UPDATE", "no")
+            .stream(),
+        Part::Purity => purity::check(),
+        Part::Generated => crate::generate::run(true),
+        Part::Charts => charts::check(),
+        Part::E2e => e2e::check(options),
+    }
+}
+
+fn name(part: Part) -> String {
+    part.to_possible_value()
+        .map(|value| value.get_name().to_owned())
+        .unwrap_or_default()
+}
+
+fn line(outcome: &Outcome) -> String {
+    let result = if outcome.passed { "passed" } else { "FAILED" };
+    format!(
+        "{:<10} {result}  {:>12}",
+        name(outcome.part),
+        seconds(outcome.took)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn naming_a_scenario_means_the_cluster_tests_alone() {
+        let options = Options {
+            scenario: vec!["bindings".to_owned()],
+            ..Options::default()
+        };
+        assert_eq!(options.parts(), [Part::E2e]);
+        assert_eq!(Options::default().parts(), Part::value_variants());
+    }
+}
