@@ -56,10 +56,10 @@ pub enum Aof {
     /// Once a second.
     #[default]
     Everysec,
-    /// When the operating system likes.
-    No,
+    /// When the operating system likes (`appendfsync no`; a bare `no` is a boolean in YAML).
+    Never,
     /// No append-only file.
-    Off,
+    Disabled,
 }
 
 /// A snapshot is taken `after` this time if at least `changes` writes were made.

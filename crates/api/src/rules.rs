@@ -84,7 +84,7 @@ pub(crate) fn backlog_leaves_room() -> Rule {
 /// Snapshot and append-only file hold at least what memory holds.
 pub(crate) fn volume_holds_memory() -> Rule {
     rule(
-        "(self.persistence.aof == 'off' && size(self.persistence.rdb) == 0) || \
+        "(self.persistence.aof == 'disabled' && size(self.persistence.rdb) == 0) || \
          quantity(self.storage.size).compareTo(quantity(self.memory.max)) >= 0",
         "storage.size must be at least memory.max while persistence is on",
         ".storage.size",
