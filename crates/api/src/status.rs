@@ -41,6 +41,7 @@ pub struct CacheBusStatus {
 
 /// Who the primary is, and who is to become it. A change is written here before it is carried out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Topology {
     /// Pod that is the primary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,9 +49,15 @@ pub struct Topology {
     /// Grows with each change of the primary; an order with an older epoch is refused by every pod.
     #[serde(default)]
     pub epoch: u64,
+    /// Since when it is the primary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
     /// Pod that is being made the primary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
+    /// Since when the operator waits for copies of the data to report before it chooses a primary among them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choosing_since: Option<Time>,
 }
 
 /// A change of the primary that has been decided and is being carried out.

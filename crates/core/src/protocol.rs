@@ -69,8 +69,13 @@ pub struct Marker {
     pub primary: String,
     /// Epoch of that.
     pub epoch: u64,
-    /// Whether the data on disk is a whole copy: it led, or it had been in sync and its files were rewritten since.
+    /// Whether the files hold what the memory holds: false from the beginning of a full synchronisation until the
+    /// append-only file has been rewritten after it. `primary` and `epoch` then still speak of the older files.
     pub complete: bool,
+    /// Highest epoch of an order that this pod obeyed, whether or not data of that epoch ever arrived. Older orders are
+    /// refused.
+    #[serde(default)]
+    pub fence: u64,
 }
 
 /// What one agent reports.
@@ -221,6 +226,9 @@ pub struct TopologyOrder {
     pub epoch: u64,
     /// A pod without a dataset may lead: every copy was seen to be empty.
     pub allow_empty: bool,
+    /// Pod that a majority of Sentinels names although its dataset is gone, so that this order may contradict them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<String>,
 }
 
 /// Live settings to make so.
@@ -243,8 +251,12 @@ pub struct AclOrder {
 pub struct MonitorOrder {
     /// UID of the bus.
     pub uid: String,
-    /// Pod that is the primary. Refused where the Sentinel already names another: Sentinels move that themselves.
+    /// Pod that is the primary. Refused where the Sentinel already names another (Sentinels move that themselves), unless
+    /// that other is `instead_of`.
     pub primary: String,
+    /// Pod whose dataset is gone: a Sentinel that names it forgets it (`REMOVE`) and monitors `primary` instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead_of: Option<String>,
     /// Sentinels that must agree.
     pub quorum: u32,
     /// Its settings.

@@ -1,0 +1,104 @@
+//! Which orders a data pod obeys.
+
+use super::{Question, first_priority, majority, own};
+use crate::names::Names;
+use crate::protocol::{Refusal, TopologyOrder};
+
+/// What an order means for the pod that got it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It leads.
+    Lead,
+    /// It follows.
+    Follow {
+        /// Data pod to follow.
+        pod: String,
+        /// `replica-priority` until [`super::priority`] says another.
+        priority: u32,
+    },
+}
+
+/// Stable reasons of a [`Refusal`].
+pub mod refusal {
+    /// The order is for a bus with another UID.
+    pub const FOREIGN_BUS: &str = "ForeignBus";
+    /// The order names a pod that is none of the bus's data pods.
+    pub const UNKNOWN_POD: &str = "UnknownPod";
+    /// A newer order was obeyed, or Sentinels moved the primary since.
+    pub const STALE_EPOCH: &str = "StaleEpoch";
+    /// A majority of Sentinels names another primary.
+    pub const SENTINEL_DISAGREES: &str = "SentinelDisagrees";
+    /// The pod has no dataset and the order does not allow that.
+    pub const NO_DATASET: &str = "NoDataset";
+}
+
+/// Judges an order against what the pod knows at this moment. The votes must be fresh: an operator may act on a world that
+/// Sentinels have moved on from, and this is where that ends.
+///
+/// # Errors
+/// The [`Refusal`] to send back, its reason one of [`refusal`].
+pub fn judge_order(order: &TopologyOrder, question: &Question<'_>) -> Result<Verdict, Refusal> {
+    let config = question.config;
+    if order.uid != config.uid {
+        return Err(refuse(
+            refusal::FOREIGN_BUS,
+            format!(
+                "the order is for the bus with UID {}, this pod serves {}",
+                order.uid, config.uid
+            ),
+        ));
+    }
+    let names = Names::new(&config.bus, &config.namespace, &config.domain);
+    if names.data_pod_of_host(&order.primary).as_deref() != Some(order.primary.as_str()) {
+        return Err(refuse(
+            refusal::UNKNOWN_POD,
+            format!("{} is no data pod of bus {}", order.primary, config.bus),
+        ));
+    }
+    if let Some(marker) = own(question) {
+        let newer = order.epoch < marker.epoch.max(marker.fence);
+        let other = order.epoch == marker.epoch && order.primary != marker.primary;
+        if newer || other {
+            return Err(refuse(
+                refusal::STALE_EPOCH,
+                format!(
+                    "the order names {} in epoch {}; this pod's data is of {} in epoch {} and it obeyed epoch {}",
+                    order.primary, order.epoch, marker.primary, marker.epoch, marker.fence
+                ),
+            ));
+        }
+    }
+    if let Some((named, _)) = majority(config, question.votes)
+        && named != order.primary
+        && order.instead_of.as_ref() != Some(&named)
+    {
+        return Err(refuse(
+            refusal::SENTINEL_DISAGREES,
+            format!(
+                "a majority of Sentinels names {named}, the order names {}",
+                order.primary
+            ),
+        ));
+    }
+    if order.primary != question.pod {
+        return Ok(Verdict::Follow {
+            pod: order.primary.clone(),
+            priority: first_priority(question, &order.primary),
+        });
+    }
+    if question.dataset || order.allow_empty {
+        Ok(Verdict::Lead)
+    } else {
+        Err(refuse(
+            refusal::NO_DATASET,
+            format!("{} is to lead but has no dataset", question.pod),
+        ))
+    }
+}
+
+fn refuse(reason: &str, message: String) -> Refusal {
+    Refusal {
+        reason: reason.to_owned(),
+        message,
+    }
+}
