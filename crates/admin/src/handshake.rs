@@ -25,15 +25,18 @@ pub(crate) struct Established {
     pub(crate) peer_certificate: Option<CertificateDer<'static>>,
 }
 
-/// Logs in by hand because the `redis` crate reports every refusal as a wrong password, also "max number of clients reached".
+/// Ends with an answer of the server, so that a refusal at this layer is told as what it is: a server that speaks TLS 1.3 refuses our
+/// certificate only after the handshake, and the `redis` crate reports whatever AUTH is answered with as a wrong password, also "max
+/// number of clients reached".
 pub(crate) async fn establish(
     endpoint: &Endpoint,
     credentials: Option<&Credentials>,
 ) -> Result<Established, Error> {
     let steps = async {
         let mut established = open(endpoint).await?;
-        if let Some(credentials) = credentials {
-            login(endpoint, credentials, &mut established.stream).await?;
+        match credentials {
+            Some(credentials) => login(endpoint, credentials, &mut established.stream).await?,
+            None => greet(endpoint, &mut established.stream).await?,
         }
         Ok(established)
     };
@@ -100,6 +103,29 @@ async fn login(
     let command = Command::new("AUTH")
         .arg(&credentials.username)
         .secret(credentials.password.expose());
+    match exchange(endpoint, &command, stream).await {
+        Err(Error::Refused { address, code, .. }) if code == "WRONGPASS" => Err(Error::Auth {
+            address,
+            username: credentials.username.clone(),
+        }),
+        answered => answered,
+    }
+}
+
+/// A server that is loading, or without its primary, is there all the same.
+async fn greet(endpoint: &Endpoint, stream: &mut Box<dyn ByteStream>) -> Result<(), Error> {
+    match exchange(endpoint, &Command::new("PING"), stream).await {
+        Err(Error::Refused { code, .. }) if code == "LOADING" || code == "MASTERDOWN" => Ok(()),
+        answered => answered,
+    }
+}
+
+/// Sends a command that is answered by one line.
+async fn exchange(
+    endpoint: &Endpoint,
+    command: &Command,
+    stream: &mut Box<dyn ByteStream>,
+) -> Result<(), Error> {
     let lost = |source| lost(endpoint, command.name(), source);
     stream
         .write_all(&command.cmd().get_packed_command())
@@ -111,12 +137,6 @@ async fn login(
         Some(("+", _)) => Ok(()),
         Some(("-", refusal)) => {
             let (code, message) = refusal.split_once(' ').unwrap_or((refusal, ""));
-            if code == "WRONGPASS" {
-                return Err(Error::Auth {
-                    address: endpoint.address.clone(),
-                    username: credentials.username.clone(),
-                });
-            }
             Err(Error::Refused {
                 address: endpoint.address.clone(),
                 command: command.name(),
@@ -132,7 +152,7 @@ async fn login(
     }
 }
 
-/// With TLS 1.3 a server that refuses our certificate says so only after the handshake, at the first read.
+/// A connection that ended, or TLS that ended it.
 pub(crate) fn lost(endpoint: &Endpoint, attempted: &'static str, source: io::Error) -> Error {
     if source
         .get_ref()

@@ -43,7 +43,8 @@ pub struct Quorum {
 }
 
 impl Sentinel {
-    /// Connects and logs in, all within the endpoint's deadline. Without credentials the connection acts as the `default` user.
+    /// Connects and logs in, all within the endpoint's deadline. Without credentials the connection acts as the `default` user, and is
+    /// refused with `NOAUTH` where that user needs a password.
     pub async fn connect(
         endpoint: &Endpoint,
         credentials: Option<&Credentials>,

@@ -176,3 +176,6 @@ fn primary(fields: &Fields) -> Option<Address> {
     let host = fields.get("master-host").filter(|host| *host != "?")?;
     Some(Address::new(host, number(fields, "master-port")?))
 }
+
+#[cfg(test)]
+mod tests;

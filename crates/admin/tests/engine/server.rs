@@ -1,0 +1,151 @@
+use std::time::{Duration, Instant};
+
+use cachebus_admin::{ClientKind, Role};
+
+use crate::process::Process;
+
+#[tokio::test]
+async fn a_fresh_server_describes_itself() {
+    let process = Process::server(&["--maxmemory", "64mb"]);
+    let server = process.connect().await;
+    server.ping().await.unwrap();
+    assert_eq!(
+        server.role().await.unwrap(),
+        Role::Primary {
+            offset: 0,
+            replicas: vec![]
+        }
+    );
+    let info = server.info().await.unwrap();
+    assert_eq!(info.memory.max, 64 << 20);
+    assert_eq!(info.keys_total(), 0);
+    assert!(!info.raw.contains_key("cmdstat_role"));
+    let all = server.info_all().await.unwrap();
+    assert!(all.raw["cmdstat_role"].starts_with("calls=1,"));
+}
+
+#[tokio::test]
+async fn settings_are_set_together_or_not_at_all() {
+    let process = Process::server(&[]);
+    let server = process.connect().await;
+    server
+        .config_set(&[("maxmemory", "1048576"), ("masterauth", "hunter2")])
+        .await
+        .unwrap();
+    let config = server.config_get_all().await.unwrap();
+    assert_eq!(config.get("maxmemory"), Some("1048576"));
+    assert_eq!(config.get("masterauth"), Some("hunter2"));
+    assert!(!format!("{config:?}").contains("hunter2"));
+
+    let refused = server
+        .config_set(&[("maxmemory", "2097152"), ("appendfsync", "sometimes")])
+        .await
+        .unwrap_err();
+    assert_eq!(refused.reason(), "CommandRefused");
+    assert!(refused.to_string().contains("appendfsync"), "{refused}");
+    let config = server.config_get_all().await.unwrap();
+    assert_eq!(config.get("maxmemory"), Some("1048576"));
+}
+
+#[tokio::test]
+async fn a_pause_holds_writes_and_nothing_else() {
+    let process = Process::server(&[]);
+    let server = process.connect().await;
+    server.pause_writes(Duration::from_secs(30)).await.unwrap();
+    server.ping().await.unwrap();
+
+    let url = format!("redis://127.0.0.1:{}", process.port);
+    let client = redis::Client::open(url).unwrap();
+    let mut writer = client.get_multiplexed_async_connection().await.unwrap();
+    let started = Instant::now();
+    let write = tokio::spawn(async move {
+        redis::cmd("SET")
+            .arg(&["key", "value"])
+            .query_async::<()>(&mut writer)
+            .await
+            .unwrap();
+        started.elapsed()
+    });
+    crate::wait::until("the write is held", async || {
+        let info = server.info().await.unwrap();
+        (info.raw["blocked_clients"] == "1").then_some(())
+    })
+    .await;
+    assert!(!write.is_finished());
+    let held = started.elapsed();
+    server.unpause().await.unwrap();
+    assert!(write.await.unwrap() >= held);
+}
+
+#[tokio::test]
+async fn killing_clients_spares_the_one_that_asks() {
+    let process = Process::server(&[]);
+    let server = process.connect().await;
+    let (one, two) = (process.connect().await, process.connect().await);
+    one.ping().await.unwrap();
+    two.ping().await.unwrap();
+    assert_eq!(server.client_kill_user("default").await.unwrap(), 2);
+    assert_eq!(one.ping().await.unwrap_err().reason(), "Disconnected");
+
+    let three = process.connect().await;
+    three.ping().await.unwrap();
+    assert_eq!(
+        server.client_kill_kind(ClientKind::PubSub).await.unwrap(),
+        0
+    );
+    assert_eq!(
+        server.client_kill_kind(ClientKind::Normal).await.unwrap(),
+        1
+    );
+    server.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_shutdown_returns_when_the_server_is_gone() {
+    let mut process = Process::server(&[]);
+    let server = process.connect().await;
+    server
+        .shutdown(true, Duration::from_secs(10))
+        .await
+        .unwrap();
+    process.wait();
+    assert!(process.directory.join("dump.rdb").is_file());
+
+    let mut unsaved = Process::server(&[]);
+    let server = unsaved.connect().await;
+    server
+        .shutdown(false, Duration::from_secs(10))
+        .await
+        .unwrap();
+    unsaved.wait();
+    assert!(!unsaved.directory.join("dump.rdb").exists());
+}
+
+#[tokio::test]
+async fn a_server_that_is_loading_answers_what_is_asked_of_its_state() {
+    let mut process = Process::server(&[]);
+    let client = redis::Client::open(format!("redis://127.0.0.1:{}", process.port)).unwrap();
+    let mut writer = client.get_multiplexed_async_connection().await.unwrap();
+    for key in 0..1000 {
+        let () = redis::cmd("SET")
+            .arg(key)
+            .arg("x".repeat(4096))
+            .query_async(&mut writer)
+            .await
+            .unwrap();
+    }
+    let server = process.connect().await;
+    server
+        .shutdown(true, Duration::from_secs(10))
+        .await
+        .unwrap();
+    process.wait();
+
+    let slowly = ["--rdbcompression", "no", "--key-load-delay", "10000"];
+    let often = ["--loading-process-events-interval-bytes", "1024"];
+    let loading = process.start_again(&[slowly.as_slice(), &often].concat());
+    let server = loading.connect().await;
+    assert!(server.ping().await.unwrap_err().is_loading());
+    assert!(server.info().await.unwrap().loading);
+    assert!(matches!(server.role().await.unwrap(), Role::Primary { .. }));
+}
