@@ -23,6 +23,8 @@ enum Task {
     Lab(LabTask),
     /// Builds the project's images and loads them into the cluster.
     Image,
+    /// Brings up the cluster and installs the operator, built from the source as it is.
+    Install,
     /// Everything that has to hold before a change is kept.
     Test(test::Options),
     /// Writes the files that are made from the source.
@@ -82,6 +84,12 @@ fn run(task: Task) -> anyhow::Result<bool> {
         Task::Test(options) => return test::run(&options),
         Task::Lab(task) => lab_task(task)?,
         Task::Image => xtask::image::build_and_load(&Lab::open(None)?)?,
+        Task::Install => {
+            let lab = Lab::open(None)?;
+            lab.up()?;
+            xtask::image::build_and_load(&lab)?;
+            xtask::install::install(&lab)?;
+        }
         Task::Generate { check } => xtask::generate::run(check)?,
     }
     Ok(true)

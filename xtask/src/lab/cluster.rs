@@ -170,22 +170,7 @@ fn create(lab: &Lab) -> anyhow::Result<()> {
     step("connecting pods and nodes", || {
         network::connect_new_nodes(lab)?;
         await_nodes(lab)?;
-        for (namespace, deployment) in [
-            ("kube-system", "coredns"),
-            ("local-path-storage", "local-path-provisioner"),
-        ] {
-            lab.kubectl()
-                .args([
-                    "--namespace",
-                    namespace,
-                    "rollout",
-                    "status",
-                    "--timeout=120s",
-                ])
-                .arg(format!("deployment/{deployment}"))
-                .run()?;
-        }
-        Ok(())
+        await_services(lab)
     })?;
     let nodes = nodes()?;
     let control_plane = nodes
@@ -232,7 +217,12 @@ fn revive(lab: &Lab, nodes: &[Node]) -> anyhow::Result<()> {
         );
     }
     network::repair(lab)?;
-    await_nodes(lab)
+    await_nodes(lab)?;
+    if down.is_empty() {
+        Ok(())
+    } else {
+        await_services(lab)
+    }
 }
 
 fn api_answers(lab: &Lab) -> bool {
@@ -251,6 +241,21 @@ fn await_nodes(lab: &Lab) -> anyhow::Result<()> {
             "--timeout=120s",
         ])
         .run()
+}
+
+/// Names and volumes are served.
+fn await_services(lab: &Lab) -> anyhow::Result<()> {
+    for (namespace, deployment) in [
+        ("kube-system", "coredns"),
+        ("local-path-storage", "local-path-provisioner"),
+    ] {
+        lab.kubectl()
+            .args(["--namespace", namespace, "rollout", "status"])
+            .arg(format!("deployment/{deployment}"))
+            .arg("--timeout=120s")
+            .run()?;
+    }
+    Ok(())
 }
 
 fn expected(source: Source, control_plane: &str) -> Record {

@@ -1,6 +1,7 @@
 //! Scenarios on a real cluster, with images of the source as it is.
 
 use crate::image;
+use crate::install;
 use crate::lab::Lab;
 
 use super::Options;
@@ -9,6 +10,7 @@ pub(super) fn check(options: &Options) -> anyhow::Result<()> {
     let lab = Lab::open(None)?;
     lab.up()?;
     image::build_and_load(&lab)?;
+    install::install(&lab)?;
     let mut run = lab
         .with_tools("cargo")
         .dir(&crate::workspace::root())
