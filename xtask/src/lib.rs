@@ -1,6 +1,7 @@
 //! The project's own commands, as a library: the end-to-end tests drive the same lab.
 
 pub mod command;
+pub mod demo;
 pub mod generate;
 pub mod image;
 pub mod install;

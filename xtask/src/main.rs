@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use xtask::demo;
 use xtask::lab::{self, Lab, Source};
 use xtask::progress::note;
 use xtask::test;
@@ -25,6 +26,12 @@ enum Task {
     Image,
     /// Brings up the cluster and installs the operator, built from the source as it is.
     Install,
+    /// Shows the whole: a cluster, the operator, a bus, two services that use it, and a tour.
+    Demo {
+        /// Removes it all again.
+        #[arg(long)]
+        remove: bool,
+    },
     /// Everything that has to hold before a change is kept.
     Test(test::Options),
     /// Writes the files that are made from the source.
@@ -90,6 +97,8 @@ fn run(task: Task) -> anyhow::Result<bool> {
             xtask::image::build_and_load(&lab)?;
             xtask::install::install(&lab)?;
         }
+        Task::Demo { remove: false } => demo::run()?,
+        Task::Demo { remove: true } => demo::remove()?,
         Task::Generate { check } => xtask::generate::run(check)?,
     }
     Ok(true)

@@ -29,6 +29,7 @@ pub use engines::{ENGINES, EngineImage};
 pub use home::{HOME_VARIABLE, Home};
 pub use source::Source;
 pub use versions::KUBERNETES;
+pub use wait::until;
 
 /// The cluster's name.
 pub const NAME: &str = "cachebus";

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 const INTERVAL: Duration = Duration::from_millis(250);
 
 /// Asks until `condition` holds; whether it did within `limit`.
-pub(crate) fn until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
+pub fn until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + limit;
     loop {
         if condition() {

@@ -1,0 +1,67 @@
+//! Files that are made from the source: `cargo xtask generate`.
+
+mod reference;
+mod refused;
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+
+use crate::progress::note;
+use crate::workspace;
+
+/// A file that is made from the source.
+struct Generated {
+    /// Where it is kept, seen from the root of the workspace.
+    path: PathBuf,
+    content: String,
+}
+
+/// Every generated file.
+fn all() -> anyhow::Result<Vec<Generated>> {
+    let definition = serde_saphyr::to_string(&cachebus_api::crd::definition())?;
+    let files = [
+        ("crds/cachebus.yaml", definition.clone()),
+        ("charts/cachebus-crds/files/cachebus.yaml", definition),
+        ("docs/reference/cachebus.md", reference::reference()?),
+        (
+            "docs/reference/refused-directives.md",
+            refused::refused_directives()?,
+        ),
+    ];
+    Ok(files
+        .into_iter()
+        .map(|(path, content)| Generated {
+            path: path.into(),
+            content,
+        })
+        .collect())
+}
+
+/// Writes what differs; with `check` only names it, as an error.
+pub fn run(check: bool) -> anyhow::Result<()> {
+    let mut stale = Vec::new();
+    for Generated { path, content } in all()? {
+        let target = workspace::root().join(&path);
+        if fs::read_to_string(&target).is_ok_and(|current| current == content) {
+            continue;
+        }
+        if !check {
+            if let Some(dir) = target.parent() {
+                fs::create_dir_all(dir)?;
+            }
+            fs::write(&target, content)
+                .with_context(|| format!("cannot write {}", target.display()))?;
+            note(format_args!("wrote {}", path.display()));
+        }
+        stale.push(path.display().to_string());
+    }
+    if check && !stale.is_empty() {
+        bail!(
+            "these files are not what the source says; run `cargo xtask generate`: {}",
+            stale.join(", ")
+        );
+    }
+    Ok(())
+}
