@@ -210,6 +210,12 @@ impl Names {
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
+
+    /// The cluster's DNS domain.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        &self.domain
+    }
 }
 
 /// The name by which Sentinels know the primary of a bus. It carries the object's UID, so that two buses never merge and

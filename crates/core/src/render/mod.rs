@@ -1,1 +1,165 @@
-//! Every object of a bus.
+//! Every object of a bus: [`render`].
+
+mod config_map;
+mod container;
+mod disruption;
+mod endpoints;
+mod identity;
+mod meta;
+mod network;
+mod placement;
+mod pod;
+mod resources;
+pub mod secrets;
+mod services;
+mod volumes;
+mod workload;
+
+use crate::acl::AclFiles;
+use crate::bus::{Bus, Platform};
+use crate::credentials::Credentials;
+use crate::names::Component::{Redis, Sentinel};
+use crate::tls::Certificates;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use std::collections::BTreeMap;
+
+/// Every object of a bus but the two Secrets that are created once and then kept ([`secrets::credentials`] and
+/// [`secrets::authority`]). No `Debug`: it holds secrets.
+#[derive(Clone, PartialEq)]
+pub struct Rendered {
+    /// What agents and servers are told, without secrets.
+    pub config: ConfigMap,
+    /// Internal passwords that data pods mount.
+    pub redis_auth: Secret,
+    /// Internal passwords that Sentinel pods mount.
+    pub sentinel_auth: Secret,
+    /// The users of data nodes and Sentinels, hashes only.
+    pub acl: Secret,
+    /// What every pod serves with.
+    pub serving_certificate: Secret,
+    /// What the operator connects to agents with.
+    pub operator_certificate: Secret,
+    /// The Secret of each service, by the service's name.
+    pub bindings: BTreeMap<String, Secret>,
+    /// Identity of the data pods, without rights.
+    pub redis_account: ServiceAccount,
+    /// Identity of the Sentinel pods, without rights.
+    pub sentinel_account: ServiceAccount,
+    /// Who reaches the data pods, and whom they reach.
+    pub redis_network: NetworkPolicy,
+    /// Who reaches the Sentinel pods, and whom they reach.
+    pub sentinel_network: NetworkPolicy,
+    /// DNS names of the data pods.
+    pub redis_nodes: Service,
+    /// DNS names of the Sentinel pods.
+    pub sentinel_nodes: Service,
+    /// Leads to the primary.
+    pub primary: Service,
+    /// Leads to the replicas.
+    pub replicas: Service,
+    /// Leads to the Sentinels.
+    pub sentinels: Service,
+    /// Where [`Self::primary`] leads.
+    pub primary_endpoints: EndpointSlice,
+    /// Where [`Self::replicas`] leads.
+    pub replicas_endpoints: EndpointSlice,
+    /// The data pods.
+    pub redis: StatefulSet,
+    /// The Sentinel pods.
+    pub sentinel: StatefulSet,
+    /// Data pods go one at a time.
+    pub redis_budget: PodDisruptionBudget,
+    /// Sentinel pods likewise.
+    pub sentinel_budget: PodDisruptionBudget,
+}
+
+/// What a bus's objects are made of besides its spec.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// The users' passwords.
+    pub credentials: &'a Credentials,
+    /// The bus's certificates.
+    pub certificates: &'a Certificates,
+    /// The users' rights.
+    pub acl: &'a AclFiles,
+    /// Where the Services lead.
+    pub routes: &'a Routes,
+    /// Sizes in the claim templates of the StatefulSets that exist already.
+    pub claims: &'a ClaimSizes,
+}
+
+/// The size in the claim template of each StatefulSet that exists, as Kubernetes prints it (`8Gi`). Kubernetes refuses any
+/// change of a claim template, so an existing one is rendered as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClaimSizes {
+    /// Of the data pods.
+    pub redis: Option<String>,
+    /// Of the Sentinel pods.
+    pub sentinel: Option<String>,
+}
+
+/// Where the Services of a bus lead.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Routes {
+    /// The primary, where there is one.
+    pub primary: Option<Endpoint>,
+    /// The replicas.
+    pub replicas: Vec<Endpoint>,
+}
+
+/// A data pod to which a Service leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Name of the pod.
+    pub pod: String,
+    /// Its IPv4 address.
+    pub ip: String,
+    /// Node that it runs on.
+    pub node: Option<String>,
+    /// Whether connections are to go there.
+    pub ready: bool,
+}
+
+/// Every object of a bus. The same arguments give the same objects.
+#[must_use]
+pub fn render(bus: &Bus, platform: &Platform, inputs: &Inputs<'_>) -> Rendered {
+    let Inputs {
+        credentials,
+        certificates,
+        acl,
+        routes,
+        claims,
+    } = inputs;
+    Rendered {
+        config: config_map::config(bus),
+        redis_auth: secrets::auth(bus, Redis, credentials),
+        sentinel_auth: secrets::auth(bus, Sentinel, credentials),
+        acl: secrets::acl(bus, acl),
+        serving_certificate: secrets::serving_certificate(bus, certificates),
+        operator_certificate: secrets::operator_certificate(bus, certificates),
+        bindings: secrets::bindings(bus, credentials, &certificates.authority.certificate),
+        redis_account: identity::account(bus, Redis),
+        sentinel_account: identity::account(bus, Sentinel),
+        redis_network: network::policy(bus, platform, Redis),
+        sentinel_network: network::policy(bus, platform, Sentinel),
+        redis_nodes: services::nodes(bus, Redis),
+        sentinel_nodes: services::nodes(bus, Sentinel),
+        primary: services::routed(bus, &bus.names.primary_service()),
+        replicas: services::routed(bus, &bus.names.replicas_service()),
+        sentinels: services::sentinels(bus),
+        primary_endpoints: endpoints::slice(
+            bus,
+            &bus.names.primary_service(),
+            routes.primary.as_slice(),
+        ),
+        replicas_endpoints: endpoints::slice(bus, &bus.names.replicas_service(), &routes.replicas),
+        redis: workload::stateful_set(bus, platform, Redis, claims.redis.as_deref()),
+        sentinel: workload::stateful_set(bus, platform, Sentinel, claims.sentinel.as_deref()),
+        redis_budget: disruption::budget(bus, Redis),
+        sentinel_budget: disruption::budget(bus, Sentinel),
+    }
+}

@@ -1,0 +1,48 @@
+//! What the agents of a bus are told of it.
+
+use crate::bus::Bus;
+use crate::names::{Component, master_name};
+use crate::protocol::{AgentConfig, MonitorSettings};
+use cachebus_api::Duration;
+use cachebus_api::settings::TlsMode;
+
+/// `replica-priority` of a copy that may be promoted, the engines' own default.
+const REPLICA_PRIORITY: u32 = 100;
+
+/// What the agents of the bus are told of it; the ConfigMap holds it as JSON.
+#[must_use]
+pub fn agent_json(bus: &Bus) -> AgentConfig {
+    let sentinel = &bus.spec.sentinel;
+    let names = &bus.names;
+    AgentConfig {
+        bus: names.bus().to_owned(),
+        namespace: names.namespace().to_owned(),
+        domain: names.domain().to_owned(),
+        uid: bus.uid.clone(),
+        master_name: master_name(names.bus(), &bus.uid),
+        engine: bus.spec.engine.kind,
+        port: bus.spec.port,
+        sentinel_port: sentinel.port,
+        tls: bus.spec.tls.mode != TlsMode::Disabled,
+        sentinels: (0..sentinel.replicas)
+            .map(|ordinal| {
+                let pod = names.pod(Component::Sentinel, ordinal);
+                names.pod_fqdn(Component::Sentinel, &pod)
+            })
+            .collect(),
+        quorum: sentinel.replicas / 2 + 1,
+        replica_priority: REPLICA_PRIORITY,
+        monitor: MonitorSettings {
+            down_after_ms: milliseconds(&sentinel.down_after),
+            failover_timeout_ms: milliseconds(&sentinel.failover_timeout),
+            parallel_syncs: sentinel.parallel_syncs,
+        },
+    }
+}
+
+fn milliseconds(duration: &Duration) -> u64 {
+    duration
+        .get()
+        .and_then(|duration| u64::try_from(duration.as_millis()).ok())
+        .unwrap_or_default()
+}

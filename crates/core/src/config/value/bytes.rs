@@ -1,0 +1,29 @@
+//! Amounts of memory in the engines' notation, where `k` is 1,000 and `kb` 1,024.
+
+/// The amount as a plain number of bytes.
+pub(super) fn normal(text: &str, least: u64) -> Result<String, String> {
+    match parse(text) {
+        Some(bytes) if bytes >= least => Ok(bytes.to_string()),
+        _ => Err(format!(
+            "at least {least} bytes, with an optional unit b, k, kb, m, mb, g or gb"
+        )),
+    }
+}
+
+pub(super) fn parse(text: &str) -> Option<u64> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor: u64 = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" => 1_000,
+        "kb" => 1 << 10,
+        "m" => 1_000_000,
+        "mb" => 1 << 20,
+        "g" => 1_000_000_000,
+        "gb" => 1 << 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}

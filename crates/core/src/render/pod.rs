@@ -1,0 +1,96 @@
+//! The pods.
+
+use super::{container, meta, placement, volumes};
+use crate::bus::{Bus, Platform};
+use crate::names::Component;
+use cachebus_api::GROUP;
+use k8s_openapi::api::core::v1::{
+    LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use std::collections::BTreeMap;
+
+/// User and group of every process, those of the engines' public images.
+const USER: i64 = 999;
+
+/// Time that a pod gets to end, seconds: a data node saves what it holds.
+fn grace_period(component: Component) -> i64 {
+    match component {
+        Component::Redis => 60,
+        Component::Sentinel => 10,
+    }
+}
+
+/// The template of a component's pods. Nothing is in it that can be changed in a running server: such a change must not
+/// mark a rollout.
+pub(super) fn template(bus: &Bus, platform: &Platform, component: Component) -> PodTemplateSpec {
+    let settings = &bus.spec.pods;
+    let mut labels = foreign(&settings.labels);
+    labels.extend(meta::component_labels(bus, component));
+    let annotations = foreign(&settings.annotations);
+    PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(labels),
+            annotations: (!annotations.is_empty()).then_some(annotations),
+            ..ObjectMeta::default()
+        }),
+        spec: Some(spec(bus, platform, component)),
+    }
+}
+
+/// What is the bus's own business stays out: agents and operator go by it.
+fn foreign(texts: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let own = format!("{GROUP}/");
+    texts
+        .iter()
+        .filter(|(key, _)| !key.starts_with(&own))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+fn spec(bus: &Bus, platform: &Platform, component: Component) -> PodSpec {
+    let settings = &bus.spec.pods;
+    PodSpec {
+        service_account_name: Some(bus.names.workload(component)),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        termination_grace_period_seconds: Some(grace_period(component)),
+        security_context: Some(security()),
+        image_pull_secrets: some(
+            bus.spec
+                .engine
+                .image_pull_secrets
+                .iter()
+                .map(|name| LocalObjectReference { name: name.clone() })
+                .collect(),
+        ),
+        init_containers: Some(vec![container::install(platform)]),
+        containers: vec![container::agent(bus, component)],
+        volumes: Some(volumes::volumes(bus, component)),
+        affinity: Some(placement::affinity(bus, component)),
+        topology_spread_constraints: Some(vec![placement::zones(bus, component)]),
+        node_selector: (!settings.node_selector.is_empty()).then(|| settings.node_selector.clone()),
+        tolerations: some(settings.tolerations.clone()),
+        priority_class_name: settings.priority_class_name.clone(),
+        ..PodSpec::default()
+    }
+}
+
+fn some<T>(items: Vec<T>) -> Option<Vec<T>> {
+    (!items.is_empty()).then_some(items)
+}
+
+fn security() -> PodSecurityContext {
+    PodSecurityContext {
+        run_as_non_root: Some(true),
+        run_as_user: Some(USER),
+        run_as_group: Some(USER),
+        fs_group: Some(USER),
+        fs_group_change_policy: Some("OnRootMismatch".to_owned()),
+        seccomp_profile: Some(SeccompProfile {
+            type_: "RuntimeDefault".to_owned(),
+            ..SeccompProfile::default()
+        }),
+        ..PodSecurityContext::default()
+    }
+}

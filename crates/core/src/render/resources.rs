@@ -1,0 +1,138 @@
+//! CPU and memory of the containers. What the spec says wins; the defaults fit themselves to it.
+
+use crate::bus::Bus;
+use crate::names::Component;
+use cachebus_api::Bytes;
+use cachebus_api::pods::Resources;
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use std::collections::BTreeMap;
+
+const MIB: u64 = 1 << 20;
+
+/// Defaults of a container.
+struct Defaults {
+    /// CPU requested, thousandths of a core. CPU is never limited by default: a throttled primary looks like a dead one.
+    cpu_milli: u64,
+    /// Memory requested, bytes.
+    memory_request: u64,
+    /// Memory limit, bytes.
+    memory_limit: u64,
+}
+
+/// The agent with its server.
+pub(super) fn agent(bus: &Bus, component: Component) -> ResourceRequirements {
+    match component {
+        Component::Redis => {
+            // Half as much again as the data: buffers, fragmentation, and pages that are written during a fork.
+            let memory = bus.spec.memory.max.get().unwrap_or_default() / 2 * 3;
+            requirements(
+                &bus.spec.resources,
+                &Defaults {
+                    cpu_milli: 100,
+                    memory_request: memory,
+                    memory_limit: memory,
+                },
+            )
+        }
+        Component::Sentinel => requirements(
+            &bus.spec.sentinel.resources,
+            &Defaults {
+                cpu_milli: 50,
+                memory_request: 64 * MIB,
+                memory_limit: 128 * MIB,
+            },
+        ),
+    }
+}
+
+/// The container that installs the agent: it copies one file.
+pub(super) fn install() -> ResourceRequirements {
+    requirements(
+        &Resources::default(),
+        &Defaults {
+            cpu_milli: 10,
+            memory_request: 16 * MIB,
+            memory_limit: 64 * MIB,
+        },
+    )
+}
+
+fn requirements(wanted: &Resources, defaults: &Defaults) -> ResourceRequirements {
+    let Resources { requests, limits } = wanted;
+    let limit = match (
+        bytes(limits.memory.as_ref()),
+        bytes(requests.memory.as_ref()),
+    ) {
+        (Some(limit), _) => limit,
+        (None, request) => defaults.memory_limit.max(request.unwrap_or_default()),
+    };
+    let memory = |amount: Option<&Bytes>, default: u64| {
+        amount.map_or_else(|| quantity(default), |amount| amount.as_str().to_owned())
+    };
+    let cpu_request = match limits.cpu.as_deref().and_then(milli) {
+        Some(limit) => defaults.cpu_milli.min(limit),
+        None => defaults.cpu_milli,
+    };
+    ResourceRequirements {
+        requests: Some(amounts([
+            (
+                "cpu",
+                Some(requests.cpu.clone().unwrap_or(format!("{cpu_request}m"))),
+            ),
+            (
+                "memory",
+                Some(memory(
+                    requests.memory.as_ref(),
+                    request_within(wanted, defaults, limit),
+                )),
+            ),
+        ])),
+        limits: Some(amounts([
+            ("cpu", limits.cpu.clone()),
+            ("memory", Some(memory(limits.memory.as_ref(), limit))),
+        ])),
+        ..ResourceRequirements::default()
+    }
+}
+
+/// The default request: where request and limit are alike by default, what is set for one holds for the other.
+fn request_within(_wanted: &Resources, defaults: &Defaults, limit: u64) -> u64 {
+    if defaults.memory_request == defaults.memory_limit {
+        limit
+    } else {
+        defaults.memory_request.min(limit)
+    }
+}
+
+fn amounts<const N: usize>(pairs: [(&str, Option<String>); N]) -> BTreeMap<String, Quantity> {
+    pairs
+        .into_iter()
+        .filter_map(|(name, amount)| Some((name.to_owned(), Quantity(amount?))))
+        .collect()
+}
+
+fn bytes(amount: Option<&Bytes>) -> Option<u64> {
+    amount?.get()
+}
+
+/// Thousandths of a core.
+fn milli(cpu: &str) -> Option<u64> {
+    if let Some(milli) = cpu.strip_suffix('m') {
+        return milli.parse().ok();
+    }
+    let (cores, fraction) = cpu.split_once('.').unwrap_or((cpu, ""));
+    let thousandths: u64 = format!("{fraction:0<3}").parse().ok()?;
+    Some(cores.parse::<u64>().ok()? * 1_000 + thousandths)
+}
+
+/// Bytes in the largest binary unit that needs no fraction.
+fn quantity(bytes: u64) -> String {
+    [(1 << 30, "Gi"), (MIB, "Mi"), (1 << 10, "Ki")]
+        .into_iter()
+        .find(|(unit, _)| bytes > 0 && bytes % unit == 0)
+        .map_or_else(
+            || bytes.to_string(),
+            |(unit, suffix)| format!("{}{suffix}", bytes / unit),
+        )
+}

@@ -1,0 +1,140 @@
+//! Volumes of the pods and where they are mounted.
+
+use crate::bus::Bus;
+use crate::names::{
+    ACL_DIR, AUTH_DIR, BIN_DIR, CONFIG_DIR, Component, DATA_DIR, REDIS_ACL, RUN_DIR, SENTINEL_ACL,
+    TLS_DIR,
+};
+use k8s_openapi::api::core::v1::{
+    ConfigMapVolumeSource, EmptyDirVolumeSource, KeyToPath, PersistentVolumeClaim,
+    PersistentVolumeClaimSpec, SecretVolumeSource, Volume, VolumeMount, VolumeResourceRequirements,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use std::collections::BTreeMap;
+
+const DATA: &str = "data";
+const RUN: &str = "run";
+const BIN: &str = "bin";
+const CONFIG: &str = "config";
+const ACL: &str = "acl";
+const AUTH: &str = "auth";
+const TLS: &str = "tls";
+
+/// For owner and group (`fsGroup`) to read, for nobody to write: 0440.
+const READ_ONLY: i32 = 0o440;
+
+/// The claim of each pod's own volume. Nothing in it may ever change, so it has no labels.
+pub(super) fn claim(
+    bus: &Bus,
+    component: Component,
+    existing_size: Option<&str>,
+) -> PersistentVolumeClaim {
+    let storage = &bus.spec.storage;
+    let size = match component {
+        Component::Redis => &storage.size,
+        Component::Sentinel => &bus.spec.sentinel.storage_size,
+    };
+    let size = existing_size.unwrap_or(size.as_str());
+    PersistentVolumeClaim {
+        metadata: ObjectMeta {
+            name: Some(DATA.to_owned()),
+            ..ObjectMeta::default()
+        },
+        spec: Some(PersistentVolumeClaimSpec {
+            access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
+            storage_class_name: storage.storage_class_name.clone(),
+            resources: Some(VolumeResourceRequirements {
+                requests: Some(BTreeMap::from([(
+                    "storage".to_owned(),
+                    Quantity(size.to_owned()),
+                )])),
+                ..VolumeResourceRequirements::default()
+            }),
+            ..PersistentVolumeClaimSpec::default()
+        }),
+        ..PersistentVolumeClaim::default()
+    }
+}
+
+/// The volumes besides the claim.
+pub(super) fn volumes(bus: &Bus, component: Component) -> Vec<Volume> {
+    let acl = match component {
+        Component::Redis => REDIS_ACL,
+        Component::Sentinel => SENTINEL_ACL,
+    };
+    vec![
+        empty(RUN, Some("Memory"), "16Mi"),
+        empty(BIN, None, "128Mi"),
+        Volume {
+            name: CONFIG.to_owned(),
+            config_map: Some(ConfigMapVolumeSource {
+                name: bus.names.config(),
+                default_mode: Some(READ_ONLY),
+                ..ConfigMapVolumeSource::default()
+            }),
+            ..Volume::default()
+        },
+        secret(ACL, bus.names.acl(), Some(acl)),
+        secret(AUTH, bus.names.auth(component), None),
+        secret(TLS, bus.names.serving_certificate(), None),
+    ]
+}
+
+fn empty(name: &str, medium: Option<&str>, limit: &str) -> Volume {
+    Volume {
+        name: name.to_owned(),
+        empty_dir: Some(EmptyDirVolumeSource {
+            medium: medium.map(str::to_owned),
+            size_limit: Some(Quantity(limit.to_owned())),
+        }),
+        ..Volume::default()
+    }
+}
+
+/// A Secret, or one entry of it.
+fn secret(name: &str, secret: String, entry: Option<&str>) -> Volume {
+    Volume {
+        name: name.to_owned(),
+        secret: Some(SecretVolumeSource {
+            secret_name: Some(secret),
+            default_mode: Some(READ_ONLY),
+            items: entry.map(|entry| {
+                vec![KeyToPath {
+                    key: entry.to_owned(),
+                    path: entry.to_owned(),
+                    mode: None,
+                }]
+            }),
+            ..SecretVolumeSource::default()
+        }),
+        ..Volume::default()
+    }
+}
+
+/// Mounts of the agent's container.
+pub(super) fn mounts() -> Vec<VolumeMount> {
+    vec![
+        mount(DATA, DATA_DIR, false),
+        mount(RUN, RUN_DIR, false),
+        mount(BIN, BIN_DIR, true),
+        mount(CONFIG, CONFIG_DIR, true),
+        mount(ACL, ACL_DIR, true),
+        mount(AUTH, AUTH_DIR, true),
+        mount(TLS, TLS_DIR, true),
+    ]
+}
+
+/// Mount of the container that installs the agent.
+pub(super) fn install_mounts() -> Vec<VolumeMount> {
+    vec![mount(BIN, BIN_DIR, false)]
+}
+
+fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
+    VolumeMount {
+        name: name.to_owned(),
+        mount_path: path.to_owned(),
+        read_only: read_only.then_some(true),
+        ..VolumeMount::default()
+    }
+}
