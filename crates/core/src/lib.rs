@@ -17,3 +17,4 @@ pub mod render;
 pub mod seal;
 pub mod status;
 pub mod tls;
+mod validate;

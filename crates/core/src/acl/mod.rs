@@ -1,8 +1,15 @@
 //! Rights of users, compiled from the contract into the engines' ACL files.
 
 mod file;
+mod glob;
+mod internal;
+mod selector;
+mod sentinel;
+mod service;
+mod template;
 
 pub use file::{digest, hashes};
+pub(crate) use template::Template;
 
 use crate::bus::Bus;
 use crate::credentials::Credentials;
@@ -18,6 +25,17 @@ pub struct AclFiles {
 
 /// Compiles the users of a bus. A user without a password in `credentials` gets no line.
 #[must_use]
-pub fn files(_bus: &Bus, _credentials: &Credentials) -> AclFiles {
-    AclFiles::default()
+pub fn files(bus: &Bus, credentials: &Credentials) -> AclFiles {
+    let services = bus
+        .spec
+        .services
+        .iter()
+        .map(|service| service::line(bus, service));
+    AclFiles {
+        redis: file::text(
+            internal::lines(bus.engine).into_iter().chain(services),
+            credentials,
+        ),
+        sentinel: file::text(sentinel::lines(bus), credentials),
+    }
 }

@@ -1,0 +1,60 @@
+//! The bus's own users on the data nodes: each what its owner was seen to send, and no more.
+
+use super::file::Line;
+use crate::credentials::{OPERATOR, PROBE, REPLICATION, SENTINEL};
+use crate::engine::Capabilities;
+
+/// What the agent sends to its own server.
+const OPERATE: &[&str] = &[
+    "acl|deluser",
+    "acl|list",
+    "acl|setuser",
+    "client|kill",
+    "client|setname",
+    "config|get",
+    "config|set",
+    "info",
+    "ping",
+    "replicaof",
+    "role",
+];
+/// What a replica sends to its primary.
+const REPLICATE: &[&str] = &["ping", "psync", "replconf"];
+/// What a Sentinel sends to data nodes, a failover included.
+const WATCH: &[&str] = &[
+    "client|kill",
+    "client|setname",
+    "config|rewrite",
+    "exec",
+    "info",
+    "multi",
+    "ping",
+    "publish",
+    "script|kill",
+    "slaveof",
+    "subscribe",
+];
+/// What it sends besides in a coordinated failover, which without them does nothing and says so to nobody.
+const COORDINATE: &[&str] = &["client|pause", "client|unpause", "failover"];
+/// What tells whether a server answers.
+const LOOK: &[&str] = &["info", "ping", "role"];
+
+/// The Sentinels' own channel, on data nodes and Sentinels alike. Who may publish there can move the primary.
+pub(super) const HELLO_CHANNEL: &str = "__sentinel__:hello";
+
+/// The internal users' rules without their passwords.
+pub(super) fn lines(engine: &Capabilities) -> [Line; 4] {
+    [
+        Line::new(OPERATOR).commands(OPERATE),
+        Line::new(REPLICATION).commands(REPLICATE),
+        Line::new(SENTINEL)
+            .channels(&[HELLO_CHANNEL])
+            .commands(WATCH)
+            .commands(if engine.coordinated_failover {
+                COORDINATE
+            } else {
+                &[]
+            }),
+        Line::new(PROBE).commands(LOOK),
+    ]
+}

@@ -1,0 +1,84 @@
+//! The users of the Sentinels.
+
+use super::file::Line;
+use super::internal::HELLO_CHANNEL;
+use crate::bus::Bus;
+use crate::credentials::{OPERATOR, SENTINEL};
+
+/// What an agent sends to the Sentinel of its pod and, to learn who leads, to the others.
+const OPERATE: &[&str] = &[
+    "acl|deluser",
+    "acl|list",
+    "acl|setuser",
+    "client|kill",
+    "client|setname",
+    "info",
+    "ping",
+    "sentinel|flushconfig",
+    "sentinel|get-master-addr-by-name",
+    "sentinel|master",
+    "sentinel|masters",
+    "sentinel|monitor",
+    "sentinel|myid",
+    "sentinel|remove",
+    "sentinel|replicas",
+    "sentinel|sentinels",
+    "sentinel|set",
+    "subscribe",
+];
+/// What Sentinels send to one another.
+const PEER: &[&str] = &[
+    "client|setname",
+    "ping",
+    "publish",
+    "sentinel|is-master-down-by-addr",
+];
+/// What clients send that ask for the primary and watch it move.
+const DISCOVER: &[&str] = &[
+    "auth",
+    "client|getname",
+    "client|id",
+    "client|setname",
+    "echo",
+    "hello",
+    "ping",
+    "psubscribe",
+    "punsubscribe",
+    "quit",
+    "reset",
+    "role",
+    "sentinel|get-master-addr-by-name",
+    "sentinel|master",
+    "sentinel|masters",
+    "sentinel|replicas",
+    "sentinel|sentinels",
+    "sentinel|slaves",
+    "subscribe",
+    "unsubscribe",
+];
+/// Names of all of a Sentinel's own events (`+switch-master`, `-sdown`); [`HELLO_CHANNEL`] is none of them.
+const EVENT_CHANNELS: &[&str] = &["+*", "-*"];
+
+/// The rules of every user of a Sentinel, without their passwords.
+pub(super) fn lines(bus: &Bus) -> impl Iterator<Item = Line> {
+    let internal = [
+        Line::new(OPERATOR)
+            .channels(EVENT_CHANNELS)
+            .commands(OPERATE),
+        Line::new(SENTINEL)
+            .channels(&[HELLO_CHANNEL])
+            .commands(PEER),
+    ];
+    let setinfo: &[&str] = if bus.engine.client_setinfo {
+        &["client|setinfo"]
+    } else {
+        &[]
+    };
+    let services = bus.spec.services.iter().map(move |service| {
+        Line::new(&service.name)
+            .channels(EVENT_CHANNELS)
+            .commands(DISCOVER)
+            .commands(setinfo)
+    });
+    internal.into_iter().chain(services)
+}
