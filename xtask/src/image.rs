@@ -17,7 +17,8 @@ pub const OPERATOR: &str = "localhost/cachebus:dev";
 /// What the end-to-end tests and the demo run as a service's pod.
 pub const CLIENT: &str = "localhost/cachebus-e2e-client:dev";
 
-const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// The target whose programs can be linked statically, and then run on nothing and in any image.
+pub(crate) const STATIC_TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// A binary of the workspace and the image that holds it.
 struct Image {
@@ -42,7 +43,7 @@ const IMAGES: [Image; 2] = [
 /// Builds the images and loads them into the cluster, if there is one.
 pub fn build_and_load(lab: &Lab) -> anyhow::Result<()> {
     step("building the static binaries", build_binaries)?;
-    let built = target_directory()?.join(TARGET).join("release");
+    let built = target_directory()?.join(STATIC_TARGET).join("release");
     for image in &IMAGES {
         step(format_args!("building {}", image.name), || {
             image.build(lab.home(), &built)
@@ -52,7 +53,7 @@ pub fn build_and_load(lab: &Lab) -> anyhow::Result<()> {
 }
 
 fn build_binaries() -> anyhow::Result<()> {
-    let mut cargo = cargo().args(["build", "--quiet", "--release", "--target", TARGET]);
+    let mut cargo = cargo().args(["build", "--quiet", "--release", "--target", STATIC_TARGET]);
     for image in &IMAGES {
         cargo = cargo.args(["--package", image.package, "--bin", image.binary]);
     }

@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod demo;
+#[cfg(feature = "generate")]
 pub mod generate;
 pub mod image;
 pub mod install;

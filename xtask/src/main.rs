@@ -99,7 +99,7 @@ fn run(task: Task) -> anyhow::Result<bool> {
         }
         Task::Demo { remove: false } => demo::run()?,
         Task::Demo { remove: true } => demo::remove()?,
-        Task::Generate { check } => xtask::generate::run(check)?,
+        Task::Generate { check } => test::generate(check)?,
     }
     Ok(true)
 }

@@ -75,6 +75,11 @@ impl EngineImage {
         }
     }
 
+    /// The name of the server's program.
+    pub const fn server(&self) -> &'static str {
+        self.built.server
+    }
+
     /// Whether Docker has the image.
     pub(crate) fn is_present(&self, source: Source) -> bool {
         match source {

@@ -1,14 +1,17 @@
 //! Everything that has to hold before a change is kept: `cargo xtask test`.
 
+mod cargo_targets;
 mod charts;
 mod deny;
 mod e2e;
+mod engines;
 mod purity;
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum as _;
+use clap::builder::PossibleValue;
 
 use crate::image::cargo;
 use crate::progress::{note, seconds};
@@ -24,6 +27,8 @@ pub enum Part {
     Deny,
     /// Unit, property and snapshot tests.
     Unit,
+    /// What speaks to an engine, against every supported one.
+    Engines,
     /// The pure crate depends on nothing that could do I/O, tell the time or draw lots.
     Purity,
     /// Generated files are what the source says.
@@ -46,6 +51,9 @@ pub struct Options {
     /// Only this end-to-end scenario; may be given again.
     #[arg(long, value_name = "SCENARIO")]
     pub scenario: Vec<String>,
+    /// Only names the parts.
+    #[arg(long)]
+    pub list: bool,
 }
 
 impl Options {
@@ -70,6 +78,9 @@ struct Outcome {
 
 /// Runs the parts, all of them even when one fails, and prints what came of it; whether all passed.
 pub fn run(options: &Options) -> anyhow::Result<bool> {
+    if options.list {
+        return list().map(|()| true);
+    }
     let mut outcomes = Vec::new();
     for part in options.parts() {
         note(format_args!("\n== {}", name(part)));
@@ -105,25 +116,41 @@ fn run_part(part: Part, options: &Options) -> anyhow::Result<()> {
         Part::Fmt => cargo().args(["fmt", "--all", "--check"]).stream(),
         Part::Clippy => cargo()
             .args(["clippy", "--quiet", "--workspace", "--all-targets"])
+            .args(["--features", "xtask/generate"])
             .args(["--", "--deny", "warnings"])
             .stream(),
         Part::Deny => deny::check(),
-        Part::Unit => cargo()
-            .args([
-                "test",
-                "--quiet",
-                "--workspace",
-                "--exclude",
-                "cachebus-e2e",
-            ])
-            // A snapshot that differs is a failure, not a file to review.
-            .env("INSTA_UPDATE", "no")
-            .stream(),
+        Part::Unit => cargo_targets::run_anywhere(),
+        Part::Engines => engines::check(),
         Part::Purity => purity::check(),
-        Part::Generated => crate::generate::run(true),
+        Part::Generated => generate(true),
         Part::Charts => charts::check(),
         Part::E2e => e2e::check(options),
     }
+}
+
+/// Writes, or with `check` compares, the files that are made from the source.
+pub fn generate(check: bool) -> anyhow::Result<()> {
+    cargo()
+        .args(["run", "--quiet", "--package", "xtask", "--bin", "generate"])
+        .args(["--features", "generate", "--"])
+        .args(check.then_some("--check"))
+        .stream()
+}
+
+fn list() -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    for part in Part::value_variants() {
+        let about = part.to_possible_value();
+        let about = about.as_ref().and_then(PossibleValue::get_help);
+        writeln!(
+            stdout,
+            "{:<10} {}",
+            name(*part),
+            about.map(ToString::to_string).unwrap_or_default()
+        )?;
+    }
+    Ok(())
 }
 
 fn name(part: Part) -> String {

@@ -1,0 +1,35 @@
+//! What speaks to an engine, against every supported one.
+
+use anyhow::{Context as _, ensure};
+
+use crate::image::STATIC_TARGET;
+use crate::lab::{ENGINES, Lab, docker};
+use crate::progress::step;
+
+use super::cargo_targets::build_beside_engine;
+
+pub(super) fn check() -> anyhow::Result<()> {
+    let lab = Lab::open(None)?;
+    lab.build()?;
+    let programs = step("building the tests", || build_beside_engine(STATIC_TARGET))?;
+    ensure!(
+        !programs.is_empty(),
+        "there are no tests that need an engine"
+    );
+    for engine in ENGINES {
+        for program in &programs {
+            step(format_args!("testing against {}", engine.key), || {
+                docker()
+                    .args(["run", "--rm", "--init", "--network", "none"])
+                    .args(["--entrypoint", "/test", "--volume"])
+                    .arg(format!("{}:/test:ro", program.display()))
+                    .arg("--env")
+                    .arg(format!("CACHEBUS_TEST_SERVER={}", engine.server()))
+                    .args([engine.image(lab.source()), "--quiet"])
+                    .output()
+                    .with_context(|| format!("on {}", engine.key))
+            })?;
+        }
+    }
+    Ok(())
+}
