@@ -8,6 +8,15 @@ use crate::progress::step;
 
 use super::cargo_targets::build_beside_engine;
 
+/// Tests freeze servers with `kill`, which an engine's image may only have inside its shell.
+const START: &str = r#"
+    command -v /usr/bin/kill >/dev/null || {
+        printf '#!/bin/sh\nkill "$@"\n' >/usr/local/bin/kill
+        chmod 755 /usr/local/bin/kill
+    }
+    exec /test --quiet
+"#;
+
 pub(super) fn check() -> anyhow::Result<()> {
     let lab = Lab::open(None)?;
     lab.build()?;
@@ -21,11 +30,11 @@ pub(super) fn check() -> anyhow::Result<()> {
             step(format_args!("testing against {}", engine.key), || {
                 docker()
                     .args(["run", "--rm", "--init", "--network", "none"])
-                    .args(["--entrypoint", "/test", "--volume"])
+                    .args(["--entrypoint", "sh", "--volume"])
                     .arg(format!("{}:/test:ro", program.display()))
                     .arg("--env")
                     .arg(format!("CACHEBUS_TEST_SERVER={}", engine.server()))
-                    .args([engine.image(lab.source()), "--quiet"])
+                    .args([engine.image(lab.source()), "-euc", START])
                     .output()
                     .with_context(|| format!("on {}", engine.key))
             })?;
