@@ -16,7 +16,7 @@ pub struct Observed {
     pub data: BTreeMap<String, Node>,
     /// Sentinel pods by name, likewise.
     pub sentinels: BTreeMap<String, Node>,
-    /// Update revision of each StatefulSet that exists.
+    /// Update revision of each `StatefulSet` that exists.
     pub revisions: BTreeMap<Component, String>,
 }
 
@@ -29,6 +29,8 @@ pub struct Node {
     pub agent: Option<AgentStatus>,
     /// Why its agent did not answer, for people.
     pub unreachable: Option<String>,
+    /// Bytes that its volume has been grown to, where the claim is known.
+    pub volume_bytes: Option<u64>,
 }
 
 /// What matters of a pod.
@@ -44,7 +46,7 @@ pub struct PodView {
     pub ready: bool,
     /// Deletion has begun.
     pub terminating: bool,
-    /// Revision of the StatefulSet it was made from.
+    /// Revision of the `StatefulSet` it was made from.
     pub revision: Option<String>,
     /// Value of [`crate::names::ROLE_LABEL`].
     pub role: Option<String>,

@@ -1,8 +1,38 @@
 //! From one look at the world to what is to be done: [`plan`].
+//!
+//! Each pass looks anew and does the next step, so any operator may carry on where another stopped. What was decided is in
+//! `status.topology` and nowhere else. The order of the steps: record a target, order it to lead, see it lead, record it as
+//! primary, let the others follow, tell the Sentinels. See [`topology`] for who decides and [`bootstrap`] for the choice.
 
+mod blocked;
+mod bootstrap;
+mod configure;
+mod labels;
+mod orders;
+mod routes;
+mod sentinels;
+mod topology;
+mod users;
+pub(crate) mod view;
+mod votes;
+
+pub use blocked::{Blocked, reason};
+pub use routes::routes;
+
+use crate::acl::AclFiles;
+use crate::bus::Bus;
 use crate::observed::Observed;
-use crate::protocol::{AclOrder, ConfigOrder, MonitorOrder, TopologyOrder};
+use crate::protocol::{AclOrder, ConfigOrder, MonitorOrder, Phase, TopologyOrder};
 use cachebus_api::status::Topology;
+use topology::Course;
+use view::View;
+
+/// What the world is compared with besides the spec.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Desired {
+    /// The users of each component.
+    pub acl: AclFiles,
+}
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,22 +76,73 @@ pub enum Action {
     },
 }
 
-/// Why nothing more can be done for now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Blocked {
-    /// Stable, one word.
-    pub reason: &'static str,
-    /// For people: what is missing and on what.
-    pub message: String,
+impl Action {
+    /// Whether the primary changes by this: a record, an order that makes a pod lead that does not, or that ends its lead.
+    #[must_use]
+    pub fn changes_topology(&self, observed: &Observed) -> bool {
+        match self {
+            Self::Record(_) => true,
+            Self::Order { pod, order } => {
+                let leads = observed
+                    .data
+                    .get(pod)
+                    .and_then(|node| node.data())
+                    .is_some_and(|data| data.phase == Phase::Leading);
+                leads != (*pod == order.primary)
+            }
+            Self::Monitor { .. }
+            | Self::Configure { .. }
+            | Self::SetUsers { .. }
+            | Self::Label { .. } => false,
+        }
+    }
 }
 
 /// What is to be done now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// In this order.
+    /// In this order. An order rests on what was seen: drop it rather than send it more than ten seconds later.
     pub actions: Vec<Action>,
     /// Why the bus does not get further, where it does not.
     pub blocked: Vec<Blocked>,
     /// Whether the world is still moving, so that another look is due in a moment instead of at leisure.
     pub unsettled: bool,
+}
+
+impl Plan {
+    /// Something that ends by itself or by what others do soon.
+    fn wait(&mut self, blocked: Blocked) {
+        self.unsettled = true;
+        self.blocked.push(blocked);
+    }
+
+    /// Something that ends when the cluster says so, in an event.
+    fn stuck(&mut self, blocked: Blocked) {
+        self.blocked.push(blocked);
+    }
+
+    fn act(&mut self, action: Action) {
+        self.unsettled = true;
+        self.actions.push(action);
+    }
+}
+
+/// Decides what is to be done. In steady state: nothing.
+#[must_use]
+pub fn plan(bus: &Bus, observed: &Observed, desired: &Desired) -> Plan {
+    let view = View::new(bus, observed);
+    let mut plan = Plan::default();
+    match topology::course(&view) {
+        Course::Record(topology) => plan.act(Action::Record(topology)),
+        Course::Wait(blocked) => plan.wait(blocked),
+        Course::Keep => {
+            orders::give(&view, &mut plan);
+            sentinels::tell(&view, &mut plan);
+        }
+    }
+    view.absences(&mut plan);
+    users::settle(&view, desired, &mut plan);
+    configure::settle(&view, &mut plan);
+    labels::settle(&view, &mut plan);
+    plan
 }

@@ -1,0 +1,54 @@
+//! Why a bus does not get further.
+
+/// Why nothing more can be done for now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// Stable, one word, one of [`reason`].
+    pub reason: &'static str,
+    /// For people: what is missing and on what.
+    pub message: String,
+}
+
+impl Blocked {
+    pub(super) fn new(reason: &'static str, message: String) -> Self {
+        Self { reason, message }
+    }
+}
+
+/// Stable reasons of a [`Blocked`].
+pub mod reason {
+    /// A pod does not exist, is being deleted, or does not run yet.
+    pub const POD_MISSING: &str = "PodMissing";
+    /// The agent of a running pod does not answer.
+    pub const POD_UNREACHABLE: &str = "PodUnreachable";
+    /// A pod serves another bus of the same name: what a deleted bus has left behind.
+    pub const FOREIGN_POD: &str = "ForeignPod";
+    /// A data node is being started, or reads its files.
+    pub const LOADING: &str = "Loading";
+    /// A replica is not in sync with the primary yet.
+    pub const SYNCING: &str = "Syncing";
+    /// Replicas still follow another primary; Sentinels are moving them.
+    pub const FAILOVER_RUNNING: &str = "FailoverRunning";
+    /// The primary must be chosen, and not every copy of the data has reported.
+    pub const WAITING_FOR_COPIES: &str = "WaitingForCopies";
+    /// The primary must be chosen, no copy with data has reported, and a missing one may have it.
+    pub const NO_DATASET: &str = "NoDataset";
+    /// The primary must be chosen, and too few Sentinels answer to know whether they name one.
+    pub const SENTINELS_UNREACHABLE: &str = "SentinelsUnreachable";
+    /// The primary does not lead at the moment, or its agent does not answer while its replicas are linked to it.
+    pub const PRIMARY_UNREACHABLE: &str = "PrimaryUnreachable";
+    /// The pod that was chosen as primary does not answer; it may have begun to lead.
+    pub const TARGET_UNREACHABLE: &str = "TargetUnreachable";
+    /// Sentinels name a pod that has lost its dataset; they have time to move on by themselves.
+    pub const PRIMARY_LOST_DATA: &str = "PrimaryLostData";
+    /// Sentinels are told of the primary once its replicas are linked, so that they find them at once.
+    pub const WAITING_FOR_REPLICAS: &str = "WaitingForReplicas";
+    /// A Sentinel does not answer yet.
+    pub const SENTINEL_STARTING: &str = "SentinelStarting";
+    /// A Sentinel names another primary than the majority or the record.
+    pub const SENTINEL_DISAGREES: &str = "SentinelDisagrees";
+    /// A Sentinel holds the primary for down.
+    pub const SENTINEL_SEES_PRIMARY_DOWN: &str = "SentinelSeesPrimaryDown";
+    /// A Sentinel does not know all replicas and all other Sentinels yet.
+    pub const SENTINEL_UNACQUAINTED: &str = "SentinelUnacquainted";
+}

@@ -1,0 +1,203 @@
+//! The choice of a primary where nobody names one that can lead: first boot, total restart, a primary without its dataset.
+
+use super::blocked::{Blocked, reason};
+use super::topology::{Course, newest_decision, uncontested};
+use super::view::View;
+use crate::protocol::{DataStatus, Phase};
+use cachebus_api::status::{Target, Topology};
+use std::cmp::Reverse;
+
+/// How long missing copies are waited for after the first one reported, in milliseconds.
+pub const PATIENCE_MS: u64 = 30_000;
+
+/// Why a pod was chosen, in [`Target::reason`].
+mod chosen {
+    pub const FIRST_BOOT: &str = "FirstBoot";
+    pub const NEWEST_COPY: &str = "NewestCopy";
+    pub const PRIMARY_LOST_DATA: &str = "PrimaryLostData";
+}
+
+/// Chooses a primary, or says what that waits for. `lost`: the pod that Sentinels name although its dataset is gone.
+pub fn choose(view: &View<'_>, lost: Option<&str>) -> Course {
+    let copies = copies(view);
+    if copies.is_empty() {
+        return match view.topology.choosing_since {
+            Some(_) => waiting(view, None),
+            None => Course::Wait(Blocked::new(
+                reason::WAITING_FOR_COPIES,
+                "no data pod has reported what it holds yet".to_owned(),
+            )),
+        };
+    }
+    let missing: Vec<&str> = view
+        .nodes
+        .iter()
+        .map(String::as_str)
+        .filter(|pod| copies.iter().all(|copy| copy.pod != *pod))
+        .collect();
+    let silent: Vec<&str> = view
+        .sentinels
+        .iter()
+        .map(String::as_str)
+        .filter(|pod| view.sentinel(pod).is_none())
+        .collect();
+    let best = copies
+        .iter()
+        .filter(|copy| View::has_data(copy.data))
+        .max_by_key(|copy| copy.rank(view));
+
+    // Sentinels may still promote a replica in place of the lost one.
+    let may_move_on = lost.is_some() && best.is_some();
+    let patience = if may_move_on {
+        let down_after = view.bus.spec.sentinel.down_after.get();
+        let down_after = down_after.map_or(0, |time| time.as_millis());
+        PATIENCE_MS + u64::try_from(down_after).unwrap_or(u64::MAX / 2)
+    } else {
+        PATIENCE_MS
+    };
+    let waited = view.passed(view.topology.choosing_since.as_ref(), patience);
+    if !waited && (may_move_on || !missing.is_empty() || !silent.is_empty()) {
+        if view.topology.choosing_since.is_none() {
+            return waiting(view, Some(()));
+        }
+        return Course::Wait(match lost {
+            Some(lost) if may_move_on => Blocked::new(
+                reason::PRIMARY_LOST_DATA,
+                format!(
+                    "Sentinels name {lost}, whose dataset is gone; they have {patience} ms to promote a replica"
+                ),
+            ),
+            _ => Blocked::new(
+                reason::WAITING_FOR_COPIES,
+                format!(
+                    "a primary is chosen when {} have reported, or {patience} ms after the first copy did",
+                    [missing, silent].concat().join(", ")
+                ),
+            ),
+        });
+    }
+    if silent.len() * 2 >= view.sentinels.len() {
+        return Course::Wait(Blocked::new(
+            reason::SENTINELS_UNREACHABLE,
+            format!(
+                "{} do not answer: they may name a primary",
+                silent.join(", ")
+            ),
+        ));
+    }
+    if let Some(best) = best {
+        let why = match lost {
+            Some(_) => chosen::PRIMARY_LOST_DATA,
+            None => chosen::NEWEST_COPY,
+        };
+        return aim(view, best.pod, why, false);
+    }
+    let never_held_data =
+        view.topology.primary.is_none() && copies.iter().all(|copy| copy.data.marker.is_none());
+    if missing.is_empty() || never_held_data {
+        let first = lost.or_else(|| copies.first().map(|copy| copy.pod));
+        if let Some(first) = first {
+            return aim(view, first, chosen::FIRST_BOOT, true);
+        }
+    }
+    Course::Wait(Blocked::new(
+        reason::NO_DATASET,
+        format!(
+            "no copy that reported has data, and {} may have it",
+            missing.join(", ")
+        ),
+    ))
+}
+
+/// A copy of the data, loaded or held.
+struct Copy<'a> {
+    pod: &'a str,
+    ordinal: usize,
+    data: &'a DataStatus,
+}
+
+/// What makes one copy better than another; the greatest is chosen.
+type Rank = (u64, u64, bool, bool, u64, Reverse<usize>);
+
+impl Copy<'_> {
+    /// A marker's epoch says what the files hold at least, so it counts before everything. Data of a predecessor of this bus
+    /// is real but older than any of this bus's, and its own epochs order it.
+    fn rank(&self, view: &View<'_>) -> Rank {
+        let marker = self.data.marker.as_ref();
+        let own = marker.filter(|marker| marker.uid == view.bus.uid);
+        let recorded = recorded_primary(view).as_deref() == Some(self.pod);
+        let led = own.is_some_and(|marker| marker.primary == self.pod);
+        let epoch = match own {
+            // It went on leading while the record's epoch was raised past its own.
+            Some(marker) if recorded && led => marker.epoch.max(view.topology.epoch),
+            Some(marker) => marker.epoch,
+            None => 0,
+        };
+        let foreign_epoch = match own {
+            Some(_) => 0,
+            None => marker.map_or(0, |marker| marker.epoch),
+        };
+        (
+            epoch,
+            foreign_epoch,
+            marker.is_some_and(|marker| marker.complete),
+            recorded,
+            self.data.keys.unwrap_or_default(),
+            Reverse(self.ordinal),
+        )
+    }
+}
+
+/// The copies that have reported, by ordinal.
+fn copies<'a>(view: &View<'a>) -> Vec<Copy<'a>> {
+    let mut copies: Vec<Copy<'a>> = view
+        .reports()
+        .filter(|(pod, data)| {
+            !view.terminating(pod) && !matches!(data.phase, Phase::Down | Phase::Loading)
+        })
+        .map(|(pod, data)| Copy {
+            pod,
+            ordinal: view
+                .nodes
+                .iter()
+                .position(|node| node == pod)
+                .unwrap_or(view.nodes.len()),
+            data,
+        })
+        .collect();
+    copies.sort_by_key(|copy| copy.ordinal);
+    copies
+}
+
+/// The last primary: the record's or, where there is none, that of the newest data.
+fn recorded_primary(view: &View<'_>) -> Option<String> {
+    view.topology.primary.clone().or_else(|| {
+        view.reports()
+            .filter_map(|(_, data)| data.marker.as_ref())
+            .max_by_key(|marker| (marker.uid == view.bus.uid, marker.epoch))
+            .map(|marker| marker.primary.clone())
+    })
+}
+
+/// Records since when copies are waited for.
+fn waiting(view: &View<'_>, begun: Option<()>) -> Course {
+    Course::Record(Topology {
+        choosing_since: begun.and_then(|()| view.now()),
+        ..view.topology.clone()
+    })
+}
+
+/// Records a target, in an epoch that no pod knows of yet.
+fn aim(view: &View<'_>, pod: &str, reason: &str, empty: bool) -> Course {
+    let next = newest_decision(&view.topology) + 1;
+    Course::Record(Topology {
+        target: Some(Target {
+            pod: pod.to_owned(),
+            epoch: uncontested(view, pod, next),
+            reason: reason.to_owned(),
+            empty,
+        }),
+        choosing_since: None,
+        ..view.topology.clone()
+    })
+}

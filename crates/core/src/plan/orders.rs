@@ -1,0 +1,151 @@
+//! Orders to data pods that follow from the record.
+
+use super::blocked::{Blocked, reason};
+use super::topology::confirmed;
+use super::view::View;
+use super::{Action, Plan};
+use crate::protocol::{DataStatus, Phase, TopologyOrder};
+use cachebus_api::status::Target;
+
+/// Orders what the record asks for: at most one of them begins or ends a lead.
+pub fn give(view: &View<'_>, plan: &mut Plan) {
+    match (&view.topology.target, &view.topology.primary) {
+        (Some(target), _) => lead(view, target, plan),
+        (None, Some(primary)) => follow(view, primary, plan),
+        (None, None) => {}
+    }
+}
+
+/// The pod that Sentinels name although its dataset is gone, where it is not the one that is to lead.
+pub fn contradicted(view: &View<'_>, primary: &str) -> Option<String> {
+    let majority = view.majority.as_ref()?;
+    (majority.pod != primary && view.lost(&majority.pod)).then(|| majority.pod.clone())
+}
+
+/// The target leads once nobody else does.
+fn lead(view: &View<'_>, target: &Target, plan: &mut Plan) {
+    let order = TopologyOrder {
+        uid: view.bus.uid.clone(),
+        primary: target.pod.clone(),
+        epoch: target.epoch,
+        allow_empty: target.empty,
+        instead_of: contradicted(view, &target.pod),
+    };
+    if let Some(other) = other_leader(view, &target.pod) {
+        return plan.act(Action::Order {
+            pod: other.to_owned(),
+            order,
+        });
+    }
+    let Some(data) = view.data(&target.pod) else {
+        return;
+    };
+    match data.phase {
+        Phase::Down | Phase::Loading => plan.wait(loading(&target.pod)),
+        Phase::Leading if confirmed(view, data, target) => {}
+        Phase::Holding | Phase::Sealed | Phase::Leading | Phase::Following(_) => {
+            plan.act(Action::Order {
+                pod: target.pod.clone(),
+                order,
+            });
+        }
+    }
+}
+
+/// Everybody follows the primary.
+fn follow(view: &View<'_>, primary: &str, plan: &mut Plan) {
+    let order = TopologyOrder {
+        uid: view.bus.uid.clone(),
+        primary: primary.to_owned(),
+        epoch: view.topology.epoch,
+        allow_empty: false,
+        instead_of: contradicted(view, primary),
+    };
+    let mut tell = |pod: &str| {
+        plan.act(Action::Order {
+            pod: pod.to_owned(),
+            order: order.clone(),
+        });
+    };
+    if let Some(other) = other_leader(view, primary) {
+        tell(other);
+    }
+    let Some(data) = view.data(primary).filter(|_| view.leads(primary)) else {
+        let message = match view.data(primary) {
+            Some(data) => format!("{primary} is the primary and {}", state(data)),
+            None => format!("{primary} is the primary and does not answer"),
+        };
+        return plan.wait(Blocked::new(reason::PRIMARY_UNREACHABLE, message));
+    };
+    if view.obeyed(data) < order.epoch {
+        tell(primary);
+    }
+    let failing_over = view.sentinels.iter().any(|pod| {
+        view.sentinel(pod)
+            .and_then(|sentinel| sentinel.monitored.as_ref())
+            .is_some_and(|monitored| monitored.failing_over)
+    });
+    let replicas = view.reports().filter(|(pod, _)| *pod != primary);
+    for (pod, data) in replicas {
+        let followed = match &data.phase {
+            // Told above, one in each pass.
+            Phase::Leading => continue,
+            Phase::Down | Phase::Loading => {
+                plan.wait(loading(pod));
+                continue;
+            }
+            Phase::Holding | Phase::Sealed => None,
+            Phase::Following(host) => Some(host),
+        };
+        match followed {
+            Some(host) if view.bus.names.data_pod_of_host(host).as_deref() == Some(primary) => {
+                if !linked(data) {
+                    plan.wait(Blocked::new(
+                        reason::SYNCING,
+                        format!("{pod} is not in sync with {primary} yet"),
+                    ));
+                }
+            }
+            Some(host) if failing_over => plan.wait(Blocked::new(
+                reason::FAILOVER_RUNNING,
+                format!("{pod} still follows {host}"),
+            )),
+            Some(_) | None => plan.act(Action::Order {
+                pod: pod.to_owned(),
+                order: order.clone(),
+            }),
+        }
+    }
+}
+
+/// A node that leads and is not the one that should; where there are several, the first.
+fn other_leader<'a>(view: &View<'a>, primary: &str) -> Option<&'a str> {
+    view.reports()
+        .find(|(pod, data)| *pod != primary && data.phase == Phase::Leading)
+        .map(|(pod, _)| pod)
+}
+
+/// Whether a replica is in sync.
+pub fn linked(data: &DataStatus) -> bool {
+    data.replication
+        .as_ref()
+        .is_some_and(|replication| replication.link_up)
+}
+
+fn loading(pod: &str) -> Blocked {
+    Blocked::new(
+        reason::LOADING,
+        format!("{pod} is starting or reads its files"),
+    )
+}
+
+fn state(data: &DataStatus) -> String {
+    match &data.phase {
+        Phase::Down => "its server does not run".to_owned(),
+        Phase::Holding => "has lost its dataset".to_owned(),
+        Phase::Loading => "reads its files".to_owned(),
+        Phase::Sealed => "is sealed".to_owned(),
+        Phase::Leading => "leads".to_owned(),
+        Phase::Following(host) => format!("follows {host}"),
+    }
+}

@@ -1,0 +1,167 @@
+//! What the Sentinels are told. Who is primary they are told once; from then on they tell us.
+
+use super::blocked::{Blocked, reason};
+use super::orders::{contradicted, linked};
+use super::view::View;
+use super::{Action, Plan};
+use crate::config::agent_json;
+use crate::protocol::{AgentConfig, MonitorOrder, Monitored, Phase, SentinelStatus};
+use std::collections::BTreeSet;
+
+/// A Sentinel finds replicas each ten seconds, the first time at once: it is worth waiting so long, and no longer, for
+/// replicas to be linked before it looks.
+const REPLICAS_MS: u64 = 10_000;
+
+/// Tells each Sentinel what it does not know, once the recorded primary leads.
+pub fn tell(view: &View<'_>, plan: &mut Plan) {
+    let topology = &view.topology;
+    let (Some(primary), None) = (&topology.primary, &topology.target) else {
+        return;
+    };
+    if !view.leads(primary) {
+        return;
+    }
+    let config = agent_json(view.bus);
+    let instead_of = contradicted(view, primary);
+    for pod in &view.sentinels {
+        if let Some(sentinel) = view.sentinel(pod) {
+            let told = Told {
+                view,
+                config: &config,
+                primary,
+                instead_of: instead_of.as_deref(),
+                pod,
+            };
+            told.judge(sentinel, plan);
+        } else if view
+            .observed
+            .sentinels
+            .get(pod)
+            .is_some_and(|node| view.is_ours(node))
+        {
+            plan.wait(Blocked::new(
+                reason::SENTINEL_STARTING,
+                format!("the Sentinel of {pod} does not answer yet"),
+            ));
+        }
+    }
+}
+
+/// One Sentinel and what it is measured against.
+struct Told<'a> {
+    view: &'a View<'a>,
+    config: &'a AgentConfig,
+    primary: &'a str,
+    instead_of: Option<&'a str>,
+    pod: &'a str,
+}
+
+impl Told<'_> {
+    fn judge(&self, sentinel: &SentinelStatus, plan: &mut Plan) {
+        let Some(monitored) = &sentinel.monitored else {
+            if self.in_good_time() {
+                plan.act(self.order(None));
+            } else {
+                plan.wait(Blocked::new(
+                    reason::WAITING_FOR_REPLICAS,
+                    format!(
+                        "{} is told of {} when its replicas are linked",
+                        self.pod, self.primary
+                    ),
+                ));
+            }
+            return;
+        };
+        let named = self.view.bus.names.data_pod_of_host(&monitored.host);
+        if named.as_deref() != Some(self.primary) {
+            if named.is_some() && named.as_deref() == self.instead_of {
+                plan.act(self.order(self.instead_of));
+            } else {
+                plan.wait(Blocked::new(
+                    reason::SENTINEL_DISAGREES,
+                    format!(
+                        "{} names {}, not {}",
+                        self.pod, monitored.host, self.primary
+                    ),
+                ));
+            }
+            return;
+        }
+        if monitored.quorum != self.config.quorum || monitored.settings != self.config.monitor {
+            plan.act(self.order(None));
+        }
+        if monitored.down || monitored.failing_over {
+            plan.wait(Blocked::new(
+                reason::SENTINEL_SEES_PRIMARY_DOWN,
+                format!("{} holds {} for down", self.pod, self.primary),
+            ));
+        }
+        let unknown = unknown(self.view, self.primary, self.pod, monitored);
+        if !unknown.is_empty() {
+            plan.wait(Blocked::new(
+                reason::SENTINEL_UNACQUAINTED,
+                format!("{} has not found {} yet", self.pod, unknown.join(", ")),
+            ));
+        }
+    }
+
+    /// Replicas are linked, or were waited for, or a majority knows the primary already and will tell.
+    fn in_good_time(&self) -> bool {
+        let view = self.view;
+        view.majority.is_some()
+            || view.passed(view.topology.since.as_ref(), REPLICAS_MS)
+            || view
+                .nodes
+                .iter()
+                .filter(|pod| pod.as_str() != self.primary)
+                .all(|pod| view.data(pod).is_some_and(linked))
+    }
+
+    fn order(&self, instead_of: Option<&str>) -> Action {
+        Action::Monitor {
+            pod: self.pod.to_owned(),
+            order: MonitorOrder {
+                uid: self.view.bus.uid.clone(),
+                primary: self.primary.to_owned(),
+                instead_of: instead_of.map(str::to_owned),
+                quorum: self.config.quorum,
+                settings: self.config.monitor.clone(),
+            },
+        }
+    }
+}
+
+/// The linked replicas and the answering Sentinels that a Sentinel does not know.
+pub fn unknown<'a>(
+    view: &View<'a>,
+    primary: &str,
+    sentinel: &str,
+    monitored: &Monitored,
+) -> Vec<&'a str> {
+    let names = &view.bus.names;
+    let replicas: BTreeSet<String> = monitored
+        .replicas
+        .iter()
+        .filter_map(|host| names.data_pod_of_host(host))
+        .collect();
+    let peers: BTreeSet<&str> = monitored
+        .peers
+        .iter()
+        .filter_map(|host| host.split('.').next())
+        .collect();
+    let missing_replicas = view
+        .reports()
+        .filter(|(pod, data)| {
+            *pod != primary && matches!(data.phase, Phase::Following(_)) && linked(data)
+        })
+        .map(|(pod, _)| pod)
+        .filter(|pod| !replicas.contains(*pod));
+    let missing_peers = view
+        .observed
+        .sentinels
+        .keys()
+        .map(String::as_str)
+        .filter(|pod| *pod != sentinel && view.sentinels.iter().any(|known| known == pod))
+        .filter(|pod| view.sentinel(pod).is_some() && !peers.contains(*pod));
+    missing_replicas.chain(missing_peers).collect()
+}

@@ -1,0 +1,181 @@
+//! Who decides who the primary is, and what is recorded of it.
+//!
+//! A majority of Sentinels overrules every record, unless the pod that it names has lost its dataset. Without a majority, a
+//! node that leads goes on leading: it was made primary by Sentinels or by an order. Where none leads, the operator chooses
+//! ([`super::bootstrap`]).
+
+use super::blocked::{Blocked, reason};
+use super::bootstrap::choose;
+use super::view::View;
+use crate::protocol::{DataStatus, Phase};
+use cachebus_api::status::{Target, Topology};
+
+/// What becomes of the record in this pass.
+pub enum Course {
+    /// It stands, and orders follow from it.
+    Keep,
+    /// It changes first.
+    Record(Topology),
+    /// Nothing can be decided yet.
+    Wait(Blocked),
+}
+
+/// Decides what becomes of the record.
+pub fn course(view: &View<'_>) -> Course {
+    match &view.majority {
+        Some(majority) if view.lost(&majority.pod) => instead_of(view, &majority.pod),
+        Some(majority) => settle(view, &majority.pod),
+        None => alone(view),
+    }
+}
+
+/// Sentinels name a pod whose dataset is gone, and no replica that they would promote.
+fn instead_of(view: &View<'_>, lost: &str) -> Course {
+    let recorded = &view.topology;
+    match (&recorded.target, &recorded.primary) {
+        (Some(target), _) => toward(view, target, Some(lost)),
+        (None, Some(primary)) if primary != lost && view.leads(primary) => settle(view, primary),
+        (None, _) => choose(view, Some(lost)),
+    }
+}
+
+/// No majority of Sentinels names anyone.
+fn alone(view: &View<'_>) -> Course {
+    let recorded = &view.topology;
+    if let Some(target) = &recorded.target
+        && view
+            .data(&target.pod)
+            .is_some_and(|data| confirmed(view, data, target))
+    {
+        return settle(view, &target.pod);
+    }
+    if let Some((leader, epoch)) = newest_leader(view) {
+        let is_recorded = recorded.primary.as_deref() == Some(leader);
+        let moved_since = epoch > recorded.epoch || recorded.primary.is_none();
+        if moved_since || is_recorded {
+            return settle(view, leader);
+        }
+    }
+    if let Some(alive) = linked_but_silent(view) {
+        return Course::Wait(Blocked::new(
+            reason::PRIMARY_UNREACHABLE,
+            format!("{alive} does not answer, but its replicas are linked to it"),
+        ));
+    }
+    match &recorded.target {
+        Some(target) => toward(view, target, None),
+        None => choose(view, None),
+    }
+}
+
+/// Carries on toward a recorded target, while it can still become what it was chosen for.
+fn toward(view: &View<'_>, target: &Target, lost: Option<&str>) -> Course {
+    match view.data(&target.pod) {
+        Some(data) if confirmed(view, data, target) => settle(view, &target.pod),
+        Some(data) if fit(view, data, target) => match view.topology.choosing_since {
+            None => Course::Keep,
+            Some(_) => Course::Record(Topology {
+                choosing_since: None,
+                ..view.topology.clone()
+            }),
+        },
+        Some(_) => choose(view, lost),
+        None if view.surely_off(&target.pod) || view.terminating(&target.pod) => choose(view, lost),
+        None => Course::Wait(Blocked::new(
+            reason::TARGET_UNREACHABLE,
+            format!(
+                "{} was chosen as primary and does not answer; it may lead already. It is given up when its pod is deleted",
+                target.pod
+            ),
+        )),
+    }
+}
+
+/// Whether a target leads because of its order.
+pub fn confirmed(view: &View<'_>, data: &DataStatus, target: &Target) -> bool {
+    data.phase == Phase::Leading && view.obeyed(data) >= target.epoch
+}
+
+/// Whether a target still has what it was chosen for.
+fn fit(view: &View<'_>, data: &DataStatus, target: &Target) -> bool {
+    let others_empty = || {
+        view.reports()
+            .all(|(pod, other)| pod == target.pod || !View::has_data(other))
+    };
+    View::has_data(data) || data.phase == Phase::Leading || (target.empty && others_empty())
+}
+
+/// The node that leads with the newest data, and its epoch.
+fn newest_leader<'a>(view: &View<'a>) -> Option<(&'a str, u64)> {
+    view.reports()
+        .filter(|(_, data)| data.phase == Phase::Leading)
+        .map(|(pod, data)| (pod, view.epoch(data)))
+        .max_by_key(|(pod, epoch)| (*epoch, view.topology.primary.as_deref() == Some(*pod)))
+}
+
+/// A pod that does not report, but to which replicas are linked: it leads.
+fn linked_but_silent(view: &View<'_>) -> Option<String> {
+    view.reports().find_map(|(_, data)| {
+        let Phase::Following(host) = &data.phase else {
+            return None;
+        };
+        let linked = data.replication.as_ref()?.link_up;
+        let pod = view.bus.names.data_pod_of_host(host)?;
+        (linked && view.data(&pod).is_none()).then_some(pod)
+    })
+}
+
+/// Records `primary`, where that is not what is recorded.
+fn settle(view: &View<'_>, primary: &str) -> Course {
+    let recorded = &view.topology;
+    let stays = recorded.primary.as_deref() == Some(primary) && recorded.target.is_none();
+    let decided = match &recorded.target {
+        Some(target) if target.pod == primary => target.epoch,
+        _ if stays => recorded.epoch,
+        _ => newest_decision(recorded) + 1,
+    };
+    let settled = Topology {
+        primary: Some(primary.to_owned()),
+        epoch: uncontested(view, primary, decided),
+        since: if stays && recorded.since.is_some() {
+            recorded.since.clone()
+        } else {
+            view.now()
+        },
+        target: None,
+        choosing_since: None,
+    };
+    if settled == *recorded {
+        Course::Keep
+    } else {
+        Course::Record(settled)
+    }
+}
+
+/// The first epoch from `decided` on in which no pod will refuse an order that names `primary`.
+pub fn uncontested(view: &View<'_>, primary: &str, decided: u64) -> u64 {
+    let known = newest_decision(&view.topology);
+    view.reports()
+        .filter_map(|(_, data)| view.own_marker(data))
+        .map(|marker| {
+            let data = if marker.primary == primary {
+                marker.epoch
+            } else {
+                marker.epoch + 1
+            };
+            // Who was named in an epoch that is not in the record, nobody knows any more.
+            let fence = if marker.fence > known {
+                marker.fence + 1
+            } else {
+                marker.fence
+            };
+            data.max(fence)
+        })
+        .fold(decided, u64::max)
+}
+
+/// Newest epoch that the record has given out.
+pub fn newest_decision(topology: &Topology) -> u64 {
+    let target = topology.target.as_ref().map_or(0, |target| target.epoch);
+    topology.epoch.max(target)
+}

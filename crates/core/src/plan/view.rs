@@ -1,0 +1,201 @@
+//! What was seen of one bus, with the questions that every rule asks.
+
+use super::Plan;
+use super::blocked::{Blocked, reason};
+use super::votes::{Majority, majority};
+use crate::bus::Bus;
+use crate::names::Component;
+use crate::observed::{Node, Observed};
+use crate::protocol::{DataStatus, Marker, Phase, SentinelStatus};
+use cachebus_api::status::Topology;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+/// One look at one bus.
+pub struct View<'a> {
+    pub bus: &'a Bus,
+    pub observed: &'a Observed,
+    /// What is recorded.
+    pub topology: Topology,
+    /// Data pods that should exist, by ordinal.
+    pub nodes: Vec<String>,
+    /// Sentinel pods that should exist, by ordinal.
+    pub sentinels: Vec<String>,
+    /// Whom the Sentinels name.
+    pub majority: Option<Majority>,
+}
+
+impl<'a> View<'a> {
+    pub fn new(bus: &'a Bus, observed: &'a Observed) -> Self {
+        let pods = |component, count| {
+            (0..count)
+                .map(|ordinal| bus.names.pod(component, ordinal))
+                .collect()
+        };
+        let mut view = Self {
+            bus,
+            observed,
+            topology: observed.status.topology.clone().unwrap_or_default(),
+            nodes: pods(Component::Redis, bus.spec.replicas + 1),
+            sentinels: pods(Component::Sentinel, bus.spec.sentinel.replicas),
+            majority: None,
+        };
+        view.majority = majority(&view);
+        view
+    }
+
+    /// The report of a data pod of this bus (a bus of the same name that was deleted may have left pods behind).
+    pub fn data(&self, pod: &str) -> Option<&'a DataStatus> {
+        let node = self.observed.data.get(pod)?;
+        node.data().filter(|_| self.is_ours(node))
+    }
+
+    /// The reports of all data pods of this bus, those too that should not exist any more.
+    pub fn reports(&self) -> impl Iterator<Item = (&'a str, &'a DataStatus)> + use<'a> {
+        let uid = self.bus.uid.as_str();
+        self.observed.data.iter().filter_map(move |(pod, node)| {
+            let agent = node.agent.as_ref()?;
+            (agent.uid == uid).then_some((pod.as_str(), node.data()?))
+        })
+    }
+
+    /// The report of a Sentinel of this bus that answers.
+    pub fn sentinel(&self, pod: &str) -> Option<&'a SentinelStatus> {
+        let node = self.observed.sentinels.get(pod)?;
+        node.sentinel()
+            .filter(|sentinel| sentinel.up && self.is_ours(node))
+    }
+
+    pub fn is_ours(&self, node: &Node) -> bool {
+        node.agent
+            .as_ref()
+            .is_some_and(|agent| agent.uid == self.bus.uid)
+    }
+
+    pub fn leads(&self, pod: &str) -> bool {
+        self.data(pod)
+            .is_some_and(|data| data.phase == Phase::Leading)
+    }
+
+    /// The marker, where this bus wrote it.
+    pub fn own_marker(&self, data: &'a DataStatus) -> Option<&'a Marker> {
+        data.marker
+            .as_ref()
+            .filter(|marker| marker.uid == self.bus.uid)
+    }
+
+    /// Epoch of the data in a report; 0 where this bus never wrote any.
+    pub fn epoch(&self, data: &'a DataStatus) -> u64 {
+        self.own_marker(data).map_or(0, |marker| marker.epoch)
+    }
+
+    /// Newest epoch that a pod knows of, whether or not its data is of it.
+    pub fn obeyed(&self, data: &'a DataStatus) -> u64 {
+        self.own_marker(data)
+            .map_or(0, |marker| marker.epoch.max(marker.fence))
+    }
+
+    /// Whether a copy holds data. A server that starts on an empty volume leaves a dataset without keys behind: that is none
+    /// unless a marker, this bus's or its predecessor's, says that it was whole.
+    pub fn has_data(data: &DataStatus) -> bool {
+        match data.keys {
+            Some(0) => data.dataset && data.marker.as_ref().is_some_and(|marker| marker.complete),
+            Some(_) => true,
+            None => data.dataset,
+        }
+    }
+
+    /// Whether a pod that Sentinels name cannot be what they take it for: its server is not started, or sealed, for want of
+    /// its dataset.
+    pub fn lost(&self, pod: &str) -> bool {
+        self.data(pod).is_some_and(|data| match data.phase {
+            Phase::Holding => true,
+            Phase::Sealed => !Self::has_data(data),
+            Phase::Down | Phase::Loading | Phase::Leading | Phase::Following(_) => false,
+        })
+    }
+
+    /// The pod that is being deleted keeps its volume and comes back.
+    pub fn terminating(&self, pod: &str) -> bool {
+        self.observed
+            .data
+            .get(pod)
+            .and_then(|node| node.pod.as_ref())
+            .is_some_and(|pod| pod.terminating)
+    }
+
+    /// Whether no server can be running for a data pod that does not report.
+    pub fn surely_off(&self, pod: &str) -> bool {
+        self.observed
+            .data
+            .get(pod)
+            .and_then(|node| node.pod.as_ref())
+            .is_none_or(|pod| pod.ip.is_none())
+    }
+
+    /// Whether this much time has passed since then.
+    pub fn passed(&self, since: Option<&Time>, millis: u64) -> bool {
+        since.is_some_and(|since| {
+            let since = u64::try_from(since.0.as_millisecond()).unwrap_or_default();
+            self.observed.now_ms.saturating_sub(since) >= millis
+        })
+    }
+
+    pub fn now(&self) -> Option<Time> {
+        time(self.observed.now_ms)
+    }
+
+    /// Names each pod that does not report, and why.
+    pub fn absences(&self, plan: &mut Plan) {
+        let data = self.nodes.iter().map(|pod| (pod, &self.observed.data));
+        let sentinels = self
+            .sentinels
+            .iter()
+            .map(|pod| (pod, &self.observed.sentinels));
+        for (pod, nodes) in data.chain(sentinels) {
+            let Some((blocked, soon)) = self.absence(pod, nodes.get(pod)) else {
+                continue;
+            };
+            if soon {
+                plan.wait(blocked);
+            } else {
+                plan.stuck(blocked);
+            }
+        }
+    }
+
+    /// Why a pod does not report, and whether to look again in a moment.
+    fn absence(&self, pod: &str, node: Option<&Node>) -> Option<(Blocked, bool)> {
+        let Some(node) = node else {
+            let missing = Blocked::new(reason::POD_MISSING, format!("{pod} does not exist"));
+            return Some((missing, false));
+        };
+        if node.agent.is_some() {
+            return (!self.is_ours(node)).then(|| {
+                let message = format!("{pod} serves another bus of this name");
+                (Blocked::new(reason::FOREIGN_POD, message), false)
+            });
+        }
+        let (reason, state, soon) = match &node.pod {
+            None => (reason::POD_MISSING, "does not exist", false),
+            Some(view) if view.terminating => (reason::POD_MISSING, "is being deleted", false),
+            Some(view) if view.ip.is_none() => (reason::POD_MISSING, "does not run yet", false),
+            Some(view) => (
+                reason::POD_UNREACHABLE,
+                "does not answer",
+                view.trouble.is_none(),
+            ),
+        };
+        let message = match node.pod.as_ref().and_then(|view| view.trouble.as_ref()) {
+            Some(trouble) => format!("{pod} {state}: {trouble}"),
+            None => format!("{pod} {state}"),
+        };
+        Some((Blocked::new(reason, message), soon))
+    }
+}
+
+/// Whole seconds, as Kubernetes keeps times.
+pub fn time(millis: u64) -> Option<Time> {
+    let seconds = i64::try_from(millis / 1_000).ok()?;
+    Timestamp::from_second(seconds).ok().map(Time)
+}
