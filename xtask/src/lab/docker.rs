@@ -92,24 +92,25 @@ pub(crate) fn import(image: &str, root: &Path, inputs: &Fingerprint) -> anyhow::
 
 /// Removes the lab's images of other inputs than the current ones.
 pub(crate) fn remove_images_but(current: &[Fingerprint]) -> anyhow::Result<Vec<String>> {
-    let format = format!("{{{{.ID}}}} {{{{.Repository}}}}:{{{{.Tag}}}} {{{{.Label {LABEL:?}}}}}");
-    let listed = docker()
-        .args(["image", "ls", "--all", "--filter"])
+    let ids = docker()
+        .args(["image", "ls", "--quiet", "--no-trunc", "--filter"])
         .arg(format!("label={LABEL}"))
-        .args(["--format", &format])
         .output()?;
+    let format = format!("{{{{index .Config.Labels {LABEL:?}}}}} {{{{join .RepoTags \" \"}}}}");
     let mut removed = Vec::new();
-    for line in listed.lines() {
-        let mut words = line.split_whitespace();
-        let (Some(id), Some(name), Some(inputs)) = (words.next(), words.next(), words.next())
-        else {
-            continue;
-        };
-        let reference = if name.contains("<none>") { id } else { name };
-        let is_current = current.iter().any(|known| known.0 == inputs);
+    for id in ids.lines() {
+        let described = docker()
+            .args(["image", "inspect", "--format", &format, id])
+            .output()?;
+        let mut words = described.split_whitespace();
+        let is_current = words
+            .next()
+            .is_some_and(|inputs| current.iter().any(|known| known.0 == inputs));
+        let names: Vec<&str> = words.collect();
+        let references = if names.is_empty() { vec![id] } else { names };
         // An image that a container runs from, or that another is built on, is not removed: nothing is lost by asking.
-        if !is_current && docker().args(["image", "rm", reference]).succeeds() {
-            removed.push(name.to_owned());
+        if !is_current && docker().args(["image", "rm"]).args(&references).succeeds() {
+            removed.extend(references.into_iter().map(str::to_owned));
         }
     }
     Ok(removed)
