@@ -1,1 +1,160 @@
-//! What is reported.
+//! What is reported of a bus: [`report`]. Nothing in it changes while nothing changes: no offsets, no lags, no counters.
+
+mod condition;
+mod parity;
+mod replication;
+mod restart;
+mod rollout;
+mod sentinels;
+
+pub use condition::kind;
+
+use crate::bus::{Bus, Violation};
+use crate::observed::Observed;
+use crate::plan::view::{View, time};
+use crate::plan::{Action, Desired, Plan};
+use cachebus_api::CacheBusStatus;
+use cachebus_api::engine::EngineKind;
+use cachebus_api::status::{Binding, Count, Topology};
+use condition::{Finding, Reporter};
+
+/// The status after a pass: what was seen, what was decided (`plan`, whose record is taken for written), and what is owed.
+///
+/// `certificate_expires`: end of the bus's serving certificate, seconds since 1970; `None`: there is none yet.
+#[must_use]
+pub fn report(
+    bus: &Bus,
+    observed: &Observed,
+    plan: &Plan,
+    desired: &Desired,
+    certificate_expires: Option<i64>,
+) -> CacheBusStatus {
+    let topology = recorded(observed, plan);
+    let mut view = View::new(bus, observed);
+    view.topology = topology.clone().unwrap_or_default();
+    let previous = &observed.status;
+    let replicas = replication::Replicas::of(&view);
+    let quorum = sentinels::Quorum::of(&view);
+    let pending_restart = restart::pending(&view);
+
+    let mut findings = vec![
+        Finding::good(
+            kind::VALID,
+            "Valid",
+            "the spec can be carried out".to_owned(),
+        ),
+        replication::available(&view, plan),
+        replicas.finding(&view),
+        quorum.finding(&view),
+        parity::users(&view, desired),
+        parity::configuration(&view),
+        parity::certificates(&view, certificate_expires),
+        rollout::complete(&view, plan, &pending_restart),
+    ];
+    let primary = view.topology.primary.as_deref().unwrap_or_default();
+    let summary = format!(
+        "{primary} is the primary, {} replicas and {} Sentinels are well",
+        replicas.in_sync(),
+        quorum.agreeing()
+    );
+    findings.push(condition::ready(&findings, summary));
+    findings.push(parity::engine(&view));
+
+    let reporter = Reporter {
+        previous: &previous.conditions,
+        generation: bus.generation,
+        now: view.now(),
+    };
+    CacheBusStatus {
+        observed_generation: Some(bus.generation),
+        conditions: reporter.conditions(findings),
+        topology,
+        replicas: Some(Count::new(replicas.in_sync(), bus.spec.replicas)),
+        sentinels: Some(Count::new(quorum.agreeing(), bus.spec.sentinel.replicas)),
+        engine_version: engine_version(&view).or_else(|| previous.engine_version.clone()),
+        bindings: bus
+            .spec
+            .services
+            .iter()
+            .map(|service| Binding {
+                service: service.name.clone(),
+                name: bus.names.binding(&service.name),
+            })
+            .collect(),
+        pending_restart,
+        certificate_expires: certificate_expires
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .map(|seconds| time(seconds.saturating_mul(1_000))),
+    }
+}
+
+/// The status of a bus whose spec cannot be carried out: each field with what is wrong. What runs goes on running, so what
+/// was reported of it stays.
+#[must_use]
+pub fn invalid(
+    previous: &CacheBusStatus,
+    generation: i64,
+    violations: &[Violation],
+    now_ms: u64,
+) -> CacheBusStatus {
+    let message = violations
+        .iter()
+        .map(|violation| format!("{}: {}", violation.path, violation.message))
+        .collect::<Vec<_>>()
+        .join("; ");
+    let reason = match violations {
+        [only] => only.reason,
+        _ => "Invalid",
+    };
+    let reporter = Reporter {
+        previous: &previous.conditions,
+        generation,
+        now: time(now_ms),
+    };
+    let mut status = previous.clone();
+    status.observed_generation = Some(generation);
+    for finding in [
+        Finding::bad(kind::VALID, reason, message.clone()),
+        Finding::bad(kind::READY, "Invalid", message),
+    ] {
+        reporter.replace(&mut status.conditions, finding);
+    }
+    status
+}
+
+/// The record as this pass leaves it.
+fn recorded(observed: &Observed, plan: &Plan) -> Option<Topology> {
+    plan.actions
+        .iter()
+        .find_map(|action| match action {
+            Action::Record(topology) => Some(topology.clone()),
+            Action::Order { .. }
+            | Action::Monitor { .. }
+            | Action::Configure { .. }
+            | Action::SetUsers { .. }
+            | Action::Label { .. } => None,
+        })
+        .or_else(|| observed.status.topology.clone())
+}
+
+/// Engine and version as the primary reports them.
+fn engine_version(view: &View<'_>) -> Option<String> {
+    let primary = view.topology.primary.as_ref()?;
+    let engine = view
+        .observed
+        .data
+        .get(primary)?
+        .agent
+        .as_ref()?
+        .engine
+        .as_ref()?;
+    Some(named(engine.kind, &engine.version))
+}
+
+/// An engine for people: `Redis 8.2.9`.
+fn named(kind: EngineKind, version: &str) -> String {
+    match kind {
+        EngineKind::Redis => format!("Redis {version}"),
+        EngineKind::Valkey => format!("Valkey {version}"),
+    }
+}

@@ -51,4 +51,6 @@ pub mod reason {
     pub const SENTINEL_SEES_PRIMARY_DOWN: &str = "SentinelSeesPrimaryDown";
     /// A Sentinel does not know all replicas and all other Sentinels yet.
     pub const SENTINEL_UNACQUAINTED: &str = "SentinelUnacquainted";
+    /// The name of one of the bus's objects is taken by somebody else's.
+    pub const NAME_CONFLICT: &str = "NameConflict";
 }

@@ -5,6 +5,7 @@ use super::topology::{Course, newest_decision, uncontested};
 use super::view::View;
 use crate::protocol::{DataStatus, Phase};
 use cachebus_api::status::{Target, Topology};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::cmp::Reverse;
 
 /// How long missing copies are waited for after the first one reported, in milliseconds.
@@ -22,7 +23,7 @@ pub fn choose(view: &View<'_>, lost: Option<&str>) -> Course {
     let copies = copies(view);
     if copies.is_empty() {
         return match view.topology.choosing_since {
-            Some(_) => waiting(view, None),
+            Some(_) => wait_since(view, None),
             None => Course::Wait(Blocked::new(
                 reason::WAITING_FOR_COPIES,
                 "no data pod has reported what it holds yet".to_owned(),
@@ -58,7 +59,7 @@ pub fn choose(view: &View<'_>, lost: Option<&str>) -> Course {
     let waited = view.passed(view.topology.choosing_since.as_ref(), patience);
     if !waited && (may_move_on || !missing.is_empty() || !silent.is_empty()) {
         if view.topology.choosing_since.is_none() {
-            return waiting(view, Some(()));
+            return wait_since(view, Some(view.now()));
         }
         return Course::Wait(match lost {
             Some(lost) if may_move_on => Blocked::new(
@@ -180,9 +181,9 @@ fn recorded_primary(view: &View<'_>) -> Option<String> {
 }
 
 /// Records since when copies are waited for.
-fn waiting(view: &View<'_>, begun: Option<()>) -> Course {
+fn wait_since(view: &View<'_>, choosing_since: Option<Time>) -> Course {
     Course::Record(Topology {
-        choosing_since: begun.and_then(|()| view.now()),
+        choosing_since,
         ..view.topology.clone()
     })
 }

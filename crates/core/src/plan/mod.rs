@@ -10,9 +10,9 @@ mod configure;
 mod labels;
 mod orders;
 mod routes;
-mod sentinels;
+pub(crate) mod sentinels;
 mod topology;
-mod users;
+pub(crate) mod users;
 pub(crate) mod view;
 mod votes;
 

@@ -140,7 +140,7 @@ fn settle(view: &View<'_>, primary: &str) -> Course {
         since: if stays && recorded.since.is_some() {
             recorded.since.clone()
         } else {
-            view.now()
+            Some(view.now())
         },
         target: None,
         choosing_since: None,

@@ -4,7 +4,7 @@ use super::view::View;
 use super::{Action, Desired, Plan};
 use crate::acl::digest;
 use crate::observed::Node;
-use crate::protocol::{AclOrder, NodeStatus, Phase};
+use crate::protocol::{AclOrder, AgentStatus, NodeStatus, Phase};
 
 /// Sends the ACL file to each pod whose server runs with other users.
 pub fn settle(view: &View<'_>, desired: &Desired, plan: &mut Plan) {
@@ -25,14 +25,17 @@ pub fn settle(view: &View<'_>, desired: &Desired, plan: &mut Plan) {
 
 /// Whether a pod's server runs with other users than these. One that does not run reads its file when it starts.
 pub fn differs(node: &Node, wanted: &str) -> bool {
-    let Some(agent) = &node.agent else {
-        return false;
-    };
-    let runs = match &agent.node {
+    node.agent
+        .as_ref()
+        .is_some_and(|agent| runs(agent) && agent.acl_digest.as_deref() != Some(wanted))
+}
+
+/// Whether a pod's server runs and answers.
+pub fn runs(agent: &AgentStatus) -> bool {
+    match &agent.node {
         NodeStatus::Redis(data) => {
             !matches!(data.phase, Phase::Down | Phase::Holding | Phase::Loading)
         }
         NodeStatus::Sentinel(sentinel) => sentinel.up,
-    };
-    runs && agent.acl_digest.as_deref() != Some(wanted)
+    }
 }

@@ -141,7 +141,7 @@ impl<'a> View<'a> {
         })
     }
 
-    pub fn now(&self) -> Option<Time> {
+    pub fn now(&self) -> Time {
         time(self.observed.now_ms)
     }
 
@@ -194,8 +194,9 @@ impl<'a> View<'a> {
     }
 }
 
-/// Whole seconds, as Kubernetes keeps times.
-pub fn time(millis: u64) -> Option<Time> {
-    let seconds = i64::try_from(millis / 1_000).ok()?;
-    Timestamp::from_second(seconds).ok().map(Time)
+/// Milliseconds since 1970 in whole seconds, as Kubernetes keeps times.
+pub fn time(millis: u64) -> Time {
+    let seconds = i64::try_from(millis / 1_000).ok();
+    let timestamp = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
+    Time(timestamp.unwrap_or(Timestamp::MAX))
 }

@@ -1,0 +1,62 @@
+//! Whether every pod is there and runs what the spec asks for.
+
+use super::condition::{Finding, kind};
+use crate::plan::view::View;
+use crate::plan::{Plan, reason};
+use cachebus_api::status::PendingRestart;
+
+/// Whether every pod is there, is ready, and owes no restart.
+pub fn complete(view: &View<'_>, plan: &Plan, pending: &[PendingRestart]) -> Finding {
+    let conflicts: Vec<&str> = plan
+        .blocked
+        .iter()
+        .filter(|blocked| blocked.reason == reason::NAME_CONFLICT)
+        .map(|blocked| blocked.message.as_str())
+        .collect();
+    if !conflicts.is_empty() {
+        let message = conflicts.join("; ");
+        return Finding::bad(kind::ROLLOUT_COMPLETE, reason::NAME_CONFLICT, message);
+    }
+    let data = view.nodes.iter().map(|pod| (pod, &view.observed.data));
+    let sentinels = view
+        .sentinels
+        .iter()
+        .map(|pod| (pod, &view.observed.sentinels));
+    let unready: Vec<String> = data
+        .chain(sentinels)
+        .filter_map(|(pod, nodes)| {
+            let seen = nodes.get(pod).and_then(|node| node.pod.as_ref());
+            match seen {
+                Some(seen) if seen.ready && !seen.terminating => None,
+                Some(seen) => Some(match &seen.trouble {
+                    Some(trouble) => format!("{pod} ({trouble})"),
+                    None => pod.clone(),
+                }),
+                None => Some(format!("{pod} (does not exist)")),
+            }
+        })
+        .collect();
+    if !unready.is_empty() {
+        return Finding::bad(
+            kind::ROLLOUT_COMPLETE,
+            "PodsNotReady",
+            format!("not ready: {}", unready.join(", ")),
+        );
+    }
+    if !pending.is_empty() {
+        let owed: Vec<String> = pending
+            .iter()
+            .map(|owed| format!("{} ({})", owed.pod, owed.reason))
+            .collect();
+        return Finding::bad(
+            kind::ROLLOUT_COMPLETE,
+            "RestartPending",
+            format!("a restart is owed to {}", owed.join(", ")),
+        );
+    }
+    Finding::good(
+        kind::ROLLOUT_COMPLETE,
+        "RolledOut",
+        "every pod is ready and runs what the spec asks for".to_owned(),
+    )
+}
