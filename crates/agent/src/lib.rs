@@ -1,1 +1,43 @@
-//! placeholder
+//! The agent: PID 1 of each pod of a bus.
+//!
+//! It renders the server's configuration, decides whether starting is safe, supervises the server, follows the mounted users
+//! and certificates, answers kubelet's probes and Prometheus, and carries out the operator's orders. It has no rights in
+//! Kubernetes and works while the operator and the API server are down.
+
+mod agent;
+mod api;
+mod atomic_file;
+mod auth;
+mod crash_log;
+mod data;
+mod directives;
+mod engine;
+mod error;
+mod http;
+mod install;
+mod layout;
+mod logs;
+mod metrics;
+mod operator_port;
+mod order;
+mod process;
+mod reap;
+mod redis_conf;
+mod sentinel;
+mod sentinel_conf;
+mod sentinels;
+mod serving;
+mod site;
+mod snapshot;
+mod stop;
+mod supervisor;
+mod tls;
+mod users;
+mod volume;
+
+pub use agent::{run, run_in};
+pub use error::AgentError;
+pub use install::install;
+pub use layout::Layout;
+pub use reap::strangers as reap_strangers;
+pub use stop::{Stop, Stopper};

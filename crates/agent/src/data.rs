@@ -1,0 +1,101 @@
+//! The agent of a data pod.
+
+mod act;
+mod look;
+mod orders;
+mod report;
+mod running;
+mod start;
+
+use crate::error::AgentError;
+use crate::order::Request;
+use crate::serving::Serving;
+use crate::site::Site;
+use crate::snapshot::Snapshot;
+use crate::stop::Stop;
+use crate::supervisor::Supervisor;
+use crate::users::Users;
+use crate::volume::Volume;
+use running::Running;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+/// Between looks at a server on which something is still under way.
+const UNSETTLED: Duration = Duration::from_millis(200);
+/// Between looks at a settled one.
+const SETTLED: Duration = Duration::from_secs(1);
+
+/// The agent of a data pod: all that it knows, and its one loop.
+#[derive(Debug)]
+pub(crate) struct DataAgent {
+    site: Site,
+    serving: Serving,
+    volume: Volume,
+    users: Users,
+    supervisor: Supervisor,
+    /// What is known of the server while it runs.
+    running: Option<Running>,
+    /// Kept from starting: Sentinels name this pod, and its dataset is gone.
+    holding: bool,
+    /// Sentinels are asked when this has passed.
+    ask_at: Instant,
+    /// The first start is done: loaded, or held.
+    started: bool,
+    stopping: bool,
+    snapshots: watch::Sender<Option<Snapshot>>,
+}
+
+impl DataAgent {
+    pub(crate) fn new(
+        site: Site,
+        serving: Serving,
+        snapshots: watch::Sender<Option<Snapshot>>,
+    ) -> Result<Self, AgentError> {
+        Ok(Self {
+            volume: Volume::open(&site.layout.data_dir)?,
+            users: Users::open(site.acl_file())?,
+            supervisor: Supervisor::new(),
+            running: None,
+            holding: false,
+            ask_at: Instant::now(),
+            started: false,
+            stopping: false,
+            site,
+            serving,
+            snapshots,
+        })
+    }
+
+    /// Runs until asked to stop, or until the server cannot be kept running.
+    pub(crate) async fn run(
+        mut self,
+        mut orders: mpsc::Receiver<Request>,
+        mut stop: Stop,
+    ) -> Result<(), AgentError> {
+        let mut look_at = Instant::now();
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.asked() => return self.stop(&mut stop).await,
+                ended = self.supervisor.ended() => {
+                    self.running = None;
+                    self.supervisor.crashed(ended?)?;
+                }
+                Some(request) = orders.recv() => self.answer(request).await,
+                () = sleep_until(look_at) => {
+                    self.look().await?;
+                    look_at = Instant::now() + if self.is_settled() { SETTLED } else { UNSETTLED };
+                }
+            }
+            self.supervisor.reap_strangers();
+            self.publish();
+        }
+    }
+
+    async fn stop(mut self, stop: &mut Stop) -> Result<(), AgentError> {
+        self.stopping = true;
+        self.publish();
+        self.supervisor.stop(stop).await
+    }
+}

@@ -1,0 +1,63 @@
+//! Moving a running server between its roles.
+
+use super::DataAgent;
+use crate::error::AgentError;
+use cachebus_admin::{ClientKind, Server};
+use cachebus_core::protocol::Phase;
+
+impl DataAgent {
+    /// Makes the running server the primary. The marker says so already.
+    pub(super) async fn lead(&mut self) -> Result<(), AgentError> {
+        if self.phase() == Phase::Leading {
+            return Ok(());
+        }
+        tracing::info!("leading from now on");
+        self.set_priority(self.site.config.replica_priority).await?;
+        let Some(server) = self.server() else {
+            return Ok(());
+        };
+        server.promote().await?;
+        Ok(())
+    }
+
+    /// Makes the running server follow `pod`.
+    pub(super) async fn follow(&mut self, pod: &str, priority: u32) -> Result<(), AgentError> {
+        let was = self.phase();
+        if was == Phase::Following(pod.to_owned()) {
+            return Ok(());
+        }
+        tracing::info!(primary = pod, priority, "following from now on");
+        self.set_priority(priority).await?;
+        let primary = self.site.data_address(pod);
+        let Some(server) = self.server() else {
+            return Ok(());
+        };
+        server.replica_of(&primary).await?;
+        if was == Phase::Leading {
+            // Those who believe that they talk to the primary shall look for it anew.
+            server.client_kill_kind(ClientKind::Normal).await?;
+            server.client_kill_kind(ClientKind::PubSub).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn set_priority(&mut self, priority: u32) -> Result<(), AgentError> {
+        if self.running.as_ref().map(|running| running.priority) == Some(priority) {
+            return Ok(());
+        }
+        let Some(server) = self.server() else {
+            return Ok(());
+        };
+        server
+            .config_set(&[("replica-priority", &priority.to_string())])
+            .await?;
+        if let Some(running) = &mut self.running {
+            running.priority = priority;
+        }
+        Ok(())
+    }
+
+    pub(super) fn server(&self) -> Option<&Server> {
+        self.running.as_ref()?.connection.as_ref()
+    }
+}

@@ -1,0 +1,94 @@
+//! What the operator may order.
+
+use super::DataAgent;
+use crate::error::AgentError;
+use crate::order::{Order, Outcome, Request, failed, misdirected, refuse};
+use crate::redis_conf::Upstream;
+use cachebus_core::names::Component;
+use cachebus_core::protocol::{ConfigOrder, Phase, Refusal, TopologyOrder};
+use cachebus_core::seal::{Verdict, judge_order, obeyed};
+
+impl DataAgent {
+    /// Carries out an order and replies with the state after it.
+    pub(super) async fn answer(&mut self, request: Request) {
+        let outcome = self.obey(request.order).await;
+        // Whoever asked may have gone; the order was carried out all the same.
+        let _ = request.reply.send(outcome);
+    }
+
+    async fn obey(&mut self, order: Order) -> Outcome {
+        match order {
+            Order::Topology(order) => self.obey_topology(&order).await?,
+            Order::Config(order) => self.obey_config(&order).await?,
+            Order::Acl(order) => self
+                .users
+                .want(order.text)
+                .map_err(|error| refuse(error.reason(), error.to_string()))?,
+            Order::Monitor(_) => return Err(misdirected(Component::Redis)),
+        }
+        if self.supervisor.is_running()
+            && let Err(error) = self.look_at_server().await
+        {
+            self.note(&error);
+        }
+        Ok(self.status())
+    }
+
+    async fn obey_topology(&mut self, order: &TopologyOrder) -> Result<(), Refusal> {
+        let phase = self.phase();
+        match phase {
+            Phase::Down => return Err(refuse("NotRunning", "the server does not run yet")),
+            Phase::Loading => return Err(refuse("Loading", "the server still reads its files")),
+            Phase::Holding | Phase::Sealed | Phase::Leading | Phase::Following(_) => {}
+        }
+        let votes = self.ask_sentinels().await.map_err(|error| failed(&error))?;
+        let verdict = judge_order(order, &self.question(&votes))?;
+        let rewriting = self
+            .running
+            .as_ref()
+            .is_some_and(super::running::Running::is_rewriting);
+        let marker = obeyed(order, &self.question(&votes), rewriting);
+        let done = async {
+            self.volume.mark(marker).await?;
+            match (verdict, phase) {
+                (Verdict::Lead, Phase::Holding) => {
+                    let priority = self.site.config.replica_priority;
+                    self.start(Upstream::Nobody, priority).await
+                }
+                (Verdict::Lead, _) => self.lead().await,
+                (Verdict::Follow { pod, priority }, Phase::Holding) => {
+                    let primary = self.site.data_address(&pod);
+                    self.start(Upstream::Primary(primary), priority).await
+                }
+                (Verdict::Follow { pod, priority }, _) => self.follow(&pod, priority).await,
+            }
+        };
+        done.await.map_err(|error: AgentError| self.refused(&error))
+    }
+
+    async fn obey_config(&mut self, order: &ConfigOrder) -> Result<(), Refusal> {
+        let Some(server) = self.server() else {
+            return Err(refuse("NotRunning", "the server does not answer"));
+        };
+        let pairs: Vec<(&str, &str)> = order
+            .settings
+            .iter()
+            .map(|(directive, value)| (directive.as_str(), value.as_str()))
+            .collect();
+        if pairs.is_empty() {
+            return Ok(());
+        }
+        let set = server.config_set(&pairs).await;
+        set.map_err(|error| self.refused(&error.into()))?;
+        tracing::info!(directives = ?order.settings.keys(), "settings changed by order");
+        if let Some(running) = &mut self.running {
+            running.compare_at = tokio::time::Instant::now();
+        }
+        Ok(())
+    }
+
+    fn refused(&mut self, error: &AgentError) -> Refusal {
+        self.note(error);
+        failed(error)
+    }
+}

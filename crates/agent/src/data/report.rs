@@ -1,0 +1,139 @@
+//! What is told of a data pod.
+
+use super::DataAgent;
+use super::running::Running;
+use crate::snapshot::{Health, Snapshot};
+use cachebus_admin::{Info, LiveConfig};
+use cachebus_core::protocol::{
+    AgentStatus, DataStatus, FedReplica, NodeStatus, Phase, ReplicationStatus,
+};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// Directives whose value is a secret, in every supported engine; they are not reported.
+const SECRET: [&str; 5] = [
+    "masterauth",
+    "primaryauth",
+    "requirepass",
+    "tls-client-key-file-pass",
+    "tls-key-file-pass",
+];
+
+impl DataAgent {
+    pub(super) fn publish(&self) {
+        self.snapshots.send_replace(Some(Snapshot {
+            status: self.status(),
+            health: Health {
+                looped: Instant::now(),
+                answered: self.running.as_ref().map(|running| running.answered),
+                started: self.started,
+                unready: self.unready(),
+            },
+            info: self
+                .info()
+                .map(|info| Arc::new(info.raw.clone()))
+                .unwrap_or_default(),
+            quorum: None,
+        }));
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        match &self.running {
+            Some(running) => running.phase(&self.site.names),
+            None if self.holding => Phase::Holding,
+            None => Phase::Down,
+        }
+    }
+
+    pub(super) fn link_up(&self) -> bool {
+        self.info().is_some_and(|info| {
+            let upstream = info.replication.upstream.as_ref();
+            upstream.is_some_and(|upstream| upstream.up)
+        })
+    }
+
+    pub(super) fn status(&self) -> AgentStatus {
+        let running = self.running.as_ref();
+        AgentStatus {
+            pod: self.site.pod.clone(),
+            uid: self.site.config.uid.clone(),
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            engine: Some(self.site.engine.clone()),
+            crashes: self.supervisor.crashes(),
+            acl_digest: self.users.digest(),
+            certificate_expires: running.and_then(|running| running.certificate.expires),
+            node: NodeStatus::Redis(Box::new(self.data_status())),
+        }
+    }
+
+    fn data_status(&self) -> DataStatus {
+        let running = self.running.as_ref();
+        DataStatus {
+            phase: self.phase(),
+            marker: self
+                .volume
+                .marker()
+                .filter(|marker| marker.uid == self.site.config.uid)
+                .cloned(),
+            keys: running.and_then(Running::keys),
+            dataset: self.question(&[]).dataset,
+            replication: self
+                .info()
+                .filter(|info| !info.loading)
+                .map(|info| replication(info)),
+            config: running
+                .and_then(|running| running.config.as_ref())
+                .map(shown)
+                .unwrap_or_default(),
+        }
+    }
+
+    fn unready(&self) -> Option<&'static str> {
+        if self.stopping {
+            return Some("the server is being stopped");
+        }
+        match self.phase() {
+            Phase::Down => Some("the server does not answer"),
+            Phase::Holding => Some("held: Sentinels name this pod and its dataset is gone"),
+            Phase::Loading => Some("the server reads its files"),
+            Phase::Sealed => Some("sealed: nobody has said who the primary is"),
+            Phase::Following(_) if !self.link_up() => Some("the link to the primary is down"),
+            Phase::Leading | Phase::Following(_) if !self.users.settled() => {
+                Some("the users are not yet what they shall be")
+            }
+            Phase::Leading | Phase::Following(_) => None,
+        }
+    }
+
+    fn info(&self) -> Option<&Info> {
+        self.running.as_ref()?.info.as_ref()
+    }
+}
+
+fn replication(info: &Info) -> ReplicationStatus {
+    let replication = &info.replication;
+    let upstream = replication.upstream.as_ref();
+    ReplicationStatus {
+        offset: replication.offset,
+        link_up: upstream.is_some_and(|upstream| upstream.up),
+        syncing: upstream.is_some_and(|upstream| upstream.sync_in_progress),
+        replicas: replication
+            .replicas
+            .iter()
+            .map(|replica| FedReplica {
+                host: replica.address.host.clone(),
+                online: replica.state == "online",
+                lag: replica.lag.map_or(u64::MAX, |lag| lag.as_secs()),
+            })
+            .collect(),
+    }
+}
+
+fn shown(config: &LiveConfig) -> BTreeMap<String, String> {
+    config
+        .iter()
+        .filter(|(directive, _)| !SECRET.contains(directive))
+        .map(|(directive, value)| (directive.to_owned(), value.to_owned()))
+        .collect()
+}

@@ -1,0 +1,146 @@
+//! What is known of a running data node.
+
+use crate::redis_conf::{SEALED_HOST, SEALED_PORT};
+use crate::serving::Certificate;
+use cachebus_admin::{Error, Info, LiveConfig, NodeRole, Server};
+use cachebus_core::names::Names;
+use cachebus_core::protocol::Phase;
+use cachebus_core::seal::{Role, Sighting};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// After this long without an answer the last one says nothing any more.
+const STALE: Duration = Duration::from_secs(3);
+
+/// A started server.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) connection: Option<Server>,
+    /// When it last answered, or was started.
+    pub(super) answered: Instant,
+    /// The last answer; `None` while there is none.
+    pub(super) info: Option<Info>,
+    pub(super) config: Option<LiveConfig>,
+    /// `replica-priority` as last set.
+    pub(super) priority: u32,
+    /// Its link was up since it began to follow this host, and no full synchronisation has begun since.
+    pub(super) linked: Option<String>,
+    /// The certificate that it was last told to load.
+    pub(super) certificate: Certificate,
+    /// Users and settings are compared with what they shall be when this has passed.
+    pub(super) compare_at: Instant,
+}
+
+impl Running {
+    pub(super) fn new(priority: u32, certificate: Certificate) -> Self {
+        Self {
+            connection: None,
+            answered: Instant::now(),
+            info: None,
+            config: None,
+            priority,
+            linked: None,
+            certificate,
+            compare_at: Instant::now(),
+        }
+    }
+
+    /// Where it stands.
+    pub(super) fn phase(&self, names: &Names) -> Phase {
+        match self.info.as_ref() {
+            None => Phase::Down,
+            Some(info) if info.loading => Phase::Loading,
+            Some(info) => match upstream(info) {
+                None => Phase::Leading,
+                Some(upstream) if is_seal(upstream) => Phase::Sealed,
+                Some(upstream) => Phase::Following(
+                    names
+                        .data_pod_of_host(&upstream.primary.host)
+                        .unwrap_or_else(|| upstream.primary.host.clone()),
+                ),
+            },
+        }
+    }
+
+    /// What its marker follows from; `None` while it loads or is sealed.
+    pub(super) fn sighting(&self) -> Option<Sighting<'_>> {
+        let info = self.info.as_ref().filter(|info| !info.loading)?;
+        let role = match upstream(info) {
+            None => Role::Leading,
+            Some(upstream) if is_seal(upstream) => return None,
+            Some(upstream) => Role::Following {
+                primary: &upstream.primary.host,
+                link_up: upstream.up,
+                syncing: upstream.sync_in_progress,
+            },
+        };
+        Some(Sighting {
+            role,
+            rewriting: self.is_rewriting(),
+        })
+    }
+
+    /// An append-only file rewrite is running or scheduled.
+    pub(super) fn is_rewriting(&self) -> bool {
+        self.info.as_ref().is_some_and(|info| {
+            info.aof.rewrite_in_progress
+                || info
+                    .raw
+                    .get("aof_rewrite_scheduled")
+                    .is_some_and(|value| value != "0")
+        })
+    }
+
+    /// Keys in memory, once it has loaded.
+    pub(super) fn keys(&self) -> Option<u64> {
+        let info = self.info.as_ref().filter(|info| !info.loading)?;
+        Some(info.keys_total())
+    }
+
+    /// Takes note of what the server said.
+    pub(super) fn saw(&mut self, info: Info) {
+        self.answered = Instant::now();
+        if let Some(upstream) = upstream(&info) {
+            let host = &upstream.primary.host;
+            if upstream.sync_in_progress
+                || self.linked.as_ref().is_some_and(|linked| linked != host)
+            {
+                self.linked = None;
+            }
+            if upstream.up {
+                self.linked = Some(host.clone());
+            }
+            if let Some(priority) = info
+                .raw
+                .get("slave_priority")
+                .and_then(|value| value.parse().ok())
+            {
+                self.priority = priority;
+            }
+        }
+        self.info = Some(info);
+    }
+
+    /// Takes note that a call failed. A server that answers with an error is alive, and one late answer is no news.
+    pub(super) fn failed(&mut self, error: &Error) {
+        if !error.needs_reconnect() {
+            self.answered = Instant::now();
+            return;
+        }
+        self.connection = None;
+        if self.answered.elapsed() > STALE {
+            self.info = None;
+        }
+    }
+}
+
+fn upstream(info: &Info) -> Option<&cachebus_admin::UpstreamLink> {
+    match info.replication.role {
+        NodeRole::Primary => None,
+        NodeRole::Replica => info.replication.upstream.as_ref(),
+    }
+}
+
+fn is_seal(upstream: &cachebus_admin::UpstreamLink) -> bool {
+    upstream.primary.host == SEALED_HOST && upstream.primary.port == SEALED_PORT
+}

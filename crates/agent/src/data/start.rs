@@ -1,0 +1,108 @@
+//! Starting the server, where that is safe.
+
+use super::DataAgent;
+use super::running::Running;
+use crate::atomic_file;
+use crate::auth;
+use crate::error::AgentError;
+use crate::redis_conf::{RedisConf, Upstream};
+use crate::sentinels;
+use cachebus_core::credentials::{OPERATOR, REPLICATION};
+use cachebus_core::names::REDIS_CONF;
+use cachebus_core::seal::{
+    NEVER_PROMOTE, Question, Role, Sighting, Start, Vote, decide, next_marker,
+};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Between two questions to the Sentinels.
+const ASK: Duration = Duration::from_secs(1);
+
+impl DataAgent {
+    /// Decides, and starts the server unless it is held.
+    pub(super) async fn start_by_decision(&mut self) -> Result<(), AgentError> {
+        self.site.refresh()?;
+        let votes = self.ask_sentinels().await?;
+        match decide(&self.question(&votes)) {
+            Start::Hold => {
+                if !self.holding {
+                    tracing::warn!(
+                        "held: Sentinels name this pod the primary and its dataset is gone"
+                    );
+                }
+                self.holding = true;
+                self.started = true;
+                Ok(())
+            }
+            Start::Sealed => self.start(Upstream::Sealed, NEVER_PROMOTE).await,
+            Start::Lead => {
+                self.mark_leading(&votes).await?;
+                self.start(Upstream::Nobody, self.site.config.replica_priority)
+                    .await
+            }
+            Start::FollowPrimary { pod, priority } => {
+                let primary = self.site.data_address(&pod);
+                self.start(Upstream::Primary(primary), priority).await
+            }
+        }
+    }
+
+    /// Starts the server with this upstream.
+    pub(super) async fn start(
+        &mut self,
+        upstream: Upstream,
+        priority: u32,
+    ) -> Result<(), AgentError> {
+        let site = &self.site;
+        let text = RedisConf {
+            shared: &site.directives()?,
+            announce: &site.data_address(&site.pod),
+            upstream: &upstream,
+            priority,
+            replication: &auth::credentials(&site.layout.auth_dir, REPLICATION)?,
+        }
+        .render();
+        let path = site.layout.run_dir.join(REDIS_CONF);
+        atomic_file::replace(&path, text, 0o600).await?;
+        let dataset = self.volume.has_dataset();
+        self.volume.before_start().await?;
+        tracing::info!(?upstream, priority, dataset, "starting the server");
+        self.supervisor.start(&self.site, &[path.into()])?;
+        self.users.server_started();
+        self.holding = false;
+        self.running = Some(Running::new(priority, self.serving.certificate()));
+        Ok(())
+    }
+
+    /// Notes, before this pod leads by the word of its Sentinels, that its data is the primary's.
+    pub(super) async fn mark_leading(&mut self, votes: &[Option<Vote>]) -> Result<(), AgentError> {
+        let sighting = Sighting {
+            role: Role::Leading,
+            rewriting: false,
+        };
+        match next_marker(&self.question(votes), &sighting) {
+            Some(marker) => self.volume.mark(marker).await,
+            None => Ok(()),
+        }
+    }
+
+    /// What a decision depends on.
+    pub(super) fn question<'a>(&'a self, votes: &'a [Option<Vote>]) -> Question<'a> {
+        let keys = self.running.as_ref().and_then(Running::keys);
+        Question {
+            config: &self.site.config,
+            pod: &self.site.pod,
+            votes,
+            marker: self.volume.marker(),
+            dataset: self.volume.has_dataset() || keys.is_some_and(|keys| keys > 0),
+        }
+    }
+
+    /// Asks the Sentinels, whose answers hold for a second.
+    pub(super) async fn ask_sentinels(&mut self) -> Result<Vec<Option<Vote>>, AgentError> {
+        self.ask_at = Instant::now() + ASK;
+        let credentials = auth::credentials(&self.site.layout.auth_dir, OPERATOR)?;
+        let endpoints = self.site.sentinels(self.serving.client());
+        Ok(sentinels::ask(&endpoints, &credentials, &self.site.config.master_name).await)
+    }
+}

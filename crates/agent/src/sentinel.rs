@@ -1,0 +1,130 @@
+//! The agent of a Sentinel pod.
+
+mod look;
+mod monitor;
+mod report;
+mod start;
+
+use crate::error::AgentError;
+use crate::order::{Order, Outcome, Request, misdirected, refuse};
+use crate::serving::{Certificate, Serving};
+use crate::site::Site;
+use crate::snapshot::Snapshot;
+use crate::stop::Stop;
+use crate::supervisor::Supervisor;
+use crate::users::Users;
+use cachebus_admin::Sentinel;
+use cachebus_core::names::Component;
+use cachebus_core::protocol::Monitored;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+/// Between looks at a Sentinel that does not answer yet.
+const UNSETTLED: Duration = Duration::from_millis(200);
+/// Between looks at one that does.
+const SETTLED: Duration = Duration::from_secs(1);
+
+/// The agent of a Sentinel pod: all that it knows, and its one loop.
+#[derive(Debug)]
+pub(crate) struct SentinelAgent {
+    site: Site,
+    serving: Serving,
+    users: Users,
+    supervisor: Supervisor,
+    running: Option<Running>,
+    stopping: bool,
+    snapshots: watch::Sender<Option<Snapshot>>,
+}
+
+/// What is known of a running Sentinel.
+#[derive(Debug)]
+struct Running {
+    connection: Option<Sentinel>,
+    /// When it last answered, or was started.
+    answered: Instant,
+    /// It answered at the last look.
+    up: bool,
+    monitored: Option<Monitored>,
+    /// The Sentinel has the password of the data nodes; without it, it would hold its primary for down.
+    introduced: bool,
+    info: Arc<BTreeMap<String, String>>,
+    quorum: Option<bool>,
+    /// It reads its certificate when it starts, and never again.
+    certificate: Certificate,
+    /// Users are compared with what they shall be when this has passed.
+    compare_at: Instant,
+}
+
+impl SentinelAgent {
+    pub(crate) fn new(
+        site: Site,
+        serving: Serving,
+        snapshots: watch::Sender<Option<Snapshot>>,
+    ) -> Result<Self, AgentError> {
+        Ok(Self {
+            users: Users::open(site.acl_file())?,
+            supervisor: Supervisor::new(),
+            running: None,
+            stopping: false,
+            site,
+            serving,
+            snapshots,
+        })
+    }
+
+    /// Runs until asked to stop, or until the Sentinel cannot be kept running.
+    pub(crate) async fn run(
+        mut self,
+        mut orders: mpsc::Receiver<Request>,
+        mut stop: Stop,
+    ) -> Result<(), AgentError> {
+        let mut look_at = Instant::now();
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.asked() => return self.stop(&mut stop).await,
+                ended = self.supervisor.ended() => {
+                    self.running = None;
+                    self.supervisor.crashed(ended?)?;
+                }
+                Some(request) = orders.recv() => {
+                    let outcome = self.obey(request.order).await;
+                    // Whoever asked may have gone; the order was carried out all the same.
+                    let _ = request.reply.send(outcome);
+                }
+                () = sleep_until(look_at) => {
+                    self.look().await?;
+                    look_at = Instant::now() + if self.is_settled() { SETTLED } else { UNSETTLED };
+                }
+            }
+            self.supervisor.reap_strangers();
+            self.publish();
+        }
+    }
+
+    async fn stop(mut self, stop: &mut Stop) -> Result<(), AgentError> {
+        self.stopping = true;
+        self.publish();
+        self.supervisor.stop(stop).await
+    }
+
+    async fn obey(&mut self, order: Order) -> Outcome {
+        match order {
+            Order::Monitor(order) => self.obey_monitor(&order).await?,
+            Order::Acl(order) => self
+                .users
+                .want(order.text)
+                .map_err(|error| refuse(error.reason(), error.to_string()))?,
+            Order::Topology(_) | Order::Config(_) => return Err(misdirected(Component::Sentinel)),
+        }
+        self.look_at_sentinel().await;
+        Ok(self.status())
+    }
+
+    fn is_settled(&self) -> bool {
+        self.users.settled() && self.running.as_ref().is_some_and(|running| running.up)
+    }
+}

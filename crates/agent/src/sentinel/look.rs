@@ -1,0 +1,148 @@
+//! Looking at the running Sentinel.
+
+use super::{Running, SentinelAgent};
+use crate::auth;
+use crate::error::AgentError;
+use crate::site::Site;
+use crate::users::Users;
+use cachebus_admin::{Endpoint, Error, MonitoredMaster, Sentinel};
+use cachebus_core::credentials::{OPERATOR, SENTINEL};
+use cachebus_core::protocol::{MonitorSettings, Monitored};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Between two comparisons of users with what they shall be.
+const COMPARE: Duration = Duration::from_secs(5);
+
+impl SentinelAgent {
+    /// Starts the Sentinel where that is due; looks at it where it runs. An error ends the agent.
+    pub(super) async fn look(&mut self) -> Result<(), AgentError> {
+        for refreshed in [self.users.refresh(), self.serving.refresh().map(drop)] {
+            if let Err(error) = refreshed {
+                tracing::warn!(%error, reason = error.reason(), "a mounted file is not taken up");
+            }
+        }
+        if self.supervisor.may_start() {
+            self.start().await?;
+        }
+        self.look_at_sentinel().await;
+        Ok(())
+    }
+
+    /// Asks the Sentinel what it knows, and tells it what it lacks.
+    pub(super) async fn look_at_sentinel(&mut self) {
+        let Some(running) = &mut self.running else {
+            return;
+        };
+        let endpoint = self.site.server(self.serving.client());
+        let looked = running.look(&self.site, &mut self.users, &endpoint).await;
+        running.up = looked.is_ok();
+        match looked {
+            Ok(()) => running.answered = Instant::now(),
+            Err(error) => running.note(&error),
+        }
+    }
+}
+
+impl Running {
+    async fn look(
+        &mut self,
+        site: &Site,
+        users: &mut Users,
+        endpoint: &Endpoint,
+    ) -> Result<(), AgentError> {
+        let operator = auth::credentials(&site.layout.auth_dir, OPERATOR)?;
+        let sentinel = match self.connection.take() {
+            Some(sentinel) if !sentinel.is_closed() => sentinel,
+            _ => Sentinel::connect(endpoint, Some(&operator)).await?,
+        };
+        let looked = self.look_through(&sentinel, site, users).await;
+        self.connection = Some(sentinel);
+        looked
+    }
+
+    async fn look_through(
+        &mut self,
+        sentinel: &Sentinel,
+        site: &Site,
+        users: &mut Users,
+    ) -> Result<(), AgentError> {
+        self.info = Arc::new(sentinel.info().await?);
+        let name = &site.config.master_name;
+        self.monitored = match sentinel.primary_address(name).await? {
+            Some(_) => Some(monitored(sentinel, name).await?),
+            None => None,
+        };
+        self.quorum = None;
+        if self.monitored.is_some() {
+            if !self.introduced {
+                introduce(sentinel, site).await?;
+                self.introduced = true;
+            }
+            self.quorum = Some(sentinel.ckquorum(name).await?.reached);
+        }
+        if !users.settled() || Instant::now() >= self.compare_at {
+            users.settle(sentinel.acl()).await?;
+            self.compare_at = Instant::now() + COMPARE;
+        }
+        Ok(())
+    }
+
+    /// Takes note that a call failed. A Sentinel that answers with an error is alive.
+    pub(super) fn note(&mut self, error: &AgentError) {
+        tracing::debug!(%error, reason = error.reason(), "the look at the Sentinel failed");
+        if let AgentError::Engine(error) = error {
+            if error.needs_reconnect() {
+                self.connection = None;
+            } else {
+                self.answered = Instant::now();
+            }
+        }
+    }
+}
+
+/// Tells the Sentinel by which user it acts on the data nodes.
+pub(super) async fn introduce(sentinel: &Sentinel, site: &Site) -> Result<(), AgentError> {
+    let user = auth::credentials(&site.layout.auth_dir, SENTINEL)?;
+    let options = [
+        ("auth-user", user.username.as_str()),
+        ("auth-pass", user.password.expose()),
+    ];
+    sentinel.set(&site.config.master_name, &options).await?;
+    Ok(())
+}
+
+async fn monitored(sentinel: &Sentinel, name: &str) -> Result<Monitored, Error> {
+    let master = sentinel.master(name).await?;
+    let replicas = sentinel.replicas(name).await?;
+    let peers = sentinel.sentinels(name).await?;
+    Ok(Monitored {
+        settings: settings(&master),
+        down: master.flags.is_subjectively_down() || master.flags.is_objectively_down(),
+        failing_over: master.flags.is_failing_over(),
+        config_epoch: master.config_epoch,
+        quorum: master.quorum,
+        host: master.address.host,
+        port: master.address.port,
+        replicas: replicas
+            .into_iter()
+            .filter(|replica| !replica.flags.is_subjectively_down())
+            .map(|replica| replica.address.host)
+            .collect(),
+        peers: peers
+            .into_iter()
+            .filter(|peer| !peer.flags.is_subjectively_down())
+            .map(|peer| peer.address.host)
+            .collect(),
+    })
+}
+
+pub(super) fn settings(master: &MonitoredMaster) -> MonitorSettings {
+    let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    MonitorSettings {
+        down_after_ms: milliseconds(master.down_after),
+        failover_timeout_ms: milliseconds(master.failover_timeout),
+        parallel_syncs: master.parallel_syncs,
+    }
+}

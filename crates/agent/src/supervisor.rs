@@ -1,0 +1,91 @@
+//! The server's life: started, ended unasked, started again, stopped.
+
+use crate::crash_log::{CrashLog, Verdict};
+use crate::engine;
+use crate::error::AgentError;
+use crate::process::{Ended, ServerProcess};
+use crate::reap;
+use crate::site::Site;
+use crate::stop::Stop;
+use std::ffi::OsString;
+use tokio::time::Instant;
+
+/// The one server of this pod, whether it runs or not.
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    process: Option<ServerProcess>,
+    start_at: Instant,
+    crashes: CrashLog,
+}
+
+impl Supervisor {
+    /// No server yet; one may start at once.
+    pub(crate) fn new() -> Self {
+        Self {
+            process: None,
+            start_at: Instant::now(),
+            crashes: CrashLog::default(),
+        }
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Whether no server runs, and none has to be waited for.
+    pub(crate) fn may_start(&self) -> bool {
+        !self.is_running() && Instant::now() >= self.start_at
+    }
+
+    /// Ends nobody asked for since the agent started.
+    pub(crate) fn crashes(&self) -> u64 {
+        self.crashes.total()
+    }
+
+    /// Starts the bus's engine.
+    pub(crate) fn start(&mut self, site: &Site, arguments: &[OsString]) -> Result<(), AgentError> {
+        let program = engine::program(site.config.engine);
+        self.process = Some(ServerProcess::spawn(program, arguments, &site.redactor)?);
+        Ok(())
+    }
+
+    /// Resolves when the server has ended; never, while none runs.
+    pub(crate) async fn ended(&mut self) -> Result<Ended, AgentError> {
+        match &mut self.process {
+            Some(process) => process.ended().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes note of an end that nobody asked for. An error: it was one too many.
+    pub(crate) fn crashed(&mut self, ended: Ended) -> Result<(), AgentError> {
+        self.process = None;
+        let code = ended.code();
+        match self.crashes.record(Instant::now()) {
+            Verdict::StartAt(at) => {
+                let wait = at.duration_since(Instant::now());
+                tracing::warn!(code, ?wait, "the server ended unasked and is started again");
+                self.start_at = at;
+                Ok(())
+            }
+            Verdict::GiveUp(crashes) => Err(AgentError::CrashLoop { crashes, code }),
+        }
+    }
+
+    /// Ends the server, if one runs.
+    pub(crate) async fn stop(&mut self, stop: &mut Stop) -> Result<(), AgentError> {
+        if let Some(process) = self.process.take() {
+            tracing::info!("stopping the server");
+            let ended = process.stop(stop).await?;
+            tracing::info!(code = ended.code(), "the server has ended");
+        }
+        Ok(())
+    }
+
+    /// Takes note of the ends of orphans, where this process inherits them.
+    pub(crate) fn reap_strangers(&self) {
+        if reap::is_init() {
+            reap::strangers(self.process.as_ref().and_then(ServerProcess::id));
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The file beside the data that says whose it is, and whether there is data at all.
+
+use crate::atomic_file;
+use crate::error::AgentError;
+use cachebus_core::names::MARKER_FILE;
+use cachebus_core::protocol::Marker;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Exists from the first start of a server on a volume without a dataset until the copy is whole. The files that such a
+/// server makes are no dataset: without this, an emptied volume would pass for an honest, empty copy after a second start.
+const BLANK_FILE: &str = "cachebus.blank";
+
+/// What an AOF consists of, and an RDB file, by the engines' default names.
+const DATASET_FILES: [&str; 2] = ["appendonlydir", "dump.rdb"];
+
+/// The marker and the dataset of a data volume.
+#[derive(Debug)]
+pub(crate) struct Volume {
+    folder: PathBuf,
+    marker: Option<Marker>,
+    blank: bool,
+}
+
+impl Volume {
+    /// Reads what lies in `folder`. A marker that does not parse counts as none: the volume is then like one that came from elsewhere.
+    pub(crate) fn open(folder: &Path) -> Result<Self, AgentError> {
+        let path = folder.join(MARKER_FILE);
+        let marker = match fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text)
+                .inspect_err(|error| {
+                    tracing::warn!(path = %path.display(), %error, "the marker does not parse");
+                })
+                .ok(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(AgentError::file("reading", path)(error)),
+        };
+        Ok(Self {
+            blank: folder.join(BLANK_FILE).exists(),
+            folder: folder.to_owned(),
+            marker,
+        })
+    }
+
+    pub(crate) fn marker(&self) -> Option<&Marker> {
+        self.marker.as_ref()
+    }
+
+    /// Whether there are data files, made by a server that had data.
+    pub(crate) fn has_dataset(&self) -> bool {
+        !self.blank
+            && DATASET_FILES
+                .iter()
+                .any(|name| is_filled(&self.folder.join(name)))
+    }
+
+    /// To be called before a server starts: notes whether the files it makes will stand for data.
+    pub(crate) async fn before_start(&mut self) -> Result<(), AgentError> {
+        if self.blank || self.has_dataset() {
+            return Ok(());
+        }
+        atomic_file::replace(&self.folder.join(BLANK_FILE), "", 0o600).await?;
+        self.blank = true;
+        Ok(())
+    }
+
+    /// Makes `marker` durable, unless it is there already.
+    pub(crate) async fn mark(&mut self, marker: Marker) -> Result<(), AgentError> {
+        if self.marker.as_ref() != Some(&marker) {
+            let path = self.folder.join(MARKER_FILE);
+            let text = serde_json::to_vec(&marker).map_err(|source| AgentError::Config {
+                path: path.clone(),
+                source,
+            })?;
+            atomic_file::replace(&path, text, 0o600).await?;
+        }
+        if self.blank && marker.complete {
+            let path = self.folder.join(BLANK_FILE);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(AgentError::file("removing", path)(error));
+                }
+                _ => self.blank = false,
+            }
+        }
+        self.marker = Some(marker);
+        Ok(())
+    }
+}
+
+fn is_filled(path: &Path) -> bool {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => {
+            fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some())
+        }
+        Ok(found) => found.len() > 0,
+        Err(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn marker(complete: bool) -> Marker {
+        Marker {
+            uid: "u".to_owned(),
+            primary: "b-redis-0".to_owned(),
+            epoch: 3,
+            complete,
+            fence: 0,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_marker_is_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut volume = Volume::open(folder.path()).unwrap();
+        assert_eq!(volume.marker(), None);
+        volume.mark(marker(true)).await.unwrap();
+        assert_eq!(
+            Volume::open(folder.path()).unwrap().marker(),
+            Some(&marker(true))
+        );
+    }
+
+    #[test]
+    fn a_broken_marker_counts_as_none() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(MARKER_FILE), "{\"uid\":").unwrap();
+        assert_eq!(Volume::open(folder.path()).unwrap().marker(), None);
+    }
+
+    #[test]
+    fn files_of_another_hand_are_a_dataset_and_empty_ones_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let volume = Volume::open(folder.path()).unwrap();
+        fs::create_dir(folder.path().join("appendonlydir")).unwrap();
+        fs::write(folder.path().join("dump.rdb"), "").unwrap();
+        assert!(!volume.has_dataset());
+        fs::write(folder.path().join("dump.rdb"), "REDIS0011").unwrap();
+        assert!(volume.has_dataset());
+    }
+
+    #[tokio::test]
+    async fn what_a_server_makes_on_an_empty_volume_is_a_dataset_only_once_the_copy_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut volume = Volume::open(folder.path()).unwrap();
+        volume.before_start().await.unwrap();
+        fs::write(folder.path().join("dump.rdb"), "REDIS0011").unwrap();
+
+        let mut volume = Volume::open(folder.path()).unwrap();
+        assert!(!volume.has_dataset());
+        volume.mark(marker(false)).await.unwrap();
+        assert!(!volume.has_dataset());
+        volume.mark(marker(true)).await.unwrap();
+        assert!(volume.has_dataset());
+        assert!(Volume::open(folder.path()).unwrap().has_dataset());
+    }
+}
