@@ -9,9 +9,8 @@ use cachebus_api::contract::{Channel, Keyspace, KeyspaceKind, Service};
 use std::collections::BTreeSet;
 
 /// What clients send when they connect, and what touches neither keys nor channels. `role`: clients that find the primary
-/// through Sentinel make sure of it.
+/// through Sentinel make sure of it. (`AUTH`, `HELLO`, `QUIT` and `RESET` are everybody's.)
 const CONNECTION: &[&str] = &[
-    "auth",
     "client|getname",
     "client|id",
     "client|info",
@@ -19,11 +18,8 @@ const CONNECTION: &[&str] = &[
     "discard",
     "echo",
     "exec",
-    "hello",
     "multi",
     "ping",
-    "quit",
-    "reset",
     "role",
     "time",
     "unwatch",
