@@ -1,0 +1,179 @@
+//! Whether a bus is what its spec says, asked of every server and every Sentinel itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use anyhow::{bail, ensure};
+use cachebus_core::bus::{Bus as Validated, Platform};
+use cachebus_core::config;
+use cachebus_core::names::Component;
+
+use crate::bus::{Bus, DOMAIN};
+use crate::nodes::Node;
+use crate::wait;
+
+/// Time for what `Ready` promises to be seen from outside: Sentinels ask replicas each second, or each 10 s when idle.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Waits until every server has the spec's settings, and all servers and Sentinels agree on one primary with every replica
+/// linked. Returns the primary.
+pub async fn check(bus: &Bus) -> anyhow::Result<String> {
+    settings(bus).await?;
+    wait::until("all agree on one primary", LIMIT, || topology(bus)).await
+}
+
+/// Fails unless `CONFIG GET` on every data node equals the settings that the spec compiles to.
+pub async fn settings(bus: &Bus) -> anyhow::Result<()> {
+    let wanted = config::settings(&validated(bus).await?);
+    ensure!(!wanted.is_empty(), "the spec compiles to no settings");
+    for node in bus.data_nodes().await? {
+        let live = node.config().await?;
+        let wrong: BTreeMap<_, _> = wanted
+            .iter()
+            .map(|(directive, value)| (directive, (value, live.get(directive))))
+            .filter(|(directive, (value, live))| {
+                live.is_none_or(|live| !config::same(directive, value, live))
+            })
+            .collect();
+        ensure!(
+            wrong.is_empty(),
+            "{}: directive: (wanted, live) {wrong:?}",
+            node.pod
+        );
+    }
+    Ok(())
+}
+
+/// The primary, where all agree on it.
+pub async fn topology(bus: &Bus) -> anyhow::Result<String> {
+    let primary = bus.primary().await?;
+    servers(bus, &primary).await?;
+    let master_name = bus.master_name().await?;
+    for sentinel in bus.sentinel_nodes().await? {
+        sentinel_agrees(bus, &sentinel, &master_name, &primary).await?;
+    }
+    Ok(primary)
+}
+
+async fn servers(bus: &Bus, primary: &str) -> anyhow::Result<()> {
+    let fqdn = bus.names.pod_fqdn(Component::Redis, primary);
+    for node in bus.data_nodes().await? {
+        let info = node.info("replication").await?;
+        let said = |name: &str| info.get(name).map_or("", String::as_str);
+        let wanted: &[(&str, &str)] = if node.pod == primary {
+            &[
+                ("role", "master"),
+                ("connected_slaves", &bus.spec.replicas.to_string()),
+            ]
+        } else {
+            &[
+                ("role", "slave"),
+                ("master_host", &fqdn),
+                ("master_link_status", "up"),
+            ]
+        };
+        for (name, value) in wanted {
+            ensure!(
+                said(name) == *value,
+                "{}: {name} is {:?}, not {value}",
+                node.pod,
+                said(name)
+            );
+        }
+    }
+    Ok(())
+}
+
+async fn sentinel_agrees(
+    bus: &Bus,
+    sentinel: &Node,
+    master_name: &str,
+    primary: &str,
+) -> anyhow::Result<()> {
+    let masters: Vec<BTreeMap<String, String>> = sentinel.call(&["SENTINEL", "MASTERS"]).await?;
+    let names: Vec<_> = masters
+        .iter()
+        .filter_map(|master| master.get("name"))
+        .collect();
+    ensure!(
+        names == [master_name],
+        "{} monitors {names:?}",
+        sentinel.pod
+    );
+    let master = sentinel.monitored(master_name).await?;
+    let said = |name: &str| master.get(name).map_or("", String::as_str);
+    let sentinels = bus.spec.sentinel.replicas;
+    for (name, value) in [
+        ("ip", bus.names.pod_fqdn(Component::Redis, primary)),
+        ("flags", "master".to_owned()),
+        ("num-slaves", bus.spec.replicas.to_string()),
+        ("num-other-sentinels", (sentinels - 1).to_string()),
+        ("quorum", (sentinels / 2 + 1).to_string()),
+    ] {
+        ensure!(
+            said(name) == value,
+            "{}: {name} is {:?}, not {value}",
+            sentinel.pod,
+            said(name)
+        );
+    }
+    let others = |component, count: u32, own: &str| -> BTreeSet<String> {
+        (0..count)
+            .map(|ordinal| bus.names.pod(component, ordinal))
+            .filter(|pod| pod != own)
+            .map(|pod| bus.names.pod_fqdn(component, &pod))
+            .collect()
+    };
+    let replicas = others(Component::Redis, bus.spec.replicas + 1, primary);
+    let peers = others(Component::Sentinel, sentinels, &sentinel.pod);
+    healthy(sentinel, "REPLICAS", master_name, "slave", &replicas).await?;
+    healthy(sentinel, "SENTINELS", master_name, "sentinel", &peers).await
+}
+
+/// Fails unless the Sentinel knows exactly these hosts, each with no other flag than its kind.
+async fn healthy(
+    sentinel: &Node,
+    what: &str,
+    master_name: &str,
+    flag: &str,
+    wanted: &BTreeSet<String>,
+) -> anyhow::Result<()> {
+    let known = sentinel.known(what, master_name).await?;
+    let hosts: BTreeSet<_> = known
+        .iter()
+        .filter_map(|peer| peer.get("ip").cloned())
+        .collect();
+    ensure!(
+        hosts == *wanted,
+        "{}: {what} {hosts:?}, not {wanted:?}",
+        sentinel.pod
+    );
+    for peer in &known {
+        let flags = peer.get("flags").map_or("", String::as_str);
+        ensure!(
+            flags == flag,
+            "{}: {:?} is {flags}",
+            sentinel.pod,
+            peer.get("ip")
+        );
+    }
+    Ok(())
+}
+
+/// The bus as the operator sees it, for what is the same on any platform.
+async fn validated(bus: &Bus) -> anyhow::Result<Validated> {
+    let object = bus.object().await?;
+    let engine = &object.spec.engine;
+    let image = format!("{:?}-{}", engine.kind, engine.version).to_lowercase();
+    let platform = Platform {
+        domain: DOMAIN.to_owned(),
+        agent_image: "any".to_owned(),
+        agent_pull_policy: String::new(),
+        engine_images: BTreeMap::from([(image, "any".to_owned())]),
+        operator_namespace: "any".to_owned(),
+    };
+    match Validated::validate(&object, &platform) {
+        Ok(bus) => Ok(bus),
+        Err(violations) => bail!("the bus is not valid: {violations:?}"),
+    }
+}

@@ -1,0 +1,117 @@
+//! Every attempt of a file of cells, really made.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::path::Path;
+
+use anyhow::Context as _;
+use cachebus_e2e::cells::{Cell, Surprise, Verdict, Walk, Way};
+use redis::aio::MultiplexedConnection;
+use redis::{RedisError, Value};
+
+use crate::binding::Binding;
+use crate::connect::{client, connect};
+use crate::say::say_json;
+
+/// Commands after which a connection is of no use to others, should they be granted.
+const CONNECTION_CHANGERS: &[&str] = &[
+    "asking",
+    "auth",
+    "client",
+    "hello",
+    "monitor",
+    "multi",
+    "psubscribe",
+    "psync",
+    "punsubscribe",
+    "quit",
+    "readonly",
+    "replconf",
+    "reset",
+    "select",
+    "ssubscribe",
+    "subscribe",
+    "sunsubscribe",
+    "sync",
+    "unsubscribe",
+    "watch",
+];
+
+/// Makes each attempt; prints what came of all of them.
+pub async fn run(binding: &Binding, file: &Path) -> anyhow::Result<()> {
+    let text = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
+    let cells: Vec<Cell> = serde_json::from_slice(&text)?;
+    let mut connections = BTreeMap::new();
+    let mut walk = Walk::default();
+    for cell in cells {
+        let (got, words) = attempt(binding, &mut connections, &cell).await;
+        walk.attempts += 1;
+        walk.granted += usize::from(got == Verdict::Granted);
+        if !cell.expected.is_met_by(got) {
+            walk.surprises.push(Surprise { cell, got, words });
+        }
+    }
+    say_json(&walk)
+}
+
+async fn attempt(
+    binding: &Binding,
+    connections: &mut BTreeMap<Way, MultiplexedConnection>,
+    cell: &Cell,
+) -> (Verdict, String) {
+    let name = cell.command[0].to_ascii_lowercase();
+    let answer = match name.as_str() {
+        "subscribe" | "psubscribe" => subscribe(binding, cell).await,
+        _ => send(binding, connections, cell).await,
+    };
+    let (got, words) = match answer {
+        Ok(()) => (Verdict::Granted, String::new()),
+        Err(error) => match error.downcast_ref::<RedisError>() {
+            Some(refusal) => (judge(refusal), refusal.to_string()),
+            None => (Verdict::Lost, format!("{error:#}")),
+        },
+    };
+    if got == Verdict::Lost || CONNECTION_CHANGERS.contains(&name.as_str()) {
+        connections.remove(&cell.way);
+    }
+    (got, words)
+}
+
+async fn send(
+    binding: &Binding,
+    connections: &mut BTreeMap<Way, MultiplexedConnection>,
+    cell: &Cell,
+) -> anyhow::Result<()> {
+    let connection = match connections.entry(cell.way) {
+        Entry::Occupied(open) => open.into_mut(),
+        Entry::Vacant(none) => none.insert(connect(binding, cell.way).await?),
+    };
+    let mut command = redis::Cmd::new();
+    for argument in &cell.command {
+        command.arg(argument);
+    }
+    command.query_async::<Value>(connection).await?;
+    Ok(())
+}
+
+async fn subscribe(binding: &Binding, cell: &Cell) -> anyhow::Result<()> {
+    let mut subscription = client(binding, cell.way).await?.get_async_pubsub().await?;
+    let channels = &cell.command[1..];
+    if cell.command[0].eq_ignore_ascii_case("subscribe") {
+        subscription.subscribe(channels).await?;
+    } else {
+        subscription.psubscribe(channels).await?;
+    }
+    Ok(())
+}
+
+fn judge(error: &RedisError) -> Verdict {
+    match error.code() {
+        Some("NOPERM") if error.to_string().contains("permissions to run the '") => {
+            Verdict::CommandDenied
+        }
+        Some("NOPERM") => Verdict::ArgumentDenied,
+        Some(_) => Verdict::Granted,
+        None => Verdict::Lost,
+    }
+}

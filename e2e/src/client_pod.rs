@@ -1,0 +1,155 @@
+//! Pods of the stock client. All they know of a bus is the mounted binding Secret.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::api::{DeleteParams, ObjectMeta, PostParams};
+use kube::{Api, Client};
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+use crate::wait;
+
+/// Its image, as the lab loads it.
+const IMAGE: &str = "localhost/cachebus-e2e-client:dev";
+
+/// A running client.
+pub struct ClientPod {
+    pods: Api<Pod>,
+    name: String,
+}
+
+impl ClientPod {
+    /// Starts a client with the binding Secret `binding`. `input` is put before it as `/input/cells.json`.
+    pub async fn start(
+        client: &Client,
+        namespace: &str,
+        name: &str,
+        binding: &str,
+        command: &[&str],
+        input: Option<String>,
+    ) -> anyhow::Result<Self> {
+        let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+        let name = format!("client-{name}");
+        remove(&pods, &name).await?;
+        if let Some(input) = input {
+            put_input(client, namespace, &name, input).await?;
+        }
+        let pod = serde_json::from_value(json!({
+            "metadata": {"name": name, "labels": {"app.kubernetes.io/name": "cachebus-e2e-client"}},
+            "spec": {
+                "restartPolicy": "Never",
+                "automountServiceAccountToken": false,
+                "terminationGracePeriodSeconds": 0,
+                "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+                "containers": [{
+                    "name": "client",
+                    "image": IMAGE,
+                    "imagePullPolicy": "IfNotPresent",
+                    "args": command,
+                    "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
+                    "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}},
+                    "volumeMounts": [
+                        {"name": "binding", "mountPath": "/bindings/bus", "readOnly": true},
+                        {"name": "input", "mountPath": "/input", "readOnly": true},
+                    ],
+                }],
+                "volumes": [
+                    {"name": "binding", "secret": {"secretName": binding}},
+                    {"name": "input", "configMap": {"name": name, "optional": true}},
+                ],
+            },
+        }))?;
+        pods.create(&PostParams::default(), &pod)
+            .await
+            .with_context(|| format!("creating {name}"))?;
+        Ok(Self { pods, name })
+    }
+
+    /// Waits until the client ends; its lines, where it ended well. The pod is removed.
+    pub async fn output(self, limit: Duration) -> anyhow::Result<String> {
+        let ended =
+            |pod: Option<&Pod>| pod.is_none_or(|pod| matches!(phase(pod), "Succeeded" | "Failed"));
+        let pod = wait::object(&self.pods, &self.name, "ended", limit, ended)
+            .await?
+            .with_context(|| format!("{} was deleted", self.name))?;
+        let lines = self.lines().await?;
+        if phase(&pod) == "Failed" {
+            bail!("{} failed: {lines}", self.name);
+        }
+        remove(&self.pods, &self.name).await?;
+        Ok(lines)
+    }
+
+    /// The same, of a client that ends with one line of JSON.
+    pub async fn answer<T: DeserializeOwned>(self, limit: Duration) -> anyhow::Result<T> {
+        let lines = self.output(limit).await?;
+        let last = lines.lines().last().context("the client said nothing")?;
+        serde_json::from_str(last).with_context(|| format!("the client said {last}"))
+    }
+
+    /// What it has said so far.
+    pub async fn lines(&self) -> anyhow::Result<String> {
+        Ok(self
+            .pods
+            .logs(&self.name, &kube::api::LogParams::default())
+            .await?)
+    }
+
+    /// Waits until it has said a line with this text.
+    pub async fn await_line(&self, text: &str, limit: Duration) -> anyhow::Result<()> {
+        wait::until(&format!("the client says {text:?}"), limit, || async {
+            let lines = self.lines().await?;
+            anyhow::ensure!(lines.contains(text), "it said: {lines}");
+            Ok(())
+        })
+        .await
+    }
+}
+
+async fn remove(pods: &Api<Pod>, name: &str) -> anyhow::Result<()> {
+    if pods.get_opt(name).await?.is_some() {
+        pods.delete(name, &DeleteParams::default().grace_period(0))
+            .await?;
+        wait::object(
+            pods,
+            name,
+            "deleted",
+            Duration::from_mins(1),
+            crate::lab::gone(),
+        )
+        .await?;
+    }
+    Ok(())
+}
+
+async fn put_input(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+    input: String,
+) -> anyhow::Result<()> {
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    if maps.get_opt(name).await?.is_some() {
+        maps.delete(name, &DeleteParams::default()).await?;
+    }
+    let map = ConfigMap {
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            ..ObjectMeta::default()
+        },
+        data: Some(BTreeMap::from([("cells.json".to_owned(), input)])),
+        ..ConfigMap::default()
+    };
+    maps.create(&PostParams::default(), &map).await?;
+    Ok(())
+}
+
+fn phase(pod: &Pod) -> &str {
+    pod.status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref())
+        .unwrap_or_default()
+}

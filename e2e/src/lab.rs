@@ -1,0 +1,137 @@
+//! The cluster that the scenarios run on.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
+use kube::runtime::wait::Condition;
+use kube::{Api, Client};
+
+use crate::operator::Operator;
+use crate::{run, wait};
+
+/// Label of every namespace that a scenario makes; its value is the scenario.
+const SCENARIO_LABEL: &str = "e2e.cachebus.dev/scenario";
+
+/// The cluster, as one scenario sees it.
+#[derive(Clone)]
+pub struct Lab {
+    pub client: Client,
+    pub operator: Operator,
+    /// Whether scenarios run in their long form.
+    pub long: bool,
+    scenario: &'static str,
+    began: Instant,
+}
+
+impl Lab {
+    /// The cluster of the current kubeconfig, with an operator in it.
+    pub async fn connect(long: bool) -> anyhow::Result<Self> {
+        let client = Client::try_default()
+            .await
+            .context("the cluster of the current kubeconfig")?;
+        let operator = Operator::find(&client).await?;
+        Ok(Self {
+            client,
+            operator,
+            long,
+            scenario: "",
+            began: Instant::now(),
+        })
+    }
+
+    /// The same cluster for a scenario that begins now.
+    pub fn of(&self, scenario: &'static str) -> Self {
+        Self {
+            scenario,
+            began: Instant::now(),
+            ..self.clone()
+        }
+    }
+
+    /// Prints a line of the scenario, with the seconds since it began.
+    pub fn note(&self, line: impl std::fmt::Display) {
+        let seconds = self.began.elapsed().as_secs_f64();
+        run::print(format_args!(
+            "   {:<16} {seconds:6.1} s  {line}",
+            self.scenario
+        ));
+    }
+
+    /// The scenario's namespace, empty and with restricted pod security.
+    pub async fn namespace(&self) -> anyhow::Result<String> {
+        self.fresh_namespace(&format!("e2e-{}", self.scenario.replace('_', "-")))
+            .await
+    }
+
+    /// A further namespace of the scenario.
+    pub async fn another_namespace(&self, suffix: &str) -> anyhow::Result<String> {
+        self.fresh_namespace(&format!("e2e-{}-{suffix}", self.scenario.replace('_', "-")))
+            .await
+    }
+
+    /// An empty namespace of this name. One that is there is deleted first.
+    pub async fn fresh_namespace(&self, name: &str) -> anyhow::Result<String> {
+        self.delete_namespace(name).await?;
+        let labels = [
+            (SCENARIO_LABEL, self.scenario),
+            ("pod-security.kubernetes.io/enforce", "restricted"),
+        ];
+        let namespace = Namespace {
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                labels: Some(
+                    labels
+                        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                        .into(),
+                ),
+                ..ObjectMeta::default()
+            },
+            ..Namespace::default()
+        };
+        self.namespaces()
+            .create(&PostParams::default(), &namespace)
+            .await
+            .with_context(|| format!("creating the namespace {name}"))?;
+        Ok(name.to_owned())
+    }
+
+    /// Deletes a namespace and waits until it is gone.
+    pub async fn delete_namespace(&self, name: &str) -> anyhow::Result<()> {
+        let api = self.namespaces();
+        if api.get_opt(name).await?.is_none() {
+            return Ok(());
+        }
+        api.delete(name, &DeleteParams::background()).await?;
+        wait::object(&api, name, "deleted", Duration::from_mins(2), gone()).await?;
+        Ok(())
+    }
+
+    /// Deletes what namespaces the scenario made.
+    pub async fn clean_up(&self) -> anyhow::Result<()> {
+        for name in self.scenario_namespaces().await? {
+            self.delete_namespace(&name).await?;
+        }
+        Ok(())
+    }
+
+    /// The namespaces that the scenario made.
+    pub async fn scenario_namespaces(&self) -> anyhow::Result<Vec<String>> {
+        let own = ListParams::default().labels(&format!("{SCENARIO_LABEL}={}", self.scenario));
+        let found = self.namespaces().list(&own).await?;
+        Ok(found
+            .into_iter()
+            .filter_map(|namespace| namespace.metadata.name)
+            .collect())
+    }
+
+    fn namespaces(&self) -> Api<Namespace> {
+        Api::all(self.client.clone())
+    }
+}
+
+/// The object is no more.
+pub fn gone<K>() -> impl Condition<K> {
+    |object: Option<&K>| object.is_none()
+}

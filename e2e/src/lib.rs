@@ -1,0 +1,4 @@
+//! What the scenarios and their client inside the cluster agree on.
+
+pub mod cells;
+pub mod dataset;

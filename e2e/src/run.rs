@@ -1,0 +1,93 @@
+//! Runs scenarios, prints what came of each.
+
+use std::io::Write as _;
+use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use futures::{FutureExt as _, StreamExt as _};
+
+use crate::lab::Lab;
+use crate::scenarios::{self, Scenario};
+use crate::{Selection, diagnose};
+
+/// No scenario may take longer, in its long form either.
+const LIMIT: Duration = Duration::from_mins(40);
+
+/// The scenarios that the command line asks for.
+pub fn select(selection: &Selection) -> anyhow::Result<Vec<&'static Scenario>> {
+    for name in &selection.only {
+        if !scenarios::ALL.iter().any(|scenario| scenario.name == name) {
+            bail!("there is no scenario {name}; `run --list` names them");
+        }
+    }
+    let wanted = |scenario: &&&Scenario| {
+        selection.only.is_empty() || selection.only.iter().any(|name| name == scenario.name)
+    };
+    Ok(scenarios::ALL.iter().filter(wanted).copied().collect())
+}
+
+/// Prints the name of each scenario and what it proves.
+pub fn list(selected: &[&Scenario]) {
+    for scenario in selected {
+        print(format_args!("{:<16} {}", scenario.name, scenario.proves));
+    }
+}
+
+/// Runs the scenarios: first those that can share the operator, `jobs` at once, then one by one those that cannot.
+pub async fn run(lab: &Lab, selected: Vec<&'static Scenario>, jobs: usize) -> ExitCode {
+    let (alone, together): (Vec<_>, Vec<_>) =
+        selected.into_iter().partition(|scenario| scenario.alone);
+    let mut passed = 0;
+    let mut failed = 0;
+    for (scenarios, jobs) in [(together, jobs.max(1)), (alone, 1)] {
+        let mut results = futures::stream::iter(scenarios)
+            .map(|scenario| one(lab, scenario))
+            .buffer_unordered(jobs);
+        while let Some(ok) = results.next().await {
+            *if ok { &mut passed } else { &mut failed } += 1;
+        }
+    }
+    print(format_args!("{passed} passed, {failed} failed"));
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+async fn one(lab: &Lab, scenario: &'static Scenario) -> bool {
+    let lab = lab.of(scenario.name);
+    let began = Instant::now();
+    print(format_args!("-- {}: {}", scenario.name, scenario.proves));
+    // A scenario that panics is a failed scenario; the others go on.
+    let run = AssertUnwindSafe((scenario.run)(lab.clone())).catch_unwind();
+    let result = match tokio::time::timeout(LIMIT, run).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(anyhow::anyhow!("it panicked")),
+        Err(_) => Err(anyhow::anyhow!("not done within {} s", LIMIT.as_secs())),
+    };
+    let seconds = began.elapsed().as_secs_f64();
+    match &result {
+        Ok(()) => print(format_args!("ok {:<20} {seconds:6.1} s", scenario.name)),
+        Err(error) => {
+            print(format_args!(
+                "FAILED {:<16} {seconds:6.1} s: {error:#}",
+                scenario.name
+            ));
+            diagnose::dump(&lab).await;
+        }
+    }
+    if let Err(error) = lab.clean_up().await.context("cleaning up") {
+        lab.note(format_args!("{error:#}"));
+    }
+    result.is_ok()
+}
+
+/// Prints one line. What cannot be printed is not worth failing for.
+pub fn print(line: std::fmt::Arguments<'_>) {
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{line}");
+    let _ = out.flush();
+}

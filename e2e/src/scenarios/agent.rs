@@ -1,0 +1,162 @@
+//! The agent as PID 1: a server that dies is back at once, its logs are structured, its figures have the known names.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use cachebus_core::names::Component;
+use serde_json::{Value, json};
+
+use super::Scenario;
+use crate::agreement;
+use crate::bus::{Bus, READY, small};
+use crate::lab::Lab;
+use crate::nodes::{agent_http, agent_status};
+use crate::pods::restarts;
+use crate::wait;
+
+/// Names that existing dashboards and alerts expect of data nodes.
+const REDIS_METRICS: &[&str] = &[
+    "redis_up",
+    "redis_uptime_in_seconds",
+    "redis_connected_clients",
+    "redis_blocked_clients",
+    "redis_memory_used_bytes",
+    "redis_memory_max_bytes",
+    "redis_commands_total",
+    "redis_commands_duration_seconds_total",
+    "redis_keyspace_hits_total",
+    "redis_keyspace_misses_total",
+    "redis_net_input_bytes_total",
+    "redis_net_output_bytes_total",
+    "redis_db_keys",
+    "redis_db_keys_expiring",
+    "redis_expired_keys_total",
+    "redis_evicted_keys_total",
+    "redis_instance_info",
+    "redis_connected_slaves",
+    "redis_rdb_last_save_timestamp_seconds",
+    "redis_config_maxclients",
+    "redis_rejected_connections_total",
+    "cache_hits_total",
+    "cache_misses_total",
+    "cache_hit_ratio",
+    "cache_evictions_total",
+    "cache_memory_usage_bytes",
+    "redis_ops_per_second",
+    "redis_keyspace_hits",
+    "redis_keyspace_misses",
+];
+
+/// The same of Sentinels.
+const SENTINEL_METRICS: &[&str] = &[
+    "redis_sentinel_master_status",
+    "redis_sentinel_master_slaves",
+    "redis_sentinel_master_ok_slaves",
+    "redis_sentinel_master_sentinels",
+    "redis_sentinel_master_ok_sentinels",
+    "redis_sentinel_master_ckquorum_status",
+    "redis_sentinel_master_config_epoch",
+    "redis_sentinel_tilt",
+];
+
+/// Sends SIGKILL to the server. Without procps: the engines' images need not have it.
+const KILL_SERVER: &str = r#"for p in /proc/[0-9]*; do read -r c < "$p/comm"; [ "$c" = redis-server ] && kill -9 "${p#/proc/}"; done; true"#;
+
+pub const SCENARIO: Scenario = Scenario {
+    name: "agent",
+    proves: "a killed server is back without a restart of its pod and counted, logs are structured lines, metrics have the names that dashboards expect (failure 8)",
+    alone: false,
+    run: |lab| Box::pin(run(lab)),
+};
+
+async fn run(lab: Lab) -> anyhow::Result<()> {
+    let namespace = lab.namespace().await?;
+    let bus = Bus::ready(&lab, &namespace, "bus", small(json!({}))?).await?;
+    let primary = agreement::check(&bus).await?;
+    let replica = bus
+        .data_places()
+        .into_iter()
+        .map(|place| place.pod)
+        .find(|pod| *pod != primary)
+        .context("the bus has no replica")?;
+    metrics(&bus).await?;
+    logs(&bus, &replica).await?;
+    server_killed(&lab, &bus, &replica).await
+}
+
+async fn metrics(bus: &Bus) -> anyhow::Result<()> {
+    let places = [
+        (bus.place(Component::Redis, 0), REDIS_METRICS),
+        (bus.place(Component::Sentinel, 0), SENTINEL_METRICS),
+    ];
+    for (place, names) in places {
+        let text = agent_http(&bus.client, bus.names.namespace(), &place.pod, "/metrics").await?;
+        let missing: Vec<_> = names
+            .iter()
+            .filter(|name| {
+                !text.lines().any(|line| {
+                    line.strip_prefix(**name)
+                        .is_some_and(|rest| rest.starts_with(['{', ' ']))
+                })
+            })
+            .collect();
+        ensure!(missing.is_empty(), "{} has no {missing:?}", place.pod);
+        for path in ["/livez", "/readyz", "/startupz"] {
+            agent_http(&bus.client, bus.names.namespace(), &place.pod, path).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Every line of a pod is one JSON object, the server's own too.
+async fn logs(bus: &Bus, pod: &str) -> anyhow::Result<()> {
+    let log = bus.pods().logs(pod, "redis", None).await?;
+    let mut of_the_server = 0;
+    for line in log.lines() {
+        let parsed: Value =
+            serde_json::from_str(line).with_context(|| format!("{pod} logged {line}"))?;
+        ensure!(parsed.is_object(), "{pod} logged {line}");
+        of_the_server += usize::from(line.contains("Ready to accept connections"));
+    }
+    ensure!(of_the_server > 0, "{pod} logged nothing of its server");
+    Ok(())
+}
+
+async fn server_killed(lab: &Lab, bus: &Bus, pod: &str) -> anyhow::Result<()> {
+    let uids = bus.pods().uids().await?;
+    let before = crashes(bus, pod).await?;
+    bus.pods()
+        .exec(pod, "redis", &["sh", "-c", KILL_SERVER])
+        .await?;
+    let began = Instant::now();
+    wait::until(
+        "the crash is counted and the server is back",
+        Duration::from_secs(15),
+        || async {
+            let now = crashes(bus, pod).await?;
+            ensure!(now == before + 1, "{now} crashes");
+            agent_http(&bus.client, bus.names.namespace(), pod, "/readyz").await?;
+            agreement::topology(bus).await
+        },
+    )
+    .await?;
+    lab.note(format_args!(
+        "a killed server in sync again after {:.1} s",
+        began.elapsed().as_secs_f64()
+    ));
+    bus.await_ready(READY).await?;
+    ensure!(bus.pods().uids().await? == uids, "a pod was replaced");
+    let restarts: i32 = bus.pods().list().await?.iter().map(restarts).sum();
+    ensure!(restarts == 0, "{restarts} restarts of containers");
+    Ok(())
+}
+
+async fn crashes(bus: &Bus, pod: &str) -> anyhow::Result<u64> {
+    let access = bus.access().await?;
+    let status = agent_status(&bus.client, &access, Component::Redis, pod).await?;
+    let status: Value = serde_json::from_str(&status)?;
+    status
+        .get("crashes")
+        .and_then(Value::as_u64)
+        .context("the status counts no crashes")
+}

@@ -1,0 +1,63 @@
+//! Row 4 and safe restart: agents and Sentinels bring a bus back while the operator is away.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::ensure;
+
+use super::Scenario;
+use super::total_restart::{load, spec, verify};
+use crate::agreement;
+use crate::bus::{Bus, small};
+use crate::lab::Lab;
+use crate::roles::Sampler;
+use crate::wait;
+
+/// Time for a bus to come back.
+const BACK: Duration = Duration::from_mins(2);
+
+pub const SCENARIO: Scenario = Scenario {
+    name: "agents_alone",
+    proves: "with the operator away, all pods die at once and the bus comes back by itself with every key and the same primary (issue 4; failures 1, 9)",
+    alone: true,
+    run: |lab| Box::pin(run(lab)),
+};
+
+async fn run(lab: Lab) -> anyhow::Result<()> {
+    let namespace = lab.namespace().await?;
+    let bus = Bus::ready(&lab, &namespace, "bus", small(spec())?).await?;
+    load(&lab, &bus).await?;
+    lab.operator.stop().await?;
+    let result = restart(&lab, &bus).await;
+    lab.operator.start().await?;
+    result?;
+    bus.await_ready(BACK).await?;
+    agreement::check(&bus).await?;
+    verify(&lab, &bus).await
+}
+
+async fn restart(lab: &Lab, bus: &Bus) -> anyhow::Result<()> {
+    let before = bus.primary().await?;
+    let uids = bus.pods().uids().await?;
+    let sampler = Sampler::start(bus);
+    let began = std::time::Instant::now();
+    bus.pods().kill().await?;
+    bus.pods().await_replaced(&uids, BACK).await?;
+    let after = wait::until("all agree on one primary", BACK, || {
+        agreement::topology(bus)
+    })
+    .await?;
+    lab.note(format_args!(
+        "without an operator: back after {:.1} s, {after} leads",
+        began.elapsed().as_secs_f64()
+    ));
+    let mut history = sampler.stop().await;
+    history.forget_before_silence(&before);
+    history.never_two_primaries()?;
+    let led = history.primaries();
+    ensure!(
+        led == BTreeSet::from([before.as_str()]),
+        "other primaries than {before}: {history}"
+    );
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! Row 5: the operator dies at each point of a bus's first minute, and the next one finishes.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use serde_json::json;
+
+use super::Scenario;
+use crate::agreement;
+use crate::bus::{Bus, READY, small};
+use crate::lab::Lab;
+use crate::operator_pod::OperatorPod;
+use crate::roles::Sampler;
+
+/// Time for a fresh bus to take the operator to its point.
+const REACHED: Duration = Duration::from_secs(90);
+
+/// Exit code of a process that aborted: 128 + SIGABRT.
+const ABORTED: i32 = 134;
+
+/// The short form takes every so many-th point.
+const STRIDE: usize = 5;
+
+pub const SCENARIO: Scenario = Scenario {
+    name: "fault_points",
+    proves: "an operator killed at each of its fault points leaves a bus that the next one makes Ready, with never two primaries and no second password (issue 5; failures 1, 12)",
+    alone: true,
+    run: |lab| Box::pin(run(lab)),
+};
+
+async fn run(lab: Lab) -> anyhow::Result<()> {
+    let namespace = lab.namespace().await?;
+    lab.operator.stop().await?;
+    let result = all(&lab, &namespace).await;
+    lab.operator.start().await?;
+    result
+}
+
+async fn all(lab: &Lab, namespace: &str) -> anyhow::Result<()> {
+    let points = OperatorPod::printed(lab, "--list-fault-points").await?;
+    let points: Vec<&str> = points.lines().filter(|line| !line.is_empty()).collect();
+    ensure!(
+        points.len() >= 20,
+        "only {} points: {points:?}",
+        points.len()
+    );
+    let stride = if lab.long { 1 } else { STRIDE };
+    for (number, point) in points.iter().enumerate().step_by(stride) {
+        one(lab, namespace, &format!("bus-{number}"), point)
+            .await
+            .with_context(|| format!("killed at {point}"))?;
+    }
+    Ok(())
+}
+
+async fn one(lab: &Lab, namespace: &str, name: &str, point: &str) -> anyhow::Result<()> {
+    let operator = OperatorPod::start(lab, None, &[("CACHEBUS_FAULT_POINT", point)]).await?;
+    let bus = Bus::apply(
+        lab,
+        namespace,
+        name,
+        small(json!({
+            "cache": {"keyspaces": [{"name": "agent", "key": "agent:{id}", "ttl": "1h"}]},
+            "services": [{"name": "writer", "cache": {"write": ["agent"]}}],
+        }))?,
+    )
+    .await?;
+    let sampler = Sampler::start(&bus);
+    let code = operator.ended(REACHED).await?;
+    let said = operator.logs().await?;
+    ensure!(
+        code == ABORTED && said.contains("fault point reached"),
+        "it ended with {code}: {said}"
+    );
+    operator.remove().await?;
+    // Where the Secret is not there yet nobody has seen a password, and any may follow.
+    let first = bus.access().await.ok().map(|access| access.passwords);
+
+    let operator = OperatorPod::start(lab, None, &[]).await?;
+    bus.await_ready(READY).await?;
+    agreement::check(&bus).await?;
+    if let Some(first) = first {
+        bus.same_passwords(&first).await?;
+    }
+    let history = sampler.stop().await;
+    history.never_two_primaries()?;
+    ensure!(
+        history.primaries().len() == 1,
+        "not one primary from first to last: {history}"
+    );
+    lab.note(format_args!("killed at {point}: Ready"));
+    bus.delete().await?;
+    operator.remove().await
+}

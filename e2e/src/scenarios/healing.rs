@@ -1,0 +1,97 @@
+//! Single pods that die come back by themselves, and the primary stays where it is.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+
+use super::Scenario;
+use crate::agreement;
+use crate::bus::{Bus, READY, small};
+use crate::lab::Lab;
+use crate::roles::Sampler;
+use crate::wait;
+use serde_json::json;
+
+pub const SCENARIO: Scenario = Scenario {
+    name: "healing",
+    proves: "a replica or a Sentinel that dies comes back, also with an empty volume, and the primary never moves (failures 4, 6, 7, 9)",
+    alone: false,
+    run: |lab| Box::pin(run(lab)),
+};
+
+async fn run(lab: Lab) -> anyhow::Result<()> {
+    let namespace = lab.namespace().await?;
+    let bus = Bus::ready(&lab, &namespace, "bus", small(json!({}))?).await?;
+    let primary = agreement::check(&bus).await?;
+    bus.on_primary::<()>(&["SET", "agent:1", "kept"]).await?;
+    let sampler = Sampler::start(&bus);
+    let replica = bus
+        .data_places()
+        .into_iter()
+        .map(|place| place.pod)
+        .find(|pod| *pod != primary)
+        .context("the bus has no replica")?;
+    let sentinel = bus.sentinel_places().remove(0).pod;
+    let myid = sentinel_id(&bus, &sentinel).await?;
+    for (pod, empty) in [
+        (&replica, false),
+        (&sentinel, false),
+        (&replica, true),
+        (&sentinel, true),
+    ] {
+        kill(&bus, pod, empty).await?;
+        ensure!(
+            agreement::check(&bus).await? == primary,
+            "the primary moved"
+        );
+        let volume = if empty { ", with an empty volume" } else { "" };
+        lab.note(format_args!("{pod} killed{volume}: all agree again"));
+        if *pod == sentinel && !empty {
+            ensure!(
+                sentinel_id(&bus, &sentinel).await? == myid,
+                "the Sentinel has another id"
+            );
+        }
+    }
+    let history = sampler.stop().await;
+    ensure!(history.primaries().len() == 1, "another primary: {history}");
+    wait::until(
+        "every copy has the key",
+        Duration::from_secs(10),
+        || async {
+            for place in bus.data_places() {
+                let node = bus.root(place).await?;
+                let value: Option<String> = node.call(&["GET", "agent:1"]).await?;
+                ensure!(value.as_deref() == Some("kept"), "{}: {value:?}", node.pod);
+            }
+            Ok(())
+        },
+    )
+    .await
+}
+
+async fn kill(bus: &Bus, pod: &str, empty: bool) -> anyhow::Result<()> {
+    let pods = bus.pods();
+    let uid = pods
+        .uids()
+        .await?
+        .remove(pod)
+        .with_context(|| format!("{pod} is not there"))?;
+    if empty {
+        bus.drop_volume(pod).await?;
+    }
+    pods.kill_one(pod).await?;
+    pods.await_replaced(&BTreeMap::from([(pod.to_owned(), uid)]), READY)
+        .await?;
+    bus.await_ready(READY).await
+}
+
+async fn sentinel_id(bus: &Bus, pod: &str) -> anyhow::Result<String> {
+    let nodes = bus.sentinel_nodes().await?;
+    let sentinel = nodes
+        .iter()
+        .find(|node| node.pod == pod)
+        .context("no such Sentinel")?;
+    sentinel.call(&["SENTINEL", "MYID"]).await
+}

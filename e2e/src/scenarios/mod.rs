@@ -1,0 +1,48 @@
+//! The scenarios. Each proves one thing on the cluster; rows are those of the project's issue and of the list of known failures.
+
+mod agent;
+mod agents_alone;
+mod contract;
+mod drift;
+mod engines;
+mod fault_points;
+mod healing;
+mod removed_service;
+mod sample;
+mod secrets;
+mod steady_state;
+mod three_buses;
+mod tls_modes;
+mod total_restart;
+
+use futures::future::BoxFuture;
+
+use crate::lab::Lab;
+
+/// One scenario.
+pub struct Scenario {
+    pub name: &'static str,
+    /// What it proves, in one sentence.
+    pub proves: &'static str,
+    /// It stops, replaces or measures the operator: nothing else may run meanwhile.
+    pub alone: bool,
+    pub run: fn(Lab) -> BoxFuture<'static, anyhow::Result<()>>,
+}
+
+/// Every scenario, those first that find the most at once.
+pub const ALL: &[&Scenario] = &[
+    &sample::SCENARIO,
+    &engines::SCENARIO,
+    &contract::SCENARIO,
+    &total_restart::SCENARIO,
+    &tls_modes::SCENARIO,
+    &three_buses::SCENARIO,
+    &drift::SCENARIO,
+    &secrets::SCENARIO,
+    &removed_service::SCENARIO,
+    &healing::SCENARIO,
+    &agent::SCENARIO,
+    &agents_alone::SCENARIO,
+    &fault_points::SCENARIO,
+    &steady_state::SCENARIO,
+];

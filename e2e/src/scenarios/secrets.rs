@@ -1,0 +1,149 @@
+//! Generated Secrets that are edited or deleted by hand come back as they were.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use cachebus_core::names::Component;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use serde_json::json;
+
+use super::Scenario;
+use crate::access::entries;
+use crate::bus::{Bus, READY, small};
+use crate::client_pod::ClientPod;
+use crate::lab::Lab;
+use crate::wait;
+
+/// The operator hears of changed Secrets at once.
+const LIMIT: Duration = Duration::from_secs(30);
+
+pub const SCENARIO: Scenario = Scenario {
+    name: "secrets",
+    proves: "any one generated Secret, edited or deleted by hand, is back as it was, and no password ever changes (failures 12, 19)",
+    alone: false,
+    run: |lab| Box::pin(run(lab)),
+};
+
+async fn run(lab: Lab) -> anyhow::Result<()> {
+    let namespace = lab.namespace().await?;
+    let bus = Bus::ready(
+        &lab,
+        &namespace,
+        "bus",
+        small(json!({
+            "replicas": 1,
+            "cache": {"keyspaces": [{"name": "agent", "key": "agent:{id}", "ttl": "1h"}]},
+            "services": [{"name": "writer", "cache": {"write": ["agent"]}}],
+        }))?,
+    )
+    .await?;
+    let passwords = bus.access().await?.passwords;
+    let names = &bus.names;
+    let binding = names.binding("writer");
+    let generated = [
+        names.credentials(),
+        names.auth(Component::Redis),
+        names.auth(Component::Sentinel),
+        names.acl(),
+        binding.clone(),
+    ];
+    for secret in &generated {
+        deleted(&bus, secret).await?;
+        edited(&bus, secret).await?;
+        bus.same_passwords(&passwords)
+            .await
+            .with_context(|| secret.clone())?;
+    }
+    lab.note(format_args!(
+        "{} Secrets deleted and edited, all as they were",
+        generated.len()
+    ));
+    for certificate in [names.serving_certificate(), names.operator_certificate()] {
+        let authority = certificate_authority(&bus, &certificate).await?;
+        secrets(&bus)
+            .delete(&certificate, &DeleteParams::default())
+            .await?;
+        wait::until(&format!("{certificate} is back"), LIMIT, || async {
+            let now = certificate_authority(&bus, &certificate).await?;
+            ensure!(now == authority, "another authority");
+            Ok(())
+        })
+        .await?;
+    }
+    bus.await_ready(READY).await?;
+    bus.same_passwords(&passwords).await?;
+    ClientPod::start(
+        &lab.client,
+        &namespace,
+        "writer",
+        &binding,
+        &["first-write"],
+        None,
+    )
+    .await?
+    .output(Duration::from_mins(1))
+    .await?;
+    lab.note("deleted certificates are issued again, the service still writes");
+    Ok(())
+}
+
+async fn deleted(bus: &Bus, secret: &str) -> anyhow::Result<()> {
+    let wanted = entries(&bus.client, &bus.names, secret).await?;
+    secrets(bus)
+        .delete(secret, &DeleteParams::default())
+        .await?;
+    back(bus, secret, &wanted)
+        .await
+        .context("after it was deleted")
+}
+
+/// Every entry but one is spoilt, and that one is removed.
+async fn edited(bus: &Bus, secret: &str) -> anyhow::Result<()> {
+    let wanted = entries(&bus.client, &bus.names, secret).await?;
+    let first = wanted
+        .keys()
+        .next()
+        .with_context(|| format!("{secret} is empty"))?;
+    let spoilt: BTreeMap<&String, Option<&str>> = wanted
+        .keys()
+        .map(|name| (name, (name != first).then_some("c3BvaWx0")))
+        .collect();
+    let edit = Patch::Merge(json!({"data": spoilt}));
+    secrets(bus)
+        .patch(secret, &PatchParams::default(), &edit)
+        .await?;
+    back(bus, secret, &wanted)
+        .await
+        .context("after it was edited")
+}
+
+async fn back(bus: &Bus, secret: &str, wanted: &BTreeMap<String, String>) -> anyhow::Result<()> {
+    wait::until(&format!("{secret} is as it was"), LIMIT, || async {
+        let now = entries(&bus.client, &bus.names, secret).await?;
+        let amiss: Vec<_> = wanted
+            .iter()
+            .filter(|(name, value)| now.get(*name) != Some(value))
+            .map(|(name, _)| name)
+            .collect();
+        ensure!(
+            amiss.is_empty() && now.len() == wanted.len(),
+            "amiss: {amiss:?}"
+        );
+        Ok(())
+    })
+    .await
+}
+
+async fn certificate_authority(bus: &Bus, certificate: &str) -> anyhow::Result<String> {
+    entries(&bus.client, &bus.names, certificate)
+        .await?
+        .remove("ca.crt")
+        .with_context(|| format!("{certificate} has no ca.crt"))
+}
+
+fn secrets(bus: &Bus) -> Api<Secret> {
+    Api::namespaced(bus.client.clone(), bus.names.namespace())
+}

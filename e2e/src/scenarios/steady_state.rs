@@ -1,0 +1,143 @@
+//! Row 7: a bus at rest is left alone.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use serde_json::json;
+
+use super::Scenario;
+use crate::audit::{Asked, Audit};
+use crate::bus::{Bus, small};
+use crate::lab::Lab;
+use crate::{commands, process, wait};
+
+/// API reads of the operator per bus and minute.
+const READS: f64 = 3.0;
+
+/// Resident memory of the leading operator, MiB.
+const MEMORY_MIB: u64 = 25;
+
+/// Time without a write after which a bus is at rest; more than a pass of the operator takes to come round.
+const QUIET: Duration = Duration::from_secs(35);
+
+/// Time for many buses to become ready on a small machine.
+const READY: Duration = Duration::from_mins(10);
+
+pub const SCENARIO: Scenario = Scenario {
+    name: "steady_state",
+    proves: "at rest the operator writes nothing to the API server and changes nothing on servers and Sentinels, reads little and stays small (issue 7; failures 4, 15)",
+    alone: true,
+    run: |lab| Box::pin(run(lab)),
+};
+
+async fn run(lab: Lab) -> anyhow::Result<()> {
+    let namespace = lab.namespace().await?;
+    let (sizes, time): (&[usize], _) = if lab.long {
+        (&[1, 20], Duration::from_mins(5))
+    } else {
+        (&[2], Duration::from_mins(1))
+    };
+    let mut buses = Vec::new();
+    for size in sizes {
+        while buses.len() < *size {
+            let name = format!("bus-{}", buses.len());
+            buses.push(Bus::apply(&lab, &namespace, &name, small(spec())?).await?);
+        }
+        for bus in &buses {
+            bus.await_ready(READY).await?;
+        }
+        measure(&lab, &buses, time)
+            .await
+            .with_context(|| format!("{size} buses"))?;
+    }
+    Ok(())
+}
+
+fn spec() -> serde_json::Value {
+    json!({
+        "replicas": 1,
+        "cache": {"keyspaces": [{"name": "agent", "key": "agent:{id}", "ttl": "1h"}]},
+        "services": [{"name": "writer", "cache": {"write": ["agent"]}}],
+    })
+}
+
+async fn measure(lab: &Lab, buses: &[Bus], time: Duration) -> anyhow::Result<()> {
+    let user = lab.operator.user().await?;
+    rest(lab, &user).await?;
+    let before = changes(buses).await?;
+    let audit = Audit::now(&lab.client).await?;
+    tokio::time::sleep(time).await;
+    let asked = audit.asked(&user).await?;
+    let after = changes(buses).await?;
+
+    let minutes = time.as_secs_f64() / 60.0;
+    let each = f64::from(asked.reads()) / minutes / f64::from(u32::try_from(buses.len())?);
+    let memory = process::largest_resident_mib("cachebus", "operator")?;
+    lab.note(format_args!(
+        "{} buses, {:.0} s: {} API writes, {each:.2} API reads per bus and minute, {memory} MiB resident, {} state-changing commands",
+        buses.len(),
+        time.as_secs_f64(),
+        asked.writes.len(),
+        commands::grown(&before, &after).len(),
+    ));
+    let Asked { reads, writes } = asked;
+    ensure!(writes.is_empty(), "API writes: {writes:?}");
+    ensure!(
+        each <= READS,
+        "{each:.2} API reads per bus and minute: {reads:?}"
+    );
+    let grown = commands::grown(&before, &after);
+    ensure!(grown.is_empty(), "state-changing commands: {grown:?}");
+    ensure!(
+        memory <= MEMORY_MIB,
+        "{memory} MiB resident, more than {MEMORY_MIB}"
+    );
+    Ok(())
+}
+
+/// Waits until the operator has written nothing for a while.
+async fn rest(lab: &Lab, user: &str) -> anyhow::Result<()> {
+    wait::until("the operator rests", Duration::from_mins(5), || async {
+        let audit = Audit::now(&lab.client).await?;
+        wait::throughout("no API writes", QUIET, || async {
+            let writes = audit.asked(user).await?.writes;
+            ensure!(writes.is_empty(), "{writes:?}");
+            Ok(())
+        })
+        .await
+    })
+    .await
+}
+
+/// Calls so far of every state-changing command, on every node.
+async fn changes(buses: &[Bus]) -> anyhow::Result<BTreeMap<String, u64>> {
+    let mut all = BTreeMap::new();
+    for bus in buses {
+        for node in bus.data_nodes().await? {
+            let calls = commands::state_changing(&node).await?;
+            all.extend(calls.into_iter().map(|(command, calls)| {
+                (format!("{}/{} {command}", bus.names.bus(), node.pod), calls)
+            }));
+        }
+        for node in bus.sentinel_nodes().await? {
+            let written = bus
+                .pods()
+                .exec(
+                    &node.pod,
+                    "sentinel",
+                    &["stat", "-c", "%Y", "/data/sentinel.conf"],
+                )
+                .await?;
+            let written = written
+                .trim()
+                .parse()
+                .context("the time of sentinel.conf")?;
+            all.insert(
+                format!("{}/{} sentinel.conf", bus.names.bus(), node.pod),
+                written,
+            );
+        }
+    }
+    Ok(all)
+}

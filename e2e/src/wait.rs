@@ -1,0 +1,76 @@
+//! Waiting for a condition, with a deadline and the reason why it does not hold yet.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use kube::runtime::wait::{Condition, await_condition};
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+
+/// Pause between two looks at what cannot be watched.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Looks until `probe` succeeds, and returns what it found. The last failure tells why the deadline was missed.
+pub async fn until<T, F>(
+    what: &str,
+    limit: Duration,
+    mut probe: impl FnMut() -> F,
+) -> anyhow::Result<T>
+where
+    F: Future<Output = anyhow::Result<T>>,
+{
+    let began = Instant::now();
+    loop {
+        let left = limit.saturating_sub(began.elapsed());
+        let why = match tokio::time::timeout(left.max(PAUSE), probe()).await {
+            Ok(Ok(found)) => return Ok(found),
+            Ok(Err(error)) => error,
+            Err(_) => anyhow::anyhow!("no answer"),
+        };
+        if began.elapsed() >= limit {
+            return Err(why.context(format!("{what}: not within {} s", limit.as_secs())));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// Looks at `probe` all through `time`; fails as soon as it fails once.
+pub async fn throughout<F>(
+    what: &str,
+    time: Duration,
+    mut probe: impl FnMut() -> F,
+) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let began = Instant::now();
+    while began.elapsed() < time {
+        probe().await.with_context(|| {
+            format!(
+                "{what}: no longer so after {:.1} s",
+                began.elapsed().as_secs_f64()
+            )
+        })?;
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(())
+}
+
+/// Watches an object until the condition holds, and returns it (`None`: it is gone).
+pub async fn object<K>(
+    api: &Api<K>,
+    name: &str,
+    what: &str,
+    limit: Duration,
+    condition: impl Condition<K>,
+) -> anyhow::Result<Option<K>>
+where
+    K: Clone + Debug + Send + DeserializeOwned + Resource + 'static,
+{
+    match tokio::time::timeout(limit, await_condition(api.clone(), name, condition)).await {
+        Ok(found) => found.with_context(|| format!("watching {name}")),
+        Err(_) => bail!("{name}: {what}: not within {} s", limit.as_secs()),
+    }
+}
