@@ -1,6 +1,6 @@
 //! How the pods are placed, labelled and sized.
 
-use crate::Bytes;
+use crate::{Bytes, rules};
 use k8s_openapi::api::core::v1::Toleration;
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -24,7 +24,9 @@ pub struct ResourceAmounts {
 
 /// CPU and memory of one container. What is left out gets a default, see the field's place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[x_kube(validation = Rule::new("!has(self.limits) || !has(self.limits.memory) || !has(self.requests) || !has(self.requests.memory) || quantity(self.requests.memory).compareTo(quantity(self.limits.memory)) <= 0").message("requests.memory must not exceed limits.memory"))]
+#[x_kube(validation = rules::request_within_limit("memory"))]
+#[x_kube(validation = rules::request_within_limit("cpu"))]
+#[x_kube(validation = Rule::new("!has(self.limits.memory) || quantity(self.limits.memory).compareTo(quantity('32Mi')) >= 0").message("limits.memory must be at least 32Mi").field_path(".limits.memory"))]
 pub struct Resources {
     /// What the scheduler sets aside.
     #[serde(default)]

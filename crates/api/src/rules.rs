@@ -33,6 +33,18 @@ pub(crate) fn whole_seconds(field: &str, least: &str, most: &str) -> Rule {
     )
 }
 
+/// Kubernetes refuses a container that requests more than its limit.
+pub(crate) fn request_within_limit(resource: &str) -> Rule {
+    rule(
+        &format!(
+            "!has(self.limits.{resource}) || !has(self.requests.{resource}) || \
+             quantity(self.requests.{resource}).compareTo(quantity(self.limits.{resource})) <= 0"
+        ),
+        &format!("requests.{resource} must not exceed limits.{resource}"),
+        &format!(".requests.{resource}"),
+    )
+}
+
 /// The agent in each pod listens on these.
 pub(crate) fn not_the_agents() -> Rule {
     Rule::new("self != 9121 && self != 9443").message("9121 and 9443 are the ports of the agents")
@@ -58,16 +70,6 @@ pub(crate) fn memory_leaves_room() -> Rule {
          0.8 * quantity(self.resources.limits.memory).asApproximateFloat()",
         "memory.max must not exceed 80 % of resources.limits.memory: the rest is for buffers and forks",
         ".memory.max",
-    )
-}
-
-/// Without a limit in the spec it is derived from `memory.max`, and a request above it would be refused by Kubernetes.
-pub(crate) fn request_fits_derived_limit() -> Rule {
-    rule(
-        "has(self.resources.limits.memory) || !has(self.resources.requests.memory) || \
-         quantity(self.resources.requests.memory).asApproximateFloat() <= 1.5 * quantity(self.memory.max).asApproximateFloat()",
-        "resources.requests.memory exceeds the default limit, 1.5 times memory.max: set resources.limits.memory too",
-        ".resources.requests.memory",
     )
 }
 

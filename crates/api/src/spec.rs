@@ -36,7 +36,6 @@ use std::collections::BTreeMap;
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = rules::memory_leaves_room())]
-#[x_kube(validation = rules::request_fits_derived_limit())]
 #[x_kube(validation = rules::backlog_leaves_room())]
 #[x_kube(validation = rules::volume_holds_memory())]
 #[x_kube(validation = rules::lag_within_down_after())]
@@ -67,7 +66,8 @@ pub struct CacheBusSpec {
     /// The Sentinels.
     #[serde(default)]
     pub sentinel: SentinelSettings,
-    /// CPU and memory of each data node. Default: memory limit and request 1.5 times `memory.max`, 100m CPU requested.
+    /// CPU and memory of each data node. Default: memory limit 1.5 times `memory.max` (at least what is requested), as much
+    /// requested, 100m CPU requested.
     #[serde(default)]
     pub resources: Resources,
     /// The volume of each data node.
@@ -116,5 +116,14 @@ impl CacheBusSpec {
     }
     fn default_port() -> u16 {
         6379
+    }
+
+    /// `min-replicas-to-write`. By default one is demanded where the loss of a replica leaves another; else writes would
+    /// stop with it.
+    #[must_use]
+    pub fn min_replicas_to_write(&self) -> u32 {
+        self.replication
+            .min_replicas_to_write
+            .unwrap_or(u32::from(self.replicas >= 2))
     }
 }

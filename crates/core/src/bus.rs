@@ -2,7 +2,7 @@
 
 use crate::engine::Capabilities;
 use crate::names::Names;
-use cachebus_api::{Bytes, CacheBusSpec};
+use cachebus_api::CacheBusSpec;
 use std::collections::BTreeMap;
 
 /// What the operator was told of the cluster and of itself at its start.
@@ -48,27 +48,10 @@ pub struct Violation {
     pub message: String,
 }
 
-/// Backlog of a bus whose spec names none, as long as memory allows: `repl-backlog-size`, 64 MiB.
-const BACKLOG_BYTES: u64 = 64 << 20;
-
 impl Bus {
-    /// `min-replicas-to-write`: with two or more replicas the loss of one must not stop the writes, so one of them is
-    /// demanded; with fewer none is.
+    /// `min-replicas-to-write`, see [`CacheBusSpec::min_replicas_to_write`].
     #[must_use]
     pub fn min_replicas_to_write(&self) -> u32 {
-        let default = u32::from(self.spec.replicas >= 2);
-        self.spec
-            .replication
-            .min_replicas_to_write
-            .unwrap_or(default)
-    }
-
-    /// `repl-backlog-size` in bytes. The engine counts it as used memory, so a small bus gets a small one.
-    #[must_use]
-    pub fn backlog_bytes(&self) -> u64 {
-        let backlog = &self.spec.replication.backlog_size;
-        backlog.as_ref().and_then(Bytes::get).unwrap_or_else(|| {
-            BACKLOG_BYTES.min(self.spec.memory.max.get().unwrap_or(u64::MAX) / 8)
-        })
+        self.spec.min_replicas_to_write()
     }
 }

@@ -1,7 +1,17 @@
-//! What CEL cannot say of a spec and what must hold all the same: [`Bus::validate`].
+//! What must hold of a spec so that it can be carried out: [`Bus::validate`].
+//!
+//! The API server checks most of it by the rules in the custom resource definition. Here is what those cannot say, and
+//! again what a bus cannot be safe without: the definition that is installed may be older than this operator.
+
+mod contract;
+mod engine;
+mod label;
+mod name;
+mod pods;
+mod raw_config;
+mod settings;
 
 use crate::bus::{Bus, Platform, Violation};
-use crate::engine;
 use crate::names::Names;
 use cachebus_api::CacheBus;
 
@@ -11,27 +21,43 @@ impl Bus {
     /// # Errors
     /// Everything in the object that cannot be carried out, all of it at once, in the order of the spec's fields.
     pub fn validate(object: &CacheBus, platform: &Platform) -> Result<Self, Vec<Violation>> {
-        let metadata = &object.metadata;
         let spec = &object.spec;
-        let kind = format!("{:?}", spec.engine.kind).to_lowercase();
-        let image = spec.engine.image.clone().or_else(|| {
-            platform
-                .engine_images
-                .get(&format!("{kind}-{}", spec.engine.version))
-                .cloned()
-        });
-        Ok(Self {
-            names: Names::new(
-                metadata.name.as_deref().unwrap_or_default(),
-                metadata.namespace.as_deref().unwrap_or_default(),
-                &platform.domain,
-            ),
-            uid: metadata.uid.clone().unwrap_or_default(),
-            generation: metadata.generation.unwrap_or_default(),
-            spec: spec.clone(),
-            engine: engine::capabilities(spec.engine.kind, &spec.engine.version)
-                .ok_or_else(Vec::new)?,
-            image: image.ok_or_else(Vec::new)?,
-        })
+        let mut violations = name::violations(&object.metadata);
+        let engine = engine::of(&spec.engine, platform)
+            .map_err(|violation| violations.push(violation))
+            .ok();
+        violations.extend(settings::violations(spec));
+        if let Some((engine, _)) = &engine {
+            violations.extend(raw_config::violations(&spec.config, engine));
+        }
+        violations.extend(pods::violations(&spec.pods, &spec.access));
+        violations.extend(contract::violations(spec));
+        match engine {
+            Some((engine, image)) if violations.is_empty() => Ok(Self {
+                names: Names::new(
+                    object.metadata.name.as_deref().unwrap_or_default(),
+                    object.metadata.namespace.as_deref().unwrap_or_default(),
+                    &platform.domain,
+                ),
+                uid: object.metadata.uid.clone().unwrap_or_default(),
+                generation: object.metadata.generation.unwrap_or_default(),
+                spec: spec.clone(),
+                engine,
+                image,
+            }),
+            _ => Err(violations),
+        }
+    }
+}
+
+fn violation(
+    path: impl Into<String>,
+    reason: &'static str,
+    message: impl Into<String>,
+) -> Violation {
+    Violation {
+        path: path.into(),
+        reason,
+        message: message.into(),
     }
 }
