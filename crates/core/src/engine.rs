@@ -4,6 +4,10 @@ use cachebus_api::engine::EngineKind::{self, Redis, Valkey};
 
 /// What an engine of one version can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a table: each column says yes or no of its own"
+)]
 pub struct Capabilities {
     /// Family.
     pub kind: EngineKind,

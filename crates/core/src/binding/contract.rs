@@ -50,7 +50,8 @@ struct Event {
     /// Newest events kept; 0: none.
     history: u32,
     retention_seconds: u64,
-    history_key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history_key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stream_key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,7 +122,7 @@ fn describe(group: &Channel, channel: String, consumer: Option<&str>) -> Event {
         durable: group.durable,
         history: group.history,
         retention_seconds: seconds(&group.retention),
-        history_key: keys::history(&channel),
+        history_key: (group.history > 0).then(|| keys::history(&channel)),
         stream_key: group.durable.then(|| keys::stream(&channel)),
         dead_letter_key: consumer
             .filter(|_| group.durable)

@@ -74,6 +74,11 @@ impl Directive {
     }
 }
 
+/// Every directive that `spec.config` may set.
+pub(super) fn all_raw() -> &'static [Directive] {
+    RAW
+}
+
 /// A directive that `spec.config` may set, by its lower-case name.
 pub(super) fn raw(name: &str) -> Option<&'static Directive> {
     RAW.iter().find(|directive| directive.name == name)
@@ -103,6 +108,6 @@ pub fn same(directive: &str, desired: &str, live: &str) -> bool {
 /// A value as `CONFIG GET` prints it; a text that is no value of the directive stays as it is.
 pub(super) fn normal(directive: &str, value: &str) -> String {
     known(directive)
-        .and_then(|directive| directive.value.normal(value).ok())
+        .and_then(|directive| directive.value.normal(value))
         .unwrap_or_else(|| value.to_owned())
 }

@@ -16,7 +16,7 @@ pub use directive::{is_live, same};
 pub use drift::{Drift, drift};
 pub use file::redis_conf;
 pub use ports::{plaintext_port, port};
-pub use raw::{Objection, objection};
+pub use raw::{Accepted, Objection, accepted, objection};
 pub use refused::{REFUSED, Refused, refused};
 pub use sentinel::sentinel_conf;
 pub use settings::settings;

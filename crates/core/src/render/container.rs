@@ -56,6 +56,8 @@ pub(super) fn agent(bus: &Bus, component: Component) -> Container {
             timeout_seconds: Some(5),
             ..probe("/livez", 10)
         }),
+        // The last lines of the log say why a server could not start.
+        termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         security_context: Some(security()),
         volume_mounts: Some(volumes::mounts()),
         ..Container::default()

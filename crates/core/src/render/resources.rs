@@ -14,8 +14,8 @@ const MIB: u64 = 1 << 20;
 struct Defaults {
     /// CPU requested, thousandths of a core. CPU is never limited by default: a throttled primary looks like a dead one.
     cpu_milli: u64,
-    /// Memory requested, bytes.
-    memory_request: u64,
+    /// Memory requested, bytes; `None`: as much as the limit.
+    memory_request: Option<u64>,
     /// Memory limit, bytes.
     memory_limit: u64,
 }
@@ -30,7 +30,7 @@ pub(super) fn agent(bus: &Bus, component: Component) -> ResourceRequirements {
                 &bus.spec.resources,
                 &Defaults {
                     cpu_milli: 100,
-                    memory_request: memory,
+                    memory_request: None,
                     memory_limit: memory,
                 },
             )
@@ -39,7 +39,7 @@ pub(super) fn agent(bus: &Bus, component: Component) -> ResourceRequirements {
             &bus.spec.sentinel.resources,
             &Defaults {
                 cpu_milli: 50,
-                memory_request: 64 * MIB,
+                memory_request: Some(64 * MIB),
                 memory_limit: 128 * MIB,
             },
         ),
@@ -52,7 +52,7 @@ pub(super) fn install() -> ResourceRequirements {
         &Resources::default(),
         &Defaults {
             cpu_milli: 10,
-            memory_request: 16 * MIB,
+            memory_request: Some(16 * MIB),
             memory_limit: 64 * MIB,
         },
     )
@@ -60,49 +60,31 @@ pub(super) fn install() -> ResourceRequirements {
 
 fn requirements(wanted: &Resources, defaults: &Defaults) -> ResourceRequirements {
     let Resources { requests, limits } = wanted;
-    let limit = match (
-        bytes(limits.memory.as_ref()),
-        bytes(requests.memory.as_ref()),
-    ) {
-        (Some(limit), _) => limit,
-        (None, request) => defaults.memory_limit.max(request.unwrap_or_default()),
-    };
-    let memory = |amount: Option<&Bytes>, default: u64| {
-        amount.map_or_else(|| quantity(default), |amount| amount.as_str().to_owned())
-    };
-    let cpu_request = match limits.cpu.as_deref().and_then(milli) {
-        Some(limit) => defaults.cpu_milli.min(limit),
-        None => defaults.cpu_milli,
-    };
+    let least = bytes(requests.memory.as_ref()).unwrap_or_default();
+    let memory_limit =
+        bytes(limits.memory.as_ref()).unwrap_or_else(|| defaults.memory_limit.max(least));
+    let memory_request = defaults
+        .memory_request
+        .map_or(memory_limit, |request| request.min(memory_limit));
+    let cpu_limit = limits.cpu.as_deref().and_then(milli);
+    let cpu_request = cpu_limit.map_or(defaults.cpu_milli, |limit| limit.min(defaults.cpu_milli));
+    let cpu_request = requests.cpu.clone().unwrap_or(format!("{cpu_request}m"));
     ResourceRequirements {
         requests: Some(amounts([
-            (
-                "cpu",
-                Some(requests.cpu.clone().unwrap_or(format!("{cpu_request}m"))),
-            ),
-            (
-                "memory",
-                Some(memory(
-                    requests.memory.as_ref(),
-                    request_within(wanted, defaults, limit),
-                )),
-            ),
+            ("cpu", Some(cpu_request)),
+            ("memory", Some(or(requests.memory.as_ref(), memory_request))),
         ])),
         limits: Some(amounts([
             ("cpu", limits.cpu.clone()),
-            ("memory", Some(memory(limits.memory.as_ref(), limit))),
+            ("memory", Some(or(limits.memory.as_ref(), memory_limit))),
         ])),
         ..ResourceRequirements::default()
     }
 }
 
-/// The default request: where request and limit are alike by default, what is set for one holds for the other.
-fn request_within(_wanted: &Resources, defaults: &Defaults, limit: u64) -> u64 {
-    if defaults.memory_request == defaults.memory_limit {
-        limit
-    } else {
-        defaults.memory_request.min(limit)
-    }
+/// What is set, as written, or a default number of bytes.
+fn or(set: Option<&Bytes>, default: u64) -> String {
+    set.map_or_else(|| quantity(default), |amount| amount.as_str().to_owned())
 }
 
 fn amounts<const N: usize>(pairs: [(&str, Option<String>); N]) -> BTreeMap<String, Quantity> {
@@ -130,7 +112,7 @@ fn milli(cpu: &str) -> Option<u64> {
 fn quantity(bytes: u64) -> String {
     [(1 << 30, "Gi"), (MIB, "Mi"), (1 << 10, "Ki")]
         .into_iter()
-        .find(|(unit, _)| bytes > 0 && bytes % unit == 0)
+        .find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit))
         .map_or_else(
             || bytes.to_string(),
             |(unit, suffix)| format!("{}{suffix}", bytes / unit),

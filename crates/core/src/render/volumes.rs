@@ -65,7 +65,7 @@ pub(super) fn volumes(bus: &Bus, component: Component) -> Vec<Volume> {
     };
     vec![
         empty(RUN, Some("Memory"), "16Mi"),
-        empty(BIN, None, "128Mi"),
+        empty(BIN, None, "256Mi"),
         Volume {
             name: CONFIG.to_owned(),
             config_map: Some(ConfigMapVolumeSource {

@@ -3,9 +3,6 @@
 use super::bytes;
 use std::fmt;
 
-const SHAPE: &str =
-    "groups of a class (normal, replica or pubsub), a hard limit, a soft limit and seconds";
-
 /// The limits of one class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::config) struct Limit {
@@ -26,23 +23,23 @@ pub(in crate::config) struct Limits {
 }
 
 impl Limits {
-    pub(in crate::config) fn parse(text: &str) -> Result<Self, String> {
+    pub(in crate::config) fn parse(text: &str) -> Option<Self> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let (groups, rest) = words.as_chunks::<4>();
-        let mut limits = Self::default();
         if groups.is_empty() || !rest.is_empty() {
-            return Err(SHAPE.to_owned());
+            return None;
         }
+        let mut limits = Self::default();
         for [class, hard, soft, seconds] in groups {
             let slot = match class.to_ascii_lowercase().as_str() {
                 "normal" => &mut limits.normal,
                 "replica" | "slave" => &mut limits.replica,
                 "pubsub" => &mut limits.pubsub,
-                _ => return Err(SHAPE.to_owned()),
+                _ => return None,
             };
-            *slot = Some(Limit::parse(hard, soft, seconds).ok_or_else(|| SHAPE.to_owned())?);
+            *slot = Some(Limit::parse(hard, soft, seconds)?);
         }
-        Ok(limits)
+        Some(limits)
     }
 }
 

@@ -1,15 +1,6 @@
 //! Amounts of memory in the engines' notation, where `k` is 1,000 and `kb` 1,024.
 
-/// The amount as a plain number of bytes.
-pub(super) fn normal(text: &str, least: u64) -> Result<String, String> {
-    match parse(text) {
-        Some(bytes) if bytes >= least => Ok(bytes.to_string()),
-        _ => Err(format!(
-            "at least {least} bytes, with an optional unit b, k, kb, m, mb, g or gb"
-        )),
-    }
-}
-
+/// The number of bytes.
 pub(super) fn parse(text: &str) -> Option<u64> {
     let digits = text
         .find(|c: char| !c.is_ascii_digit())

@@ -1,0 +1,10 @@
+//! What is rendered for a bus: every object, for the default and for each variant.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod changes;
+mod config;
+mod fixture;
+mod objects;
+mod properties;
+mod routes;
+mod variants;

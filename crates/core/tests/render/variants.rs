@@ -1,0 +1,131 @@
+//! What each setting changes in the objects, and that it changes nothing else.
+
+use crate::changes::between;
+use crate::fixture::{SERVICES, bus, objects, readable, rendered, rendered_with};
+use cachebus_core::bus::Bus;
+use cachebus_core::render::{ClaimSizes, Routes};
+
+fn changes(spec: &str) -> Vec<String> {
+    let shown = |bus: &Bus| {
+        objects(&rendered(bus))
+            .into_iter()
+            .map(|(field, object)| (field, readable(bus, &object)))
+            .collect()
+    };
+    let default = bus(SERVICES);
+    let variant = bus(&format!("{SERVICES}\n{spec}"));
+    between(&shown(&default), &shown(&variant))
+}
+
+#[test]
+fn tls_optional_adds_ports_for_plain_text() {
+    insta::assert_yaml_snapshot!(changes("tls: {mode: Optional}"));
+}
+
+#[test]
+fn tls_disabled_takes_tls_away() {
+    insta::assert_yaml_snapshot!(changes("tls: {mode: Disabled}"));
+}
+
+#[test]
+fn five_sentinels() {
+    insta::assert_yaml_snapshot!(changes("sentinel: {replicas: 5}"));
+}
+
+#[test]
+fn other_ports() {
+    insta::assert_yaml_snapshot!(changes("port: 7000\nsentinel: {port: 27000}"));
+}
+
+#[test]
+fn valkey() {
+    insta::assert_yaml_snapshot!(changes("engine: {kind: Valkey, version: '9.1'}"));
+}
+
+#[test]
+fn an_image_of_ones_own() {
+    insta::assert_yaml_snapshot!(changes(
+        "engine: {image: registry.example.com/redis:1, imagePullPolicy: Always, imagePullSecrets: [registry]}"
+    ));
+}
+
+#[test]
+fn placement_labels_and_priority() {
+    insta::assert_yaml_snapshot!(changes(
+        "
+pods:
+  labels: {team: data, cachebus.dev/bus: other, app.kubernetes.io/component: other}
+  annotations: {note: text, cachebus.dev/note: other}
+  nodeSelector: {disk: ssd}
+  tolerations: [{key: dedicated, operator: Exists}]
+  priorityClassName: high
+  spread: Required
+"
+    ));
+}
+
+#[test]
+fn storage_and_other_namespaces() {
+    insta::assert_yaml_snapshot!(changes(
+        "
+storage: {size: 20Gi, storageClassName: fast, reclaim: Delete}
+access: {namespaces: {matchLabels: {team: apps}}}
+"
+    ));
+}
+
+#[test]
+fn live_settings_change_no_pod() {
+    let changes = changes(
+        "
+memory: {policy: noeviction}
+connections: {timeout: 0s, maxClients: 500}
+persistence: {aof: disabled, rdb: []}
+replication: {minReplicasToWrite: 0, backlogSize: 1Mi}
+config: {hz: '50', client-output-buffer-limit: replica 1gb 512mb 30}
+",
+    );
+    assert!(
+        changes.iter().all(|change| change.starts_with("config ")),
+        "{changes:?}"
+    );
+    insta::assert_yaml_snapshot!(changes);
+}
+
+#[test]
+fn what_the_spec_says_of_resources_wins() {
+    let resources = |spec: &str| {
+        let objects = objects(&rendered(&bus(spec)));
+        let container = |field: &str| {
+            objects[field]["spec"]["template"]["spec"]["containers"][0]["resources"].clone()
+        };
+        (container("redis"), container("sentinel"))
+    };
+    let cases = [
+        "memory: {max: 100Mi}",
+        "resources: {limits: {memory: 4Gi}}",
+        "resources: {requests: {memory: 1Gi}}",
+        "resources: {requests: {memory: 9Gi}}",
+        "resources: {requests: {cpu: '2', memory: 4Gi}, limits: {cpu: '4', memory: 8Gi}}",
+        "resources: {limits: {cpu: '0.05'}}",
+        "sentinel: {resources: {limits: {cpu: 20m, memory: 32Mi}}}",
+    ];
+    let shown: Vec<_> = cases.iter().map(|case| (case, resources(case))).collect();
+    insta::assert_yaml_snapshot!(shown);
+}
+
+#[test]
+fn an_existing_claim_template_stays() {
+    let bus = bus("storage: {size: 20Gi}");
+    let claims = ClaimSizes {
+        redis: Some("8Gi".to_owned()),
+        sentinel: None,
+    };
+    let objects = objects(&rendered_with(&bus, &Routes::default(), &claims));
+    let size = |field: &str| {
+        objects[field]["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"]
+            .clone()
+    };
+    assert_eq!(size("redis"), "8Gi");
+    assert_eq!(size("sentinel"), "1Gi");
+}
