@@ -13,6 +13,7 @@ pub mod names;
 pub mod observed;
 pub mod plan;
 pub mod protocol;
+pub mod rbac;
 pub mod render;
 pub mod seal;
 pub mod status;

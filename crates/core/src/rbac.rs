@@ -1,0 +1,107 @@
+//! What the operator may do at the API server: exactly what its code does. The chart's roles are generated from this.
+
+/// What may be done with one resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// API group; empty: the core group.
+    pub group: &'static str,
+    /// Resource, with its subresource: `cachebuses/status`.
+    pub resource: &'static str,
+    /// Verbs, in alphabetical order.
+    pub verbs: &'static [&'static str],
+    /// What for.
+    pub why: &'static str,
+}
+
+/// `get`: before a name is taken for the first time, it is asked whose it is. `create` and `patch`: server-side apply.
+const OWNED: &[&str] = &["create", "get", "list", "patch", "watch"];
+
+/// Rights in every namespace that is served.
+pub const RULES: &[Rule] = &[
+    Rule {
+        group: "cachebus.dev",
+        resource: "cachebuses",
+        verbs: &["get", "list", "watch"],
+        why: "buses are followed; before a pod is told to lead, the record is read once more",
+    },
+    Rule {
+        group: "cachebus.dev",
+        resource: "cachebuses/status",
+        verbs: &["patch", "update"],
+        why: "intents and conditions are written; an object that cannot be read gets its condition by a patch",
+    },
+    Rule {
+        group: "cachebus.dev",
+        resource: "cachebuses/finalizers",
+        verbs: &["update"],
+        why: "clusters that check it demand this of whoever names a bus as the owner of an object",
+    },
+    Rule {
+        group: "",
+        resource: "secrets",
+        verbs: &["create", "delete", "get", "list", "patch", "watch"],
+        why: "passwords, certificates and users of buses; the Secret of a service that is gone is deleted",
+    },
+    Rule {
+        group: "",
+        resource: "configmaps",
+        verbs: OWNED,
+        why: "configuration of the pods",
+    },
+    Rule {
+        group: "",
+        resource: "services",
+        verbs: OWNED,
+        why: "names of pods and of the primary, the replicas and the Sentinels",
+    },
+    Rule {
+        group: "",
+        resource: "serviceaccounts",
+        verbs: OWNED,
+        why: "identities of the pods, without rights",
+    },
+    Rule {
+        group: "",
+        resource: "pods",
+        verbs: &["list", "patch", "watch"],
+        why: "pods are followed; data pods are labelled with their role",
+    },
+    Rule {
+        group: "apps",
+        resource: "statefulsets",
+        verbs: OWNED,
+        why: "data and Sentinel pods",
+    },
+    Rule {
+        group: "discovery.k8s.io",
+        resource: "endpointslices",
+        verbs: OWNED,
+        why: "where the Services of the primary and the replicas lead",
+    },
+    Rule {
+        group: "networking.k8s.io",
+        resource: "networkpolicies",
+        verbs: OWNED,
+        why: "who reaches the pods",
+    },
+    Rule {
+        group: "policy",
+        resource: "poddisruptionbudgets",
+        verbs: OWNED,
+        why: "a drain takes one pod at a time",
+    },
+    Rule {
+        group: "events.k8s.io",
+        resource: "events",
+        verbs: &["create", "patch"],
+        why: "Events on buses; one that repeats is counted up",
+    },
+];
+
+/// Rights in the operator's own namespace.
+pub const LEADER_RULES: &[Rule] = &[Rule {
+    group: "coordination.k8s.io",
+    resource: "leases",
+    verbs: &["create", "get", "patch"],
+    why: "one operator pod acts at a time",
+}];

@@ -1,0 +1,270 @@
+//! Carries out a plan. Nothing is waited for: the next look shows what became of it.
+
+use super::report::{self, Bus as Watched};
+use crate::agents::{Address, AgentError, BusAgents};
+use crate::context::Context;
+use crate::error::Error;
+use crate::fault::{self, FaultPoint};
+use cachebus_api::CacheBus;
+use cachebus_core::bus::Bus;
+use cachebus_core::names::{Component, MANAGER, ROLE_LABEL};
+use cachebus_core::observed::Observed;
+use cachebus_core::plan::{Action, Blocked, Plan};
+use cachebus_core::protocol::TopologyOrder;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+/// Age at which what was seen is too old to act on.
+const TOO_OLD: Duration = Duration::from_secs(10);
+
+/// What became of a plan.
+#[derive(Debug, Default)]
+pub struct Acted {
+    /// What was refused or did not reach its pod.
+    pub blocked: Vec<Blocked>,
+    /// What the API server did not do.
+    pub failures: Vec<Error>,
+    /// Something else changed what the plan rests on. The pass must begin anew.
+    pub stale: bool,
+}
+
+/// Carries out a plan that rests on what was seen at `seen_at`. A pod that fails does not keep the others from theirs.
+pub async fn act(
+    context: &Context,
+    bus: &Bus,
+    agents: &BusAgents,
+    watched: &mut Watched<'_>,
+    observed: &mut Observed,
+    plan: &Plan,
+    seen_at: Instant,
+) -> Acted {
+    let mut acting = Acting {
+        context,
+        bus,
+        agents,
+        acted: Acted::default(),
+        lost: BTreeSet::new(),
+    };
+    for action in &plan.actions {
+        if seen_at.elapsed() > TOO_OLD {
+            acting.acted.stale = true;
+        }
+        if acting.acted.stale {
+            break;
+        }
+        acting.carry_out(action, watched, observed).await;
+    }
+    acting.acted
+}
+
+struct Acting<'a> {
+    context: &'a Context,
+    bus: &'a Bus,
+    agents: &'a BusAgents,
+    acted: Acted,
+    /// Pods that failed once in this pass; nothing more is asked of them.
+    lost: BTreeSet<String>,
+}
+
+impl Acting<'_> {
+    async fn carry_out(
+        &mut self,
+        action: &Action,
+        watched: &mut Watched<'_>,
+        observed: &mut Observed,
+    ) {
+        match action {
+            Action::Record(topology) => {
+                fault::point(FaultPoint::BeforeRecord);
+                let mut status = observed.status.clone();
+                status.topology = Some(topology.clone());
+                tracing::info!(?topology, "records the topology");
+                match report::replace(self.context, watched, &status).await {
+                    Ok(true) => observed.status = status,
+                    Ok(false) => self.acted.stale = true,
+                    Err(error) => {
+                        // What follows in the plan follows from this.
+                        self.acted.failures.push(error);
+                        self.acted.stale = true;
+                    }
+                }
+                fault::point(FaultPoint::AfterRecord);
+            }
+            Action::Order { pod, order } => self.order(pod, order, observed).await,
+            Action::Monitor { pod, order } => {
+                fault::point(FaultPoint::BeforeMonitor);
+                self.send(Component::Sentinel, pod, "/v1/monitor", order, observed)
+                    .await;
+                fault::point(FaultPoint::AfterMonitor);
+            }
+            Action::Configure { pod, order } => {
+                self.send(Component::Redis, pod, "/v1/config", order, observed)
+                    .await;
+            }
+            Action::SetUsers { pod, order } => {
+                let component = if observed.data.contains_key(pod) {
+                    Component::Redis
+                } else {
+                    Component::Sentinel
+                };
+                self.send(component, pod, "/v1/acl", order, observed).await;
+            }
+            Action::Label { pod, role } => {
+                self.label(pod, role).await;
+                fault::point(FaultPoint::AfterLabel);
+            }
+        }
+    }
+
+    async fn order(&mut self, pod: &str, order: &TopologyOrder, observed: &Observed) {
+        let leads = order.primary == pod;
+        if leads {
+            match self.still_holds(order).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.acted.stale = true;
+                    return;
+                }
+                Err(error) => {
+                    self.acted.failures.push(error);
+                    return;
+                }
+            }
+        }
+        let (before, after) = if leads {
+            (FaultPoint::BeforeLead, FaultPoint::AfterLead)
+        } else {
+            (FaultPoint::BeforeFollow, FaultPoint::AfterFollow)
+        };
+        fault::point(before);
+        tracing::info!(pod, primary = order.primary, epoch = order.epoch, "orders");
+        self.send(Component::Redis, pod, "/v1/topology", order, observed)
+            .await;
+        fault::point(after);
+    }
+
+    /// Whether the API server itself, and no store that may lag, still says what an order to lead rests on.
+    async fn still_holds(&self, order: &TopologyOrder) -> Result<bool, Error> {
+        let names = &self.bus.names;
+        let api: Api<CacheBus> = Api::namespaced(self.context.client.clone(), names.namespace());
+        let live = api
+            .get_opt(names.bus())
+            .await
+            .map_err(|error| Error::api("get", "CacheBus", names.bus(), &error))?;
+        let Some(live) = live.filter(|live| live.metadata.deletion_timestamp.is_none()) else {
+            return Ok(false);
+        };
+        Ok(live.metadata.uid.as_deref() == Some(&self.bus.uid)
+            && live
+                .status
+                .and_then(|status| status.topology)
+                .is_some_and(|topology| is_intended(&topology, order)))
+    }
+
+    async fn send(
+        &mut self,
+        component: Component,
+        pod: &str,
+        path: &'static str,
+        order: &impl serde::Serialize,
+        observed: &Observed,
+    ) {
+        let nodes = match component {
+            Component::Redis => &observed.data,
+            Component::Sentinel => &observed.sentinels,
+        };
+        let ip = nodes
+            .get(pod)
+            .and_then(|node| node.pod.as_ref()?.ip.clone());
+        let Some(ip) = ip.filter(|_| !self.lost.contains(pod)) else {
+            return;
+        };
+        let address = Address {
+            component,
+            pod: pod.to_owned(),
+            ip,
+        };
+        if let Err(error) = self.agents.order(&address, path, order).await {
+            tracing::warn!(%error, path, "an order was not carried out");
+            self.lost.insert(pod.to_owned());
+            self.acted.blocked.push(not_obeyed(&error));
+        }
+    }
+
+    async fn label(&mut self, pod: &str, role: &str) {
+        let api: Api<crate::partial::PartialPod> =
+            Api::namespaced(self.context.client.clone(), self.bus.names.namespace());
+        let patch = json!({"metadata": {"labels": {ROLE_LABEL: role}}});
+        let params = PatchParams {
+            field_manager: Some(MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        match api.patch(pod, &params, &Patch::Merge(&patch)).await {
+            Ok(_) => {}
+            // Gone since it was seen; its successor will be labelled.
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) => self
+                .acted
+                .failures
+                .push(Error::api("patch", "Pod", pod, &error)),
+        }
+    }
+}
+
+fn is_intended(topology: &cachebus_api::status::Topology, order: &TopologyOrder) -> bool {
+    let target = topology
+        .target
+        .as_ref()
+        .is_some_and(|target| target.pod == order.primary && target.epoch == order.epoch);
+    target || (topology.primary.as_ref() == Some(&order.primary) && topology.epoch == order.epoch)
+}
+
+fn not_obeyed(error: &AgentError) -> Blocked {
+    let reason = match error {
+        AgentError::Refused { .. } => "OrderRefused",
+        _ => "OrderFailed",
+    };
+    Blocked {
+        reason,
+        message: error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_intended;
+    use cachebus_api::status::{Target, Topology};
+    use cachebus_core::protocol::TopologyOrder;
+
+    fn order(primary: &str, epoch: u64) -> TopologyOrder {
+        TopologyOrder {
+            uid: String::new(),
+            primary: primary.to_owned(),
+            epoch,
+            allow_empty: false,
+            instead_of: None,
+        }
+    }
+
+    #[test]
+    fn only_the_recorded_intent_and_the_recorded_primary_may_lead() {
+        let topology = Topology {
+            primary: Some("b-redis-0".to_owned()),
+            epoch: 3,
+            target: Some(Target {
+                pod: "b-redis-1".to_owned(),
+                epoch: 4,
+                reason: "Bootstrap".to_owned(),
+                empty: false,
+            }),
+            ..Topology::default()
+        };
+        assert!(is_intended(&topology, &order("b-redis-1", 4)));
+        assert!(is_intended(&topology, &order("b-redis-0", 3)));
+        assert!(!is_intended(&topology, &order("b-redis-1", 3)));
+        assert!(!is_intended(&topology, &order("b-redis-2", 4)));
+    }
+}

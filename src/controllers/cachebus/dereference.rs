@@ -1,0 +1,88 @@
+//! What a bus's Secrets and StatefulSets hold.
+
+use crate::context::Context;
+use crate::pki;
+use crate::secrets::seen;
+use cachebus_core::acl;
+use cachebus_core::bus::Bus;
+use cachebus_core::credentials::{Password, StoredSecrets};
+use cachebus_core::names::{Component, REDIS_ACL, SENTINEL_ACL};
+use cachebus_core::render::ClaimSizes;
+use cachebus_core::tls::{KeyPair, StoredCertificates};
+use k8s_openapi::api::core::v1::Secret;
+use kube::runtime::reflector::ObjectRef;
+use std::collections::BTreeMap;
+
+/// What a bus's Secrets hold of passwords.
+pub fn passwords(context: &Context, bus: &Bus) -> StoredSecrets {
+    let names = &bus.names;
+    let all = |name: String| seen(context, bus, &name).map(|secret| every_password(&secret));
+    let bindings = bus.spec.services.iter().filter_map(|service| {
+        let secret = seen(context, bus, &names.binding(&service.name))?;
+        Some((
+            service.name.clone(),
+            Password::new(entry(&secret, "password")?),
+        ))
+    });
+    let acl = seen(context, bus, &names.acl());
+    let hashes = [REDIS_ACL, SENTINEL_ACL]
+        .iter()
+        .filter_map(|file| entry(acl.as_deref()?, file))
+        .flat_map(|text| acl::hashes(&text));
+    StoredSecrets {
+        credentials: all(names.credentials()),
+        redis_auth: all(names.auth(Component::Redis)),
+        sentinel_auth: all(names.auth(Component::Sentinel)),
+        bindings: bindings.collect(),
+        hashes: hashes.collect(),
+    }
+}
+
+/// What a bus's Secrets hold of certificates.
+pub fn certificates(context: &Context, bus: &Bus) -> StoredCertificates {
+    let names = &bus.names;
+    let pair = |name: String| {
+        let secret = seen(context, bus, &name)?;
+        Some(KeyPair {
+            certificate: entry(&secret, "tls.crt")?,
+            key: entry(&secret, "tls.key")?,
+        })
+    };
+    let authority = pair(names.authority());
+    let leaf = |name: String| pki::stored(pair(name)?, authority.as_ref());
+    StoredCertificates {
+        serving: leaf(names.serving_certificate()),
+        operator: leaf(names.operator_certificate()),
+        authority: authority
+            .clone()
+            .and_then(|authority| pki::stored(authority, None)),
+    }
+}
+
+/// Sizes in the claim templates of a bus's StatefulSets.
+pub fn claim_sizes(context: &Context, bus: &Bus) -> ClaimSizes {
+    let size = |component| {
+        let key = ObjectRef::new(&bus.names.workload(component)).within(bus.names.namespace());
+        let stateful_set = context.stores.stateful_sets.get(&key)?;
+        stateful_set.claim_size().map(str::to_owned)
+    };
+    ClaimSizes {
+        redis: size(Component::Redis),
+        sentinel: size(Component::Sentinel),
+    }
+}
+
+fn every_password(secret: &Secret) -> BTreeMap<String, Password> {
+    let entries = secret.data.iter().flatten();
+    entries
+        .filter_map(|(user, value)| Some((user.clone(), Password::new(text(&value.0)?))))
+        .collect()
+}
+
+fn entry(secret: &Secret, key: &str) -> Option<String> {
+    text(&secret.data.as_ref()?.get(key)?.0)
+}
+
+fn text(bytes: &[u8]) -> Option<String> {
+    std::str::from_utf8(bytes).ok().map(str::to_owned)
+}

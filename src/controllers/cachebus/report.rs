@@ -1,0 +1,89 @@
+//! Writes the status, and tells people what changed.
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::events;
+use crate::fault::{self, FaultPoint};
+use cachebus_api::{CacheBus, CacheBusStatus};
+use cachebus_core::events::between;
+use kube::api::{ObjectMeta, PostParams};
+use kube::{Api, ResourceExt as _};
+
+/// A bus as it was last read or written.
+pub struct Bus<'a> {
+    object: &'a CacheBus,
+    version: Option<String>,
+    written: Option<CacheBusStatus>,
+}
+
+impl<'a> Bus<'a> {
+    /// A bus as the watch shows it.
+    pub fn new(object: &'a CacheBus) -> Self {
+        Self {
+            object,
+            version: object.metadata.resource_version.clone(),
+            written: None,
+        }
+    }
+
+    /// Its status as last read or written.
+    pub fn status(&self) -> CacheBusStatus {
+        self.written
+            .clone()
+            .or_else(|| self.object.status.clone())
+            .unwrap_or_default()
+    }
+}
+
+/// Writes a status, unless it is there. Events tell how it differs from the one that the watch shows. `false`: the object
+/// has changed since it was read, and nothing was written.
+pub async fn report(
+    context: &Context,
+    bus: &mut Bus<'_>,
+    status: &CacheBusStatus,
+) -> Result<bool, Error> {
+    if bus.status() != *status {
+        fault::point(FaultPoint::BeforeStatus);
+        if !replace(context, bus, status).await? {
+            return Ok(false);
+        }
+        fault::point(FaultPoint::AfterStatus);
+    }
+    let before = bus.object.status.clone().unwrap_or_default();
+    events::publish(context, bus.object, between(&before, status)).await;
+    Ok(true)
+}
+
+/// Writes a status if the object is as it was last read or written. `false`: it is not.
+pub async fn replace(
+    context: &Context,
+    bus: &mut Bus<'_>,
+    status: &CacheBusStatus,
+) -> Result<bool, Error> {
+    let name = bus.object.name_any();
+    let namespace = bus.object.namespace().unwrap_or_default();
+    let api: Api<CacheBus> = Api::namespaced(context.client.clone(), &namespace);
+    let object = CacheBus {
+        metadata: ObjectMeta {
+            name: Some(name.clone()),
+            namespace: Some(namespace),
+            uid: bus.object.uid(),
+            resource_version: bus.version.clone(),
+            ..ObjectMeta::default()
+        },
+        spec: bus.object.spec.clone(),
+        status: Some(status.clone()),
+    };
+    match api
+        .replace_status(&name, &PostParams::default(), &object)
+        .await
+    {
+        Ok(written) => {
+            bus.version = written.metadata.resource_version;
+            bus.written = Some(status.clone());
+            Ok(true)
+        }
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(false),
+        Err(error) => Err(Error::api("update", "CacheBus", &name, &error)),
+    }
+}

@@ -1,0 +1,201 @@
+//! When passes over a bus are made, and what becomes of their results.
+
+use super::{Next, reconcile};
+use crate::context::Context;
+use crate::error::Error;
+use crate::metrics::{Failure, Readiness};
+use crate::watches::{Triggers, WatchedBus};
+use futures::{FutureExt as _, Stream, StreamExt as _, stream};
+use kube::ResourceExt as _;
+use kube::runtime::controller::{Action, Config, Error as ControllerError, applier};
+use kube::runtime::reflector::ObjectRef;
+use std::convert::Infallible;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Passes at once.
+const CONCURRENCY: u16 = 4;
+/// Time that a pass may take.
+const DEADLINE: Duration = Duration::from_mins(1);
+const AGAIN: Duration = Duration::from_millis(100);
+const SOON: Duration = Duration::from_millis(300);
+const LATER: Duration = Duration::from_secs(30);
+/// Waits after failed passes, the first and the longest.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
+/// Makes passes until `shutdown`, and ends when those under way have ended.
+///
+/// This is what `kube::runtime::Controller` is made of. A `Controller` would begin to watch only when it runs; here the
+/// stores have been watched since before this process came to lead.
+pub async fn run(
+    context: Arc<Context>,
+    triggers: &Triggers,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) {
+    let buses = context.stores.buses.clone();
+    // Opened before the list is read, so that no change is lost between the two.
+    let changes = triggers.open();
+    if buses.wait_until_ready().await.is_err() {
+        return;
+    }
+    let all: Vec<_> = buses
+        .state()
+        .iter()
+        .map(|bus| ObjectRef::from_obj(&**bus))
+        .collect();
+    let queue = queue(stream::iter(all).chain(changes).take_until(shutdown));
+    applier(
+        |object, context| pass(object, context).boxed(),
+        |object, error, context| after_failure(&object, error, &context),
+        context.clone(),
+        buses,
+        queue,
+        Config::default().concurrency(CONCURRENCY),
+    )
+    .for_each(|result| {
+        settle(&context, result);
+        std::future::ready(())
+    })
+    .await;
+}
+
+fn queue(
+    requests: impl Stream<Item = ObjectRef<WatchedBus>>,
+) -> impl Stream<Item = Result<ObjectRef<WatchedBus>, Infallible>> {
+    requests.map(Ok)
+}
+
+async fn pass(object: Arc<WatchedBus>, context: Arc<Context>) -> Result<Action, Error> {
+    let begun = Instant::now();
+    let result = tokio::time::timeout(DEADLINE, Box::pin(reconcile(&object, &context)))
+        .await
+        .unwrap_or(Err(Error::Deadline(DEADLINE)));
+    context
+        .metrics
+        .duration
+        .observe(begun.elapsed().as_secs_f64());
+    count_buses(&context);
+    let next = result?;
+    context.metrics.passes.inc();
+    remember(&object, &context, |failures| *failures = 0);
+    Ok(match next {
+        Next::Again => Action::requeue(AGAIN),
+        Next::Soon => Action::requeue(SOON),
+        Next::Later => Action::requeue(spread(LATER, &object.uid().unwrap_or_default())),
+        Next::OnChange => Action::await_change(),
+    })
+}
+
+fn after_failure(object: &WatchedBus, error: &Error, context: &Context) -> Action {
+    let reason = error.reason();
+    context
+        .metrics
+        .failures
+        .get_or_create(&Failure { reason })
+        .inc();
+    let failures = remember(object, context, |failures| {
+        *failures = failures.saturating_add(1);
+        *failures
+    });
+    tracing::warn!(
+        namespace = object.namespace(),
+        name = object.name_any(),
+        reason,
+        %error,
+        failures,
+        "a pass failed"
+    );
+    let (first, longest) = BACKOFF;
+    let wait = first
+        .saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)))
+        .min(longest);
+    Action::requeue(wait)
+}
+
+fn remember<T>(object: &WatchedBus, context: &Context, f: impl FnOnce(&mut u32) -> T) -> T {
+    let (namespace, uid) = (
+        object.namespace().unwrap_or_default(),
+        object.uid().unwrap_or_default(),
+    );
+    context
+        .memory
+        .with(&namespace, &object.name_any(), &uid, |remembered| {
+            f(&mut remembered.failures)
+        })
+}
+
+fn settle(
+    context: &Context,
+    result: Result<(ObjectRef<WatchedBus>, Action), ControllerError<Error, Infallible>>,
+) {
+    match result {
+        // Failed passes have been logged.
+        Ok(_) | Err(ControllerError::ReconcilerFailed(..)) => {}
+        // Nothing is to be done when a bus is deleted but to forget it.
+        Err(ControllerError::ObjectNotFound(gone)) => {
+            let namespace = gone.namespace.as_deref().unwrap_or_default();
+            tracing::info!(namespace, name = gone.name, "a bus is gone");
+            context.memory.forget(namespace, &gone.name);
+            context.agents.forget(namespace, &gone.name);
+            count_buses(context);
+        }
+        Err(error) => tracing::error!(%error, "the controller failed"),
+    }
+}
+
+fn count_buses(context: &Context) {
+    let mut counts = [("True", 0), ("False", 0), ("Unknown", 0)];
+    for bus in context.stores.buses.state() {
+        let ready = bus
+            .0
+            .as_ref()
+            .ok()
+            .and_then(|bus| {
+                bus.status
+                    .as_ref()?
+                    .conditions
+                    .iter()
+                    .find(|condition| condition.type_ == "Ready")
+            })
+            .map_or("Unknown", |condition| condition.status.as_str());
+        for (status, count) in &mut counts {
+            if *status == ready {
+                *count += 1;
+            }
+        }
+    }
+    for (ready, count) in counts {
+        context
+            .metrics
+            .buses
+            .get_or_create(&Readiness { ready })
+            .set(count);
+    }
+}
+
+/// A duration up to a tenth shorter or longer, always the same for one bus, so that buses do not come due all at once.
+fn spread(duration: Duration, uid: &str) -> Duration {
+    let mut hasher = DefaultHasher::new();
+    uid.hash(&mut hasher);
+    let percent = 90 + u32::try_from(hasher.finish() % 21).unwrap_or_default();
+    duration * percent / 100
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LATER, spread};
+
+    #[test]
+    fn buses_come_due_apart_and_each_always_at_the_same_distance() {
+        let waits: std::collections::BTreeSet<_> =
+            (0..20).map(|uid| spread(LATER, &uid.to_string())).collect();
+        assert!(waits.len() > 5);
+        assert!(
+            waits
+                .iter()
+                .all(|wait| *wait >= LATER * 9 / 10 && *wait <= LATER * 11 / 10)
+        );
+        assert_eq!(spread(LATER, "u"), spread(LATER, "u"));
+    }
+}

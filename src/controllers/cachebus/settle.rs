@@ -1,0 +1,50 @@
+//! What a bus's objects are made of besides its spec: passwords, certificates, rights.
+
+use super::dereference;
+use crate::context::Context;
+use crate::error::Error;
+use crate::fault::{self, FaultPoint};
+use crate::passwords::{self, NoRandomness};
+use crate::pki;
+use cachebus_core::acl::{self, AclFiles};
+use cachebus_core::bus::Bus;
+use cachebus_core::credentials::{self, Credentials, Password};
+use cachebus_core::tls::Certificates;
+use rustls::crypto::CryptoProvider;
+
+/// What a bus's objects are made of besides its spec.
+pub struct Material {
+    /// The users' passwords.
+    pub credentials: Credentials,
+    /// The bus's certificates.
+    pub certificates: Certificates,
+    /// The users' rights.
+    pub acl: AclFiles,
+}
+
+/// What there is stays; what is missing is made. Nothing is stored here.
+pub fn settle(context: &Context, bus: &Bus, now_s: i64) -> Result<Material, Error> {
+    let credentials = credentials(context, bus)?;
+    let certificates = pki::settle(bus, &dereference::certificates(context, bus), now_s)?;
+    fault::point(FaultPoint::PasswordsSettled);
+    Ok(Material {
+        acl: acl::files(bus, &credentials),
+        credentials,
+        certificates,
+    })
+}
+
+fn credentials(context: &Context, bus: &Bus) -> Result<Credentials, NoRandomness> {
+    let random = CryptoProvider::get_default()
+        .ok_or(NoRandomness)?
+        .secure_random;
+    let mut missing = None;
+    let mut draw = || {
+        passwords::draw(random).unwrap_or_else(|error| {
+            missing = Some(error);
+            Password::new(String::new())
+        })
+    };
+    let credentials = credentials::settle(bus, &dereference::passwords(context, bus), &mut draw);
+    missing.map_or(Ok(credentials), Err)
+}

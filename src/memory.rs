@@ -1,0 +1,51 @@
+//! What the process remembers of each bus between passes. All of it may be lost at any moment.
+
+use crate::ledger::Ledger;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What is remembered of one bus.
+#[derive(Debug, Default)]
+pub struct Remembered {
+    uid: String,
+    /// What was sent.
+    pub ledger: Ledger,
+    /// Passes that failed, one after the other.
+    pub failures: u32,
+}
+
+/// What is remembered of each bus, by namespace and name.
+#[derive(Clone, Debug, Default)]
+pub struct Memory(Arc<Mutex<HashMap<(String, String), Remembered>>>);
+
+impl Memory {
+    /// Reads or changes what is remembered of a bus. Nothing is remembered of another object that had the same name.
+    pub fn with<T>(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+        f: impl FnOnce(&mut Remembered) -> T,
+    ) -> T {
+        let mut memory = self.lock();
+        let remembered = memory
+            .entry((namespace.to_owned(), name.to_owned()))
+            .or_default();
+        if remembered.uid != uid {
+            *remembered = Remembered {
+                uid: uid.to_owned(),
+                ..Remembered::default()
+            };
+        }
+        f(remembered)
+    }
+
+    /// Forgets a bus that is gone.
+    pub fn forget(&self, namespace: &str, name: &str) {
+        self.lock().remove(&(namespace.to_owned(), name.to_owned()));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Remembered>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,173 @@
+//! The parts of pods and StatefulSets that the operator reads. Nothing else of them is decoded or kept.
+
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Resource;
+use kube::api::ObjectMeta;
+use serde::Deserialize;
+
+/// A pod, in part.
+#[derive(Clone, Debug, Default, Deserialize, Resource)]
+#[resource(inherit = "Pod")]
+pub struct PartialPod {
+    /// Metadata.
+    pub metadata: ObjectMeta,
+    /// What was asked for.
+    #[serde(default)]
+    pub spec: PodSpec,
+    /// What became of it.
+    #[serde(default)]
+    pub status: PodStatus,
+}
+
+/// What was asked for of a pod, in part.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodSpec {
+    /// Node it runs on, once it has one.
+    pub node_name: Option<Box<str>>,
+}
+
+/// What became of a pod, in part.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodStatus {
+    /// `Pending`, `Running`, `Succeeded`, `Failed` or `Unknown`.
+    pub phase: Option<Box<str>>,
+    /// Address, once it has one.
+    #[serde(rename = "podIP")]
+    pub pod_ip: Option<Box<str>>,
+    /// Conditions.
+    #[serde(default)]
+    pub conditions: Box<[PodCondition]>,
+    /// Init containers.
+    #[serde(default)]
+    pub init_container_statuses: Box<[ContainerStatus]>,
+    /// Containers.
+    #[serde(default)]
+    pub container_statuses: Box<[ContainerStatus]>,
+}
+
+/// A condition of a pod, in part.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct PodCondition {
+    /// Which.
+    #[serde(rename = "type")]
+    pub type_: Box<str>,
+    /// `True`, `False` or `Unknown`.
+    pub status: Box<str>,
+    /// Why, in one word.
+    pub reason: Option<Box<str>>,
+    /// Why, for people.
+    pub message: Option<Box<str>>,
+}
+
+/// A container, in part.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct ContainerStatus {
+    /// Its name.
+    pub name: Box<str>,
+    /// Its state.
+    #[serde(default)]
+    pub state: ContainerState,
+}
+
+/// The state of a container, in part.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct ContainerState {
+    /// It has not started.
+    pub waiting: Option<WaitingContainer>,
+    /// It has ended.
+    pub terminated: Option<EndedContainer>,
+}
+
+/// Why a container has not started.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct WaitingContainer {
+    /// In one word.
+    pub reason: Option<Box<str>>,
+    /// For people.
+    pub message: Option<Box<str>>,
+}
+
+/// How a container has ended.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EndedContainer {
+    /// Exit code.
+    pub exit_code: i32,
+    /// In one word.
+    pub reason: Option<Box<str>>,
+}
+
+/// A StatefulSet, in part.
+#[derive(Clone, Debug, Default, Deserialize, Resource)]
+#[resource(inherit = "StatefulSet")]
+pub struct PartialStatefulSet {
+    /// Metadata.
+    pub metadata: ObjectMeta,
+    /// What was asked for.
+    #[serde(default)]
+    pub spec: StatefulSetSpec,
+    /// What became of it.
+    #[serde(default)]
+    pub status: StatefulSetStatus,
+}
+
+impl PartialStatefulSet {
+    /// The size in its claim template, as Kubernetes prints it.
+    pub fn claim_size(&self) -> Option<&str> {
+        let claim = self.spec.volume_claim_templates.first()?;
+        claim.spec.resources.requests.storage.as_deref()
+    }
+}
+
+/// What was asked for of a StatefulSet, in part.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatefulSetSpec {
+    /// The claims of each pod.
+    #[serde(default)]
+    pub volume_claim_templates: Box<[Claim]>,
+}
+
+/// A claim, in part.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Claim {
+    /// What was asked for.
+    #[serde(default)]
+    pub spec: ClaimSpec,
+}
+
+/// What was asked for of a claim, in part.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct ClaimSpec {
+    /// Resources.
+    #[serde(default)]
+    pub resources: ClaimResources,
+}
+
+/// Resources of a claim, in part.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct ClaimResources {
+    /// What there must be.
+    #[serde(default)]
+    pub requests: ClaimRequests,
+}
+
+/// What a claim must have.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct ClaimRequests {
+    /// Bytes.
+    pub storage: Option<Box<str>>,
+}
+
+/// What became of a StatefulSet, in part.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StatefulSetStatus {
+    /// Revision that new pods are made from.
+    pub update_revision: Option<Box<str>>,
+    /// Generation that the rest of the status speaks of.
+    pub observed_generation: Option<i64>,
+}

@@ -1,0 +1,235 @@
+//! What the operator knows of the cluster without asking: one watch for each kind, of its own objects only.
+
+use crate::partial::{PartialPod, PartialStatefulSet};
+use crate::readiness::Readiness;
+use cachebus_api::CacheBus;
+use cachebus_core::names::{BUS_LABEL, MANAGER};
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use futures::{Stream, StreamExt as _};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::NetworkPolicy;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::PartialObjectMeta;
+use kube::core::DeserializeGuard;
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::{Predicate as _, PredicateConfig, WatchStreamExt as _, predicates, watcher};
+use kube::{Api, Client, Resource, ResourceExt as _};
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
+
+/// A bus as it is watched: one that cannot be decoded is an error on that object alone.
+pub type WatchedBus = DeserializeGuard<CacheBus>;
+
+/// Objects of a page of the first list. A small page keeps the peak of memory low.
+const PAGE_SIZE: u32 = 50;
+
+/// What is known of the cluster. All but the buses themselves carry [`MANAGER`]'s label.
+#[derive(Clone)]
+pub struct Stores {
+    /// The buses.
+    pub buses: Store<WatchedBus>,
+    /// Secrets.
+    pub secrets: Store<Secret>,
+    /// Pods.
+    pub pods: Store<PartialPod>,
+    /// StatefulSets.
+    pub stateful_sets: Store<PartialStatefulSet>,
+    /// Services.
+    pub services: Store<PartialObjectMeta<Service>>,
+    /// ConfigMaps.
+    pub config_maps: Store<PartialObjectMeta<ConfigMap>>,
+    /// ServiceAccounts.
+    pub service_accounts: Store<PartialObjectMeta<ServiceAccount>>,
+    /// PodDisruptionBudgets.
+    pub disruption_budgets: Store<PartialObjectMeta<PodDisruptionBudget>>,
+    /// NetworkPolicies.
+    pub network_policies: Store<PartialObjectMeta<NetworkPolicy>>,
+    /// EndpointSlices.
+    pub endpoint_slices: Store<PartialObjectMeta<EndpointSlice>>,
+}
+
+impl Stores {
+    /// Starts to watch a namespace, or all of them. The stores fill at once; passes are asked for once the triggers are
+    /// [open](Triggers::open).
+    pub fn watch(
+        client: &Client,
+        namespace: Option<&str>,
+        readiness: &Readiness,
+    ) -> (Self, Triggers) {
+        let triggers = Triggers::default();
+        let watches = Watches {
+            client,
+            namespace,
+            readiness,
+            triggers: &triggers,
+        };
+        let stores = Self {
+            buses: watches.buses(),
+            secrets: watches.watch("secrets"),
+            pods: watches.watch("pods"),
+            stateful_sets: watches.watch("statefulsets"),
+            services: watches.watch("services"),
+            config_maps: watches.watch("configmaps"),
+            service_accounts: watches.watch("serviceaccounts"),
+            disruption_budgets: watches.watch("poddisruptionbudgets"),
+            network_policies: watches.watch("networkpolicies"),
+            endpoint_slices: watches.watch("endpointslices"),
+        };
+        (stores, triggers)
+    }
+}
+
+/// Where watches ask for a pass over a bus. Closed until this process leads: a follower only keeps its stores.
+#[derive(Clone, Default)]
+pub struct Triggers(Arc<OnceLock<UnboundedSender<ObjectRef<WatchedBus>>>>);
+
+impl Triggers {
+    /// Lets requests through from now on.
+    pub fn open(&self) -> UnboundedReceiver<ObjectRef<WatchedBus>> {
+        let (sender, receiver) = unbounded();
+        // Opened a second time it stays with the first, and the second never yields.
+        let _ = self.0.set(sender);
+        receiver
+    }
+
+    fn request(&self, bus: ObjectRef<WatchedBus>) {
+        if let Some(sender) = self.0.get() {
+            // The receiver is gone at shutdown, when nothing is to be done any more.
+            let _ = sender.unbounded_send(bus);
+        }
+    }
+}
+
+struct Watches<'a> {
+    client: &'a Client,
+    namespace: Option<&'a str>,
+    readiness: &'a Readiness,
+    triggers: &'a Triggers,
+}
+
+impl Watches<'_> {
+    fn buses(&self) -> Store<WatchedBus> {
+        let writer = Writer::new(());
+        let store = writer.as_reader();
+        let changes = watcher(
+            self.api::<WatchedBus>(),
+            watcher::Config::default().page_size(PAGE_SIZE),
+        )
+        .default_backoff()
+        .modify(strip)
+        .reflect(writer)
+        .applied_objects()
+        .predicate_filter(
+            predicates::generation.combine(identity),
+            PredicateConfig::default(),
+        );
+        self.run(
+            "cachebuses.cachebus.dev (is the CRD installed?)",
+            store.clone(),
+            changes,
+            |bus| Some(ObjectRef::from_obj(bus)),
+        );
+        store
+    }
+
+    fn watch<K>(&self, resource: &'static str) -> Store<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Send
+            + Sync
+            + 'static,
+    {
+        let writer = Writer::new(());
+        let store = writer.as_reader();
+        let changes = watcher(self.api::<K>(), ours())
+            .default_backoff()
+            .modify(strip)
+            .reflect(writer)
+            .touched_objects();
+        self.run(resource, store.clone(), changes, bus_of);
+        store
+    }
+
+    fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        match self.namespace {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        }
+    }
+
+    fn run<K>(
+        &self,
+        resource: &str,
+        store: Store<K>,
+        changes: impl Stream<Item = watcher::Result<K>> + Send + 'static,
+        bus: impl Fn(&K) -> Option<ObjectRef<WatchedBus>> + Send + 'static,
+    ) where
+        K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+    {
+        let what = match self.namespace {
+            Some(namespace) => format!("the first list of {resource} in {namespace}"),
+            None => format!("the first list of {resource}"),
+        };
+        self.readiness.wait_for(&what);
+        let readiness = self.readiness.clone();
+        let awaited = what.clone();
+        tokio::spawn(async move {
+            if store.wait_until_ready().await.is_ok() {
+                readiness.done(&awaited);
+            }
+        });
+        let triggers = self.triggers.clone();
+        tokio::spawn(async move {
+            let mut changes = pin!(changes);
+            while let Some(change) = changes.next().await {
+                match change {
+                    Ok(object) => {
+                        if let Some(bus) = bus(&object) {
+                            triggers.request(bus);
+                        }
+                    }
+                    Err(error) => tracing::warn!(%error, watch = what, "watch interrupted"),
+                }
+            }
+        });
+    }
+}
+
+/// A selector of what the operator made, and pods that were made from it.
+fn ours() -> watcher::Config {
+    watcher::Config::default()
+        .labels(&format!("app.kubernetes.io/managed-by={MANAGER}"))
+        .page_size(PAGE_SIZE)
+}
+
+/// Drops what nobody reads and what is large.
+fn strip<K: Resource>(object: &mut K) {
+    object.meta_mut().managed_fields = None;
+    object.meta_mut().annotations = None;
+}
+
+/// Two objects of the same name, one after the other, are two, even at the same generation.
+fn identity<K: Resource>(object: &K) -> Option<u64> {
+    let uid = object.meta().uid.as_ref()?;
+    let mut hasher = DefaultHasher::new();
+    uid.hash(&mut hasher);
+    Some(hasher.finish())
+}
+
+/// The bus that an object belongs to, by its label.
+fn bus_of<K: Resource>(object: &K) -> Option<ObjectRef<WatchedBus>> {
+    let name = object.labels().get(BUS_LABEL)?;
+    Some(ObjectRef::new(name).within(&object.namespace()?))
+}
