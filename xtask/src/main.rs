@@ -64,6 +64,11 @@ enum LabTask {
         #[arg(required = true)]
         images: Vec<String>,
     },
+    /// Enforces network policies on nodes that were built here; their network does not.
+    Policies {
+        /// What to do with them.
+        mode: PolicyMode,
+    },
     /// Prints what there is.
     Status,
     /// Prints the folder with kind, kubectl and helm.
@@ -72,6 +77,16 @@ enum LabTask {
     Env,
     /// Stops the Docker Engine, if the lab started it.
     StopEngine,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum PolicyMode {
+    /// Enforces them as they are now.
+    Enforce,
+    /// Enforces them as they change, until stopped.
+    Follow,
+    /// Lets everything through again.
+    Ignore,
 }
 
 fn main() -> ExitCode {
@@ -112,6 +127,14 @@ fn lab_task(task: LabTask) -> anyhow::Result<()> {
         LabTask::Load { images } => {
             let names: Vec<&str> = images.iter().map(String::as_str).collect();
             Lab::open(None)?.load(&names)
+        }
+        LabTask::Policies { mode } => {
+            let lab = Lab::open(None)?;
+            match mode {
+                PolicyMode::Enforce => lab.enforce_policies(),
+                PolicyMode::Follow => lab.follow_policies(),
+                PolicyMode::Ignore => lab.ignore_policies(),
+            }
         }
         LabTask::Status => Lab::open(None)?.status(),
         LabTask::Path => print(&lab::bin()?.display().to_string()),

@@ -11,6 +11,7 @@ mod mounts;
 mod network;
 mod node_image;
 mod packages;
+mod policy;
 mod processes;
 mod roots;
 mod source;
@@ -108,6 +109,21 @@ impl Lab {
     pub fn load(&self, images: &[&str]) -> anyhow::Result<()> {
         let _lock = self.home.lock()?;
         load::load(&self.home, images)
+    }
+
+    /// Enforces network policies as they are now, on nodes whose network enforces none.
+    pub fn enforce_policies(&self) -> anyhow::Result<()> {
+        policy::enforce(self)
+    }
+
+    /// Enforces network policies as they change, until this program is stopped.
+    pub fn follow_policies(&self) -> anyhow::Result<()> {
+        policy::follow(self)
+    }
+
+    /// Lets everything through again.
+    pub fn ignore_policies(&self) -> anyhow::Result<()> {
+        policy::ignore()
     }
 
     /// Prints what there is.

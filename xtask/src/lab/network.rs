@@ -1,7 +1,8 @@
 //! Routes between pods, nodes and the host.
 //!
 //! Nodes that are built here have no network daemon: the `ptp` plug-in connects pods to their node, and every node
-//! and the host route each node's pod range to it. Nobody enforces `NetworkPolicy` then.
+//! and the host route each node's pod range to it. What `NetworkPolicy` asks for, [`super::policy`]
+//! enforces on request.
 
 use std::fmt::Write as _;
 use std::time::Duration;

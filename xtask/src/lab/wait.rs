@@ -6,12 +6,12 @@ const INTERVAL: Duration = Duration::from_millis(250);
 
 /// Asks until `condition` holds; whether it did within `limit`.
 pub fn until(limit: Duration, mut condition: impl FnMut() -> bool) -> bool {
-    let deadline = Instant::now() + limit;
+    let started = Instant::now();
     loop {
         if condition() {
             return true;
         }
-        if Instant::now() >= deadline {
+        if started.elapsed() >= limit {
             return false;
         }
         std::thread::sleep(INTERVAL);
