@@ -4,10 +4,6 @@ use cachebus_api::engine::EngineKind::{self, Redis, Valkey};
 
 /// What an engine of one version can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "a table: each column says yes or no of its own"
-)]
 pub struct Capabilities {
     /// Family.
     pub kind: EngineKind,
@@ -17,24 +13,13 @@ pub struct Capabilities {
     pub client_setinfo: bool,
     /// `io-threads` can be set live.
     pub io_threads_live: bool,
-    /// `ACL LOAD` leaves connected those users that did not change.
-    pub acl_load_keeps_sessions: bool,
     /// `SENTINEL FAILOVER … COORDINATED` exists.
     pub coordinated_failover: bool,
-    /// The append-only file is replayed with the rights of the user `default`: an engine whose `default` may do nothing
-    /// loses every transaction and script at a restart, without a word.
-    pub replays_as_default_user: bool,
     /// First patch with every critical security fix known to this project; `None`: no release of this line has them.
     pub secure_patch: Option<u32>,
 }
 
 impl Capabilities {
-    /// The server's binary, which with `--sentinel` is the Sentinel too.
-    #[must_use]
-    pub fn server_binary(&self) -> &'static str {
-        server_binary(self.kind)
-    }
-
     /// Whether a release of this line, `8.2.9`, has every critical security fix known to this project. A version that
     /// cannot be read has none.
     #[must_use]
@@ -47,24 +32,13 @@ impl Capabilities {
     }
 }
 
-/// The binary of an engine's server.
-#[must_use]
-pub fn server_binary(kind: EngineKind) -> &'static str {
-    match kind {
-        Redis => "redis-server",
-        Valkey => "valkey-server",
-    }
-}
-
 /// What the oldest supported engine can do; the table below says what each newer one adds.
 const REDIS_7_0: Capabilities = Capabilities {
     kind: Redis,
     version: "7.0",
     client_setinfo: false,
     io_threads_live: false,
-    acl_load_keeps_sessions: false,
     coordinated_failover: false,
-    replays_as_default_user: true,
     secure_patch: None,
 };
 
@@ -77,7 +51,6 @@ const REDIS_7_2: Capabilities = Capabilities {
 
 const REDIS_7_4: Capabilities = Capabilities {
     version: "7.4",
-    acl_load_keeps_sessions: true,
     secure_patch: Some(11),
     ..REDIS_7_2
 };
@@ -121,7 +94,6 @@ pub const SUPPORTED: &[Capabilities] = &[
     Capabilities {
         version: "9.1",
         io_threads_live: true,
-        replays_as_default_user: false,
         secure_patch: Some(1),
         ..VALKEY_9_0
     },

@@ -1,6 +1,7 @@
 //! What is rendered for a bus: every object, for the default and for each variant.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod agreement;
 mod changes;
 mod config;
 mod fixture;
