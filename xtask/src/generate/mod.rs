@@ -1,12 +1,14 @@
 //! Files that are made from the source: `cargo xtask generate`.
 
+mod directives;
 mod reference;
-mod refused;
+mod roles;
 
 use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
+use cachebus_core::rbac;
 
 use crate::progress::note;
 use crate::workspace;
@@ -25,9 +27,14 @@ fn all() -> anyhow::Result<Vec<Generated>> {
         ("crds/cachebus.yaml", definition.clone()),
         ("charts/cachebus-crds/files/cachebus.yaml", definition),
         ("docs/reference/cachebus.md", reference::reference()?),
+        ("docs/reference/directives.md", directives::directives()?),
         (
-            "docs/reference/refused-directives.md",
-            refused::refused_directives()?,
+            "charts/cachebus/files/rules.yaml",
+            roles::rules(rbac::RULES)?,
+        ),
+        (
+            "charts/cachebus/files/leader-rules.yaml",
+            roles::rules(rbac::LEADER_RULES)?,
         ),
     ];
     Ok(files
