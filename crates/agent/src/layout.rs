@@ -11,7 +11,7 @@ pub struct Layout {
     pub data_dir: PathBuf,
     /// Rendered configuration, in memory.
     pub run_dir: PathBuf,
-    /// The mounted ConfigMap.
+    /// The mounted `ConfigMap`.
     pub config_dir: PathBuf,
     /// The mounted ACL Secret.
     pub acl_dir: PathBuf,

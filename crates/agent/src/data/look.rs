@@ -1,6 +1,7 @@
 //! Looking at the running server, and what follows from what is seen.
 
 use super::DataAgent;
+use super::running::Running;
 use crate::auth;
 use crate::error::AgentError;
 use cachebus_admin::{Server, TlsContext};
@@ -99,7 +100,7 @@ impl DataAgent {
         let Some(role) = self
             .running
             .as_ref()
-            .and_then(|running| running.sighting())
+            .and_then(Running::sighting)
             .map(|sighting| sighting.role)
         else {
             return Ok(());
@@ -110,15 +111,15 @@ impl DataAgent {
         };
         let noted = self.volume.marker().map(|marker| marker.primary.clone());
         // Only a primary that is new to the marker needs to be counted by the Sentinels' epoch.
-        let votes = if primary != noted {
-            self.ask_sentinels().await?
-        } else {
+        let votes = if primary == noted {
             Vec::new()
+        } else {
+            self.ask_sentinels().await?
         };
         let next = self
             .running
             .as_ref()
-            .and_then(|running| running.sighting())
+            .and_then(Running::sighting)
             .and_then(|sighting| next_marker(&self.question(&votes), &sighting));
         match next {
             Some(marker) => self.volume.mark(marker).await,

@@ -1,6 +1,7 @@
 //! What the operator may order.
 
 use super::DataAgent;
+use super::running::Running;
 use crate::error::AgentError;
 use crate::order::{Order, Outcome, Request, failed, misdirected, refuse};
 use crate::redis_conf::Upstream;
@@ -43,10 +44,7 @@ impl DataAgent {
         }
         let votes = self.ask_sentinels().await.map_err(|error| failed(&error))?;
         let verdict = judge_order(order, &self.question(&votes))?;
-        let rewriting = self
-            .running
-            .as_ref()
-            .is_some_and(super::running::Running::is_rewriting);
+        let rewriting = self.running.as_ref().is_some_and(Running::is_rewriting);
         let marker = obeyed(order, &self.question(&votes), rewriting);
         let done = async {
             self.volume.mark(marker).await?;

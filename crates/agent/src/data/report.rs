@@ -78,10 +78,7 @@ impl DataAgent {
                 .cloned(),
             keys: running.and_then(Running::keys),
             dataset: self.question(&[]).dataset,
-            replication: self
-                .info()
-                .filter(|info| !info.loading)
-                .map(|info| replication(info)),
+            replication: self.info().filter(|info| !info.loading).map(replication),
             config: running
                 .and_then(|running| running.config.as_ref())
                 .map(shown)

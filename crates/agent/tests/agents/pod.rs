@@ -1,0 +1,141 @@
+//! One pod: an agent in this process.
+
+use crate::bus::{Bus, free_port};
+use crate::http::{self, Answer};
+use cachebus_agent::{AgentError, Layout, Stop, Stopper, run_in};
+use cachebus_core::names::Component;
+use cachebus_core::protocol::{AgentStatus, DataStatus, NodeStatus, Phase};
+use std::fmt::Debug;
+use std::future::Future;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+/// Longer than anything here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct Pod<'a> {
+    bus: &'a Bus,
+    pub layout: Layout,
+    fqdn: String,
+    pub stopper: Stopper,
+    pub agent: JoinHandle<Result<(), AgentError>>,
+}
+
+impl<'a> Pod<'a> {
+    pub fn start(bus: &'a Bus, component: Component) -> Self {
+        // A second test in this process finds it set up.
+        let _ = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::DEBUG)
+            .with_test_writer()
+            .try_init();
+        let listen = |port| ([127, 0, 0, 1], port).into();
+        let layout = Layout {
+            data_dir: bus.data_dir(component),
+            run_dir: bus.path(&format!("{component}-run")),
+            config_dir: bus.path("config"),
+            acl_dir: bus.path("acl"),
+            auth_dir: bus.path("auth"),
+            tls_dir: bus.path("tls"),
+            http: listen(free_port()),
+            api: listen(free_port()),
+            server_host: "127.0.0.1".to_owned(),
+        };
+        let pod = bus.names.pod(component, 0);
+        let (stopper, stop) = Stop::channel();
+        Self {
+            fqdn: bus.names.pod_fqdn(component, &pod),
+            agent: tokio::spawn(run_in(component, pod, layout.clone(), stop)),
+            bus,
+            layout,
+            stopper,
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        until(|| async { http::get(self.layout.http.port(), path).await.ok() }).await
+    }
+
+    pub async fn ask(&self, method: &str, path: &str, body: &str) -> Answer {
+        http::request(
+            self.layout.api.port(),
+            &self.fqdn,
+            self.bus.authority.pem(),
+            Some(&self.bus.operator),
+            (method, path, body),
+        )
+        .await
+        .unwrap()
+    }
+
+    pub async fn put(&self, path: &str, order: &impl serde::Serialize) -> Answer {
+        let body = serde_json::to_string(order).unwrap();
+        self.ask("PUT", path, &body).await
+    }
+
+    /// The report, once there is one.
+    pub async fn status(&self) -> AgentStatus {
+        let (code, body) = until(|| async {
+            let answer = http::request(
+                self.layout.api.port(),
+                &self.fqdn,
+                self.bus.authority.pem(),
+                Some(&self.bus.operator),
+                ("GET", "/v1/status", ""),
+            );
+            answer.await.ok().filter(|(code, _)| *code != 503)
+        })
+        .await;
+        assert_eq!(code, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// Waits for a report that fits.
+    pub async fn status_with(&self, fits: impl Fn(&AgentStatus) -> bool) -> AgentStatus {
+        until(|| async { Some(self.status().await).filter(&fits) }).await
+    }
+
+    pub async fn phase(&self, phase: Phase) -> AgentStatus {
+        self.status_with(|status| data(status).phase == phase).await
+    }
+
+    pub async fn stop(self) {
+        self.stopper.ask().await;
+        self.agent.await.unwrap().unwrap();
+    }
+}
+
+pub fn data(status: &AgentStatus) -> &DataStatus {
+    match &status.node {
+        NodeStatus::Redis(data) => data,
+        NodeStatus::Sentinel(_) => panic!("a Sentinel"),
+    }
+}
+
+/// Tries until there is an answer.
+pub async fn until<T, F: Future<Output = Option<T>>>(mut attempt: impl FnMut() -> F) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = attempt().await {
+            return value;
+        }
+        assert!(start.elapsed() < PATIENCE, "nothing within {PATIENCE:?}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Tries until a value is the expected one, and shows the last one otherwise.
+pub async fn until_is<T: PartialEq + Debug, F: Future<Output = T>>(
+    expected: T,
+    mut attempt: impl FnMut() -> F,
+) {
+    let start = Instant::now();
+    loop {
+        let value = attempt().await;
+        if value == expected {
+            return;
+        }
+        assert!(start.elapsed() < PATIENCE, "{value:?} is not {expected:?}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,184 @@
+//! Sentinel pods, and data pods that ask them.
+
+use crate::bus::{Bus, UID, read};
+use crate::pod::{Pod, data};
+use cachebus_core::names::{Component, MARKER_FILE, SENTINEL_CONF};
+use cachebus_core::protocol::{
+    AgentStatus, Marker, MonitorOrder, MonitorSettings, NodeStatus, Phase, Refusal, SentinelStatus,
+};
+use std::fs;
+
+const THIS: &str = "b-redis-0";
+const OTHER: &str = "b-redis-1";
+
+fn fqdn(bus: &Bus, pod: &str) -> String {
+    bus.names.pod_fqdn(Component::Redis, pod)
+}
+
+/// What a Sentinel left behind that monitored `pod`, and one of another bus.
+fn remember(bus: &Bus, pod: &str) {
+    let name = &bus.config.master_name;
+    let text = format!(
+        "sentinel myid 0123456789012345678901234567890123456789\n\
+         sentinel current-epoch 7\n\
+         sentinel monitor {name} {} {} 1\n\
+         sentinel config-epoch {name} 7\n\
+         sentinel monitor b-other 127.0.0.1 1 1\n",
+        fqdn(bus, pod),
+        bus.config.port
+    );
+    fs::write(bus.data_dir(Component::Sentinel).join(SENTINEL_CONF), text).unwrap();
+}
+
+fn sentinel(status: &AgentStatus) -> &SentinelStatus {
+    match &status.node {
+        NodeStatus::Redis(_) => panic!("a data node"),
+        NodeStatus::Sentinel(sentinel) => sentinel,
+    }
+}
+
+fn order(bus: &Bus, primary: &str) -> MonitorOrder {
+    MonitorOrder {
+        uid: UID.to_owned(),
+        primary: primary.to_owned(),
+        quorum: bus.config.quorum,
+        settings: bus.config.monitor.clone(),
+        instead_of: None,
+    }
+}
+
+fn refusal(answer: (u16, String)) -> String {
+    assert_eq!(answer.0, 409, "{}", answer.1);
+    serde_json::from_str::<Refusal>(&answer.1).unwrap().reason
+}
+
+#[tokio::test]
+async fn a_sentinel_keeps_what_it_learned_of_its_bus_and_obeys() {
+    let bus = Bus::new();
+    remember(&bus, THIS);
+    let pod = Pod::start(&bus, Component::Sentinel);
+    let status = pod.status_with(|status| sentinel(status).up).await;
+    let monitored = sentinel(&status).monitored.clone().unwrap();
+    assert_eq!(monitored.host, fqdn(&bus, THIS));
+    assert_eq!(monitored.config_epoch, 7);
+    assert_eq!(monitored.settings, bus.config.monitor);
+    let masters = bus
+        .cli(
+            bus.config.sentinel_port,
+            "operator",
+            &["SENTINEL", "MASTERS"],
+        )
+        .await;
+    assert!(!masters.contains("b-other"), "{masters}");
+    assert_eq!(pod.get("/readyz").await.0, 200);
+
+    let slower = MonitorOrder {
+        settings: MonitorSettings {
+            down_after_ms: 1234,
+            ..bus.config.monitor.clone()
+        },
+        ..order(&bus, THIS)
+    };
+    let (code, body) = pod.put("/v1/monitor", &slower).await;
+    assert_eq!(code, 200, "{body}");
+    let status = pod.status().await;
+    let monitored = sentinel(&status).monitored.clone().unwrap();
+    assert_eq!(monitored.settings.down_after_ms, 1234);
+    assert_eq!(monitored.config_epoch, 7);
+
+    assert_eq!(
+        refusal(pod.put("/v1/monitor", &order(&bus, OTHER)).await),
+        "NamesAnother"
+    );
+    let foreign = MonitorOrder {
+        uid: "another".to_owned(),
+        ..order(&bus, THIS)
+    };
+    assert_eq!(
+        refusal(pod.put("/v1/monitor", &foreign).await),
+        "ForeignBus"
+    );
+    let (_, metrics) = pod.get("/metrics").await;
+    assert!(
+        metrics.contains("\nredis_sentinel_master_config_epoch 7.0\n"),
+        "{metrics}"
+    );
+    pod.stop().await;
+    let kept = read(&bus.data_dir(Component::Sentinel).join(SENTINEL_CONF));
+    assert!(kept.contains("sentinel myid 0123456789012345678901234567890123456789"));
+}
+
+#[tokio::test]
+async fn a_primary_that_lost_its_dataset_is_held_until_an_order_says_otherwise() {
+    let bus = Bus::new();
+    remember(&bus, THIS);
+    let watching = Pod::start(&bus, Component::Sentinel);
+    watching.status_with(|status| sentinel(status).up).await;
+
+    let pod = Pod::start(&bus, Component::Redis);
+    pod.phase(Phase::Holding).await;
+    assert!(bus.redis(&["PING"]).await.is_empty(), "it runs");
+    assert_eq!(pod.get("/startupz").await.0, 200);
+    assert_eq!(pod.get("/livez").await.0, 200);
+    assert_eq!(pod.get("/readyz").await.0, 503);
+    pod.stop().await;
+    watching.stop().await;
+}
+
+#[tokio::test]
+async fn a_primary_with_its_dataset_leads_by_the_word_of_its_sentinels() {
+    let bus = Bus::new();
+    remember(&bus, THIS);
+    let folder = bus.data_dir(Component::Redis);
+    let marker = Marker {
+        uid: UID.to_owned(),
+        primary: OTHER.to_owned(),
+        epoch: 5,
+        complete: true,
+        fence: 5,
+    };
+    fs::write(
+        folder.join(MARKER_FILE),
+        serde_json::to_string(&marker).unwrap(),
+    )
+    .unwrap();
+    write_dataset(&folder).await;
+    let watching = Pod::start(&bus, Component::Sentinel);
+    watching.status_with(|status| sentinel(status).up).await;
+
+    let pod = Pod::start(&bus, Component::Redis);
+    let status = pod.phase(Phase::Leading).await;
+    let marker = data(&status).marker.as_ref().unwrap();
+    assert_eq!((marker.primary.as_str(), marker.epoch), (THIS, 7));
+    assert_eq!(bus.redis(&["GET", "k"]).await, "v");
+    pod.stop().await;
+    watching.stop().await;
+}
+
+#[tokio::test]
+async fn a_sealed_pod_follows_as_soon_as_sentinels_answer() {
+    let bus = Bus::new();
+    remember(&bus, OTHER);
+    let pod = Pod::start(&bus, Component::Redis);
+    pod.phase(Phase::Sealed).await;
+    let watching = Pod::start(&bus, Component::Sentinel);
+    pod.phase(Phase::Following(OTHER.to_owned())).await;
+    pod.stop().await;
+    watching.stop().await;
+}
+
+/// An append-only file that holds one key.
+async fn write_dataset(folder: &std::path::Path) {
+    let aof = folder.join("appendonlydir");
+    fs::create_dir(&aof).unwrap();
+    fs::write(
+        aof.join("appendonly.aof.manifest"),
+        "file appendonly.aof.1.incr.aof seq 1 type i\n",
+    )
+    .unwrap();
+    fs::write(
+        aof.join("appendonly.aof.1.incr.aof"),
+        "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n",
+    )
+    .unwrap();
+}
