@@ -83,54 +83,49 @@ fn secret(service: &Service, earlier: &[Service]) -> Option<Violation> {
 }
 
 fn references(service: &Service, keyspaces: &[Keyspace], channels: &[Channel]) -> Vec<Violation> {
-    let keyspace = |name: &String| keyspaces.iter().any(|keyspace| keyspace.name == *name);
-    let channel = |name: &String| {
-        channels.iter().any(|channel| {
-            channel.name == *name
-                || name
-                    .strip_prefix(&format!("{}:", channel.name))
-                    .is_some_and(|event| channel.events.iter().any(|known| known == event))
+    let keyspace = |name: &str| keyspaces.iter().any(|keyspace| keyspace.name == name);
+    let channel = |name: &str| channels.iter().any(|channel| declares(channel, name));
+    let unknown_keyspaces = [
+        ("cache.read", &service.cache.read),
+        ("cache.write", &service.cache.write),
+    ]
+    .into_iter()
+    .flat_map(|(field, names)| unknown(service, field, names, keyspace, "spec.cache.keyspaces"));
+    let unknown_channels = [
+        ("publish", &service.publish),
+        ("subscribe", &service.subscribe),
+    ]
+    .into_iter()
+    .flat_map(|(field, names)| unknown(service, field, names, channel, "spec.events.channels"));
+    unknown_keyspaces.chain(unknown_channels).collect()
+}
+
+/// Whether `name` is the group (`task`) or one event of it (`task:completed`).
+fn declares(channel: &Channel, name: &str) -> bool {
+    name.strip_prefix(&channel.name)
+        .is_some_and(|rest| match rest.strip_prefix(':') {
+            Some(event) => channel.events.iter().any(|known| known == event),
+            None => rest.is_empty(),
         })
-    };
-    let lists: [(&str, &[String], &dyn Fn(&String) -> bool, &str); 4] = [
-        (
-            "cache.read",
-            &service.cache.read,
-            &keyspace,
-            "spec.cache.keyspaces",
-        ),
-        (
-            "cache.write",
-            &service.cache.write,
-            &keyspace,
-            "spec.cache.keyspaces",
-        ),
-        (
-            "publish",
-            &service.publish,
-            &channel,
-            "spec.events.channels",
-        ),
-        (
-            "subscribe",
-            &service.subscribe,
-            &channel,
-            "spec.events.channels",
-        ),
-    ];
-    lists
-        .into_iter()
-        .flat_map(|(field, names, declared, place)| {
-            names
-                .iter()
-                .filter(|name| !declared(name))
-                .map(move |name| {
-                    violation(
-                        format!("spec.services[{}].{field}[{name}]", service.name),
-                        "ReferenceUnknown",
-                        format!("{place} declares no {name}"),
-                    )
-                })
+}
+
+/// A violation for each entry of a service's list that is not declared.
+fn unknown(
+    service: &Service,
+    field: &str,
+    names: &[String],
+    declared: impl Fn(&str) -> bool,
+    place: &str,
+) -> Vec<Violation> {
+    names
+        .iter()
+        .filter(|name| !declared(name))
+        .map(|name| {
+            violation(
+                format!("spec.services[{}].{field}[{name}]", service.name),
+                "ReferenceUnknown",
+                format!("{place} declares no {name}"),
+            )
         })
         .collect()
 }

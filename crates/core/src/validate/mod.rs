@@ -19,7 +19,7 @@ impl Bus {
     /// A bus from its object, with its derived values.
     ///
     /// # Errors
-    /// Everything in the object that cannot be carried out, all of it at once, in the order of the spec's fields.
+    /// Everything in the object that cannot be carried out, all of it at once.
     pub fn validate(object: &CacheBus, platform: &Platform) -> Result<Self, Vec<Violation>> {
         let spec = &object.spec;
         let mut violations = name::violations(&object.metadata);

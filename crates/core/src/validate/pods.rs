@@ -69,12 +69,12 @@ fn tolerable(toleration: &Toleration) -> Option<&'static str> {
     if !key.is_empty() && !is_key(key) {
         return Some("the key is none that Kubernetes takes");
     }
+    let lasting = toleration.toleration_seconds.is_none() || effect == "NoExecute";
     match effect {
-        "NoExecute" => None,
-        "" | "NoSchedule" | "PreferNoSchedule" if toleration.toleration_seconds.is_some() => {
+        "" | "NoExecute" | "NoSchedule" | "PreferNoSchedule" if lasting => None,
+        "" | "NoSchedule" | "PreferNoSchedule" => {
             Some("tolerationSeconds needs the effect NoExecute")
         }
-        "" | "NoSchedule" | "PreferNoSchedule" => None,
         _ => Some("effect must be NoSchedule, PreferNoSchedule or NoExecute"),
     }
 }

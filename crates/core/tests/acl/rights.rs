@@ -1,0 +1,254 @@
+//! Each right by itself: what it brings and what it does not.
+
+use crate::common::bus;
+use crate::compiled;
+use crate::engine::Touch::{Read, Write};
+use crate::engine::Users;
+
+/// One service for each right.
+const SPEC: &str = "
+cache:
+  keyspaces:
+    - {name: agent, key: 'agent:{id}', ttl: 1m}
+    - {name: lock, key: 'lock:{id}', ttl: 1m, kind: Lock}
+events:
+  channels:
+    - {name: task, events: [created, done], durable: true}
+    - {name: ws, events: [message], history: 0}
+services:
+  - {name: reader, cache: {read: [agent, lock]}}
+  - {name: writer, cache: {write: [agent]}}
+  - {name: locker, cache: {write: [lock]}}
+  - {name: publisher, publish: ['task:done', ws]}
+  - {name: subscriber, subscribe: [task]}
+  - {name: listener, subscribe: ['task:done']}
+  - {name: nobody}
+";
+
+const SERVICES: [&str; 7] = [
+    "listener",
+    "locker",
+    "nobody",
+    "publisher",
+    "reader",
+    "subscriber",
+    "writer",
+];
+
+fn users() -> Users {
+    Users::of(&compiled(&bus(SPEC)).redis)
+}
+
+/// The services that may do this.
+fn who(may: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    SERVICES.into_iter().filter(|user| may(user)).collect()
+}
+
+#[test]
+fn on_keys() {
+    let users = users();
+    for (command, touch, key, allowed) in [
+        ("get", Read, "agent:1", &["reader", "writer"] as &[&str]),
+        ("set", Write, "agent:1", &["writer"]),
+        ("getdel", Write, "agent:1", &["writer"]),
+        ("eval", Write, "agent:1", &[]),
+        ("get", Read, "lock:1", &["locker", "reader"]),
+        ("set", Write, "lock:1", &["locker"]),
+        ("eval", Write, "lock:1", &["locker"]),
+        ("mset", Write, "lock:1", &[]),
+        ("lpush", Write, "agent:1", &[]),
+        ("get", Read, "other", &[]),
+        ("get", Read, "__private", &[]),
+    ] {
+        let may = who(|user| users.allows_key(user, command, touch, key));
+        assert_eq!(may, allowed, "{command} {key}");
+    }
+}
+
+#[test]
+fn on_channels() {
+    let users = users();
+    for (command, channel, allowed) in [
+        ("publish", "task:done", &["publisher"] as &[&str]),
+        ("publish", "task:created", &[]),
+        ("publish", "ws:message", &["publisher"]),
+        ("subscribe", "task:done", &["listener", "subscriber"]),
+        ("subscribe", "task:created", &["subscriber"]),
+        ("subscribe", "ws:message", &[]),
+        ("psubscribe", "task:*", &["subscriber"]),
+        ("psubscribe", "*", &[]),
+        ("publish", "__sentinel__:hello", &[]),
+        ("subscribe", "__sentinel__:hello", &[]),
+        ("spublish", "task:done", &[]),
+        ("ssubscribe", "task:done", &[]),
+    ] {
+        let may = who(|user| users.allows_channel(user, command, channel));
+        assert_eq!(may, allowed, "{command} {channel}");
+    }
+}
+
+#[test]
+fn on_what_is_kept_of_events() {
+    let users = users();
+    for (command, touch, key, allowed) in [
+        (
+            "lpush",
+            Write,
+            "events:task:done:history",
+            &["publisher"] as &[&str],
+        ),
+        ("xadd", Write, "events:task:done:stream", &["publisher"]),
+        ("xadd", Write, "events:task:created:stream", &[]),
+        (
+            "lrange",
+            Read,
+            "events:task:done:history",
+            &["listener", "subscriber"],
+        ),
+        (
+            "xreadgroup",
+            Write,
+            "events:task:done:stream",
+            &["listener", "subscriber"],
+        ),
+        (
+            "xreadgroup",
+            Write,
+            "events:task:created:stream",
+            &["subscriber"],
+        ),
+        ("xdel", Write, "events:task:done:stream", &[]),
+        ("xgroup|destroy", Write, "events:task:done:stream", &[]),
+        (
+            "xadd",
+            Write,
+            "events:task:done:dead:listener",
+            &["listener"],
+        ),
+        (
+            "xrange",
+            Read,
+            "events:task:done:dead:listener",
+            &["listener"],
+        ),
+        ("lpush", Write, "events:ws:message:history", &[]),
+        ("xadd", Write, "events:ws:message:stream", &[]),
+        ("get", Read, "events:task:done:history", &[]),
+        ("del", Write, "events:task:done:history", &[]),
+    ] {
+        let may = who(|user| users.allows_key(user, command, touch, key));
+        assert_eq!(may, allowed, "{command} {key}");
+    }
+}
+
+#[test]
+fn on_the_server_are_nobodys_but_the_internal_users() {
+    let users = users();
+    for command in [
+        "acl|setuser",
+        "bgrewriteaof",
+        "client|kill",
+        "client|list",
+        "client|tracking",
+        "command",
+        "config|get",
+        "config|set",
+        "debug",
+        "failover",
+        "flushall",
+        "info",
+        "keys",
+        "monitor",
+        "replicaof",
+        "save",
+        "scan",
+        "select",
+        "shutdown",
+        "slowlog|get",
+    ] {
+        assert_eq!(
+            who(|user| users.allows(user, command)),
+            [""; 0],
+            "{command}"
+        );
+    }
+    for command in [
+        "ping",
+        "multi",
+        "exec",
+        "role",
+        "client|setname",
+        "client|setinfo",
+    ] {
+        assert_eq!(
+            who(|user| users.allows(user, command)),
+            SERVICES,
+            "{command}"
+        );
+    }
+    assert!(users.allows("operator", "acl|setuser"));
+    assert!(!users.allows("operator", "flushall"));
+    assert!(!users.allows("probe", "config|get"));
+}
+
+#[test]
+fn differ_by_engine_where_a_command_does() {
+    let spec = |engine: &str| format!("engine: {engine}\n{SPEC}");
+    for (engine, setinfo, coordinates) in [
+        ("{kind: Redis, version: '7.0'}", false, false),
+        ("{kind: Redis, version: '8.0'}", true, false),
+        ("{kind: Valkey, version: '9.1'}", true, true),
+    ] {
+        let files = compiled(&bus(&spec(engine)));
+        let (redis, sentinel) = (Users::of(&files.redis), Users::of(&files.sentinel));
+        assert_eq!(
+            redis.allows("nobody", "client|setinfo"),
+            setinfo,
+            "{engine}"
+        );
+        assert_eq!(
+            sentinel.allows("nobody", "client|setinfo"),
+            setinfo,
+            "{engine}"
+        );
+        assert_eq!(
+            redis.allows("sentinel", "failover"),
+            coordinates,
+            "{engine}"
+        );
+    }
+}
+
+#[test]
+fn default_cannot_log_in_and_replays_everything() {
+    let files = compiled(&bus(SPEC));
+    for file in [files.redis, files.sentinel] {
+        assert!(file.starts_with("user default off resetpass ~* &* +@all\n"));
+        assert!(!file.contains("nopass"));
+    }
+}
+
+#[test]
+fn a_user_without_a_password_has_no_line() {
+    let files = cachebus_core::acl::files(
+        &bus(SPEC),
+        &cachebus_core::credentials::Credentials::default(),
+    );
+    assert_eq!(Users::of(&files.redis).names(), ["default"]);
+    assert_eq!(Users::of(&files.sentinel).names(), ["default"]);
+}
+
+#[test]
+fn the_hashes_in_a_file_are_those_of_the_passwords() {
+    let file = compiled(&bus("services: [{name: s}]")).redis;
+    let hashes = cachebus_core::acl::hashes(&file);
+    assert_eq!(
+        hashes.keys().collect::<Vec<_>>(),
+        ["operator", "probe", "replication", "s", "sentinel"]
+    );
+    assert!(
+        hashes
+            .values()
+            .all(|hash| hash.len() == 64 && file.contains(hash.as_str()))
+    );
+}
