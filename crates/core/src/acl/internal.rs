@@ -10,7 +10,6 @@ const OPERATE: &[&str] = &[
     "acl|list",
     "acl|setuser",
     "client|kill",
-    "client|setname",
     "config|get",
     "config|set",
     "info",

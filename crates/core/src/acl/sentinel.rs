@@ -10,21 +10,17 @@ const OPERATE: &[&str] = &[
     "acl|deluser",
     "acl|list",
     "acl|setuser",
-    "client|kill",
-    "client|setname",
     "info",
     "ping",
-    "sentinel|flushconfig",
+    "sentinel|ckquorum",
     "sentinel|get-master-addr-by-name",
     "sentinel|master",
-    "sentinel|masters",
     "sentinel|monitor",
     "sentinel|myid",
     "sentinel|remove",
     "sentinel|replicas",
     "sentinel|sentinels",
     "sentinel|set",
-    "subscribe",
 ];
 /// What Sentinels send to one another.
 const PEER: &[&str] = &[
@@ -58,9 +54,7 @@ const EVENT_CHANNELS: &[&str] = &["+*", "-*"];
 /// The rules of every user of a Sentinel, without their passwords.
 pub(super) fn lines(bus: &Bus) -> impl Iterator<Item = Line> {
     let internal = [
-        Line::new(OPERATOR)
-            .channels(EVENT_CHANNELS)
-            .commands(OPERATE),
+        Line::new(OPERATOR).commands(OPERATE),
         Line::new(SENTINEL)
             .channels(&[HELLO_CHANNEL])
             .commands(PEER),
