@@ -4,7 +4,7 @@ use super::file::print;
 use super::ports::listeners;
 use super::settings::certificates;
 use crate::bus::Bus;
-use crate::names::{Component, DATA_DIR};
+use crate::names::{ACL_DIR, Component, DATA_DIR, SENTINEL_ACL};
 use cachebus_api::settings::TlsMode;
 
 /// The configuration file of the Sentinels, without what differs between pods, without secrets and without what a Sentinel
@@ -13,6 +13,7 @@ use cachebus_api::settings::TlsMode;
 pub fn sentinel_conf(bus: &Bus) -> String {
     let (port, tls_port) = listeners(bus, Component::Sentinel);
     let mut directives = vec![
+        ("aclfile", format!("{ACL_DIR}/{SENTINEL_ACL}")),
         ("bind", "* -::*".to_owned()),
         ("dir", DATA_DIR.to_owned()),
         ("port", port.to_string()),

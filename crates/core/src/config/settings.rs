@@ -4,7 +4,7 @@ use super::directive::normal;
 use super::ports::listeners;
 use super::value::{Limits, merge};
 use crate::bus::Bus;
-use crate::names::{Component, DATA_DIR, TLS_DIR};
+use crate::names::{ACL_DIR, Component, DATA_DIR, REDIS_ACL, TLS_DIR};
 use cachebus_api::persistence::Aof;
 use cachebus_api::settings::{EvictionPolicy, TlsMode};
 use cachebus_api::{Bytes, Duration};
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 const MIB: u64 = 1 << 20;
 
 /// Every directive of the data nodes that is the same on all pods, with its value as `CONFIG GET` prints it. The agent adds
-/// where its files lie (`aclfile`) and what differs between pods.
+/// what differs between pods.
 #[must_use]
 pub fn settings(bus: &Bus) -> BTreeMap<String, String> {
     let mut all: BTreeMap<String, String> = fixed()
@@ -21,6 +21,7 @@ pub fn settings(bus: &Bus) -> BTreeMap<String, String> {
         .map(|(name, value)| (name, value.to_owned()))
         .chain(typed(bus))
         .chain(tls(bus))
+        .chain([("aclfile", format!("{ACL_DIR}/{REDIS_ACL}"))])
         .map(|(name, value)| (name.to_owned(), value))
         .collect();
     for (name, value) in &bus.spec.config {
