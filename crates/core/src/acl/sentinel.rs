@@ -48,8 +48,18 @@ const DISCOVER: &[&str] = &[
     "subscribe",
     "unsubscribe",
 ];
-/// Names of all of a Sentinel's own events (`+switch-master`, `-sdown`); [`HELLO_CHANNEL`] is none of them.
-const EVENT_CHANNELS: &[&str] = &["+*", "-*"];
+/// Names of all of a Sentinel's own events (`+switch-master`, `-sdown`); [`HELLO_CHANNEL`] is none of them. A pattern may be
+/// subscribed to only where it is granted literally: the rest are those that node-redis watches.
+const EVENT_CHANNELS: &[&str] = &[
+    "+*",
+    "-*",
+    "+sentinel",
+    "+slave",
+    "+slave-reconf-done",
+    "[-+]odown",
+    "[-+]sdown",
+    "switch-master",
+];
 
 /// The rules of every user of a Sentinel, without their passwords.
 pub(super) fn lines(bus: &Bus) -> impl Iterator<Item = Line> {

@@ -44,7 +44,17 @@ fn services_ask_and_watch_and_change_nothing() {
     let users = users();
     assert!(users.allows("s", "sentinel|get-master-addr-by-name"));
     assert!(users.allows_channel("s", "subscribe", "+switch-master"));
-    assert!(!users.allows_channel("s", "subscribe", "__sentinel__:hello"));
+    assert!(users.allows_channel("s", "psubscribe", "[-+]sdown"));
+    for channel in ["__sentinel__:hello", "*"] {
+        assert!(
+            !users.allows_channel("s", "subscribe", channel),
+            "{channel}"
+        );
+        assert!(
+            !users.allows_channel("s", "psubscribe", channel),
+            "{channel}"
+        );
+    }
     for command in [
         "publish",
         "sentinel|set",
