@@ -44,7 +44,7 @@ impl Error {
             kube::Error::Api(status) if secret => (Some(status.code), status.reason.clone()),
             kube::Error::Api(status) => (Some(status.code), status.message.clone()),
             kube::Error::SerdeError(_) => (None, "the answer cannot be read".to_owned()),
-            other => (None, chain(other)),
+            other => (None, brief(other)),
         };
         Self::Api {
             verb,
@@ -98,6 +98,18 @@ impl Error {
             }
         )
     }
+}
+
+/// What the API server said, where an error is due to that; else the error with its causes.
+pub fn brief(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(kube::Error::Api(status)) = error.downcast_ref() {
+            return status.message.clone();
+        }
+        cause = error.source();
+    }
+    chain(error)
 }
 
 /// An error with its causes, on a line.

@@ -5,13 +5,14 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
 
-/// The module of the Kubernetes client that logs whole replies which it cannot read. A reply may be a Secret.
-const LOGS_REPLIES: &str = "kube_client::client";
+/// Modules that are never heard. The first logs whole replies which it cannot read, and a reply may be a Secret; what the
+/// second warns of is an error too, which is logged where it is handled.
+const SILENCED: [&str; 2] = ["kube_client::client", "kube_runtime::watcher"];
 
 /// Installs the log: one JSON object a line, filtered by `RUST_LOG` (default `info`).
 pub fn install() {
     let wanted = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let harmless = filter_fn(|metadata| metadata.target() != LOGS_REPLIES);
+    let harmless = filter_fn(|metadata| !SILENCED.contains(&metadata.target()));
     let lines = fmt::layer()
         .json()
         .flatten_event(true)

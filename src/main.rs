@@ -2,6 +2,7 @@
 
 mod agents;
 mod apply;
+mod check;
 mod client;
 mod context;
 mod controllers;
@@ -54,6 +55,11 @@ enum Role {
         /// Path of the copy.
         path: PathBuf,
     },
+    /// Asks an operator at this URL whether it is ready.
+    Check {
+        /// Such as `http://cachebus.cachebus-system:8080/readyz`.
+        url: ::http::Uri,
+    },
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -77,7 +83,7 @@ fn main() -> ExitCode {
     match run(cli.role) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "ended");
+            tracing::error!(%error, cause = error::brief(error.root_cause()), "ended");
             ExitCode::FAILURE
         }
     }
@@ -97,6 +103,9 @@ fn run(role: Role) -> anyhow::Result<()> {
             single_threaded()?.block_on(cachebus_agent::run(component.into()))?;
         }
         Role::Install { path } => cachebus_agent::install(&path)?,
+        Role::Check { url } => {
+            single_threaded()?.block_on(check::check(&url, &mut std::io::stdout()))?;
+        }
     }
     Ok(())
 }

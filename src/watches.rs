@@ -1,5 +1,6 @@
 //! What the operator knows of the cluster without asking: one watch for each kind, of its own objects only.
 
+use crate::error::brief;
 use crate::partial::{PartialPod, PartialStatefulSet};
 use crate::readiness::Readiness;
 use cachebus_api::CacheBus;
@@ -22,6 +23,7 @@ use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
+use tokio::sync::watch;
 
 /// A bus as it is watched: one that cannot be decoded is an error on that object alone.
 pub type WatchedBus = DeserializeGuard<CacheBus>;
@@ -52,6 +54,7 @@ pub struct Stores {
     pub network_policies: Store<PartialObjectMeta<NetworkPolicy>>,
     /// EndpointSlices.
     pub endpoint_slices: Store<PartialObjectMeta<EndpointSlice>>,
+    empty: watch::Receiver<usize>,
 }
 
 impl Stores {
@@ -63,11 +66,13 @@ impl Stores {
         readiness: &Readiness,
     ) -> (Self, Triggers) {
         let triggers = Triggers::default();
+        let (filling, empty) = watch::channel(0);
         let watches = Watches {
             client,
             namespace,
             readiness,
             triggers: &triggers,
+            filling: &filling,
         };
         let stores = Self {
             buses: watches.buses(),
@@ -80,8 +85,19 @@ impl Stores {
             disruption_budgets: watches.watch("poddisruptionbudgets"),
             network_policies: watches.watch("networkpolicies"),
             endpoint_slices: watches.watch("endpointslices"),
+            empty,
         };
         (stores, triggers)
+    }
+}
+
+impl Stores {
+    /// Returns when every store has been filled for the first time. `false`: it will never be.
+    ///
+    /// A store's own `wait_until_ready` wakes only the last of those who wait for it.
+    pub async fn filled(&self) -> bool {
+        let mut empty = self.empty.clone();
+        empty.wait_for(|stores| *stores == 0).await.is_ok()
     }
 }
 
@@ -111,6 +127,8 @@ struct Watches<'a> {
     namespace: Option<&'a str>,
     readiness: &'a Readiness,
     triggers: &'a Triggers,
+    /// Number of stores that are still empty.
+    filling: &'a watch::Sender<usize>,
 }
 
 impl Watches<'_> {
@@ -185,9 +203,12 @@ impl Watches<'_> {
         self.readiness.wait_for(&what);
         let readiness = self.readiness.clone();
         let awaited = what.clone();
+        let filling = self.filling.clone();
+        filling.send_modify(|stores| *stores += 1);
         tokio::spawn(async move {
             if store.wait_until_ready().await.is_ok() {
                 readiness.done(&awaited);
+                filling.send_modify(|stores| *stores -= 1);
             }
         });
         let triggers = self.triggers.clone();
@@ -200,7 +221,9 @@ impl Watches<'_> {
                             triggers.request(bus);
                         }
                     }
-                    Err(error) => tracing::warn!(%error, watch = what, "watch interrupted"),
+                    Err(error) => {
+                        tracing::warn!(error = brief(&error), watch = what, "watch interrupted");
+                    }
                 }
             }
         });

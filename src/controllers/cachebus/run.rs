@@ -36,7 +36,7 @@ pub async fn run(
     let buses = context.stores.buses.clone();
     // Opened before the list is read, so that no change is lost between the two.
     let changes = triggers.open();
-    if buses.wait_until_ready().await.is_err() {
+    if !context.stores.filled().await {
         return;
     }
     let all: Vec<_> = buses
