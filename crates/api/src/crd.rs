@@ -72,3 +72,67 @@ fn bound_name(schema: &mut JSONSchemaProps) {
         .get_or_insert_default()
         .insert("metadata".to_owned(), metadata);
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::definition;
+    use serde_json::Value;
+
+    /// Every schema in the definition, with its path.
+    fn schemas(path: &str, schema: &Value, found: &mut Vec<(String, Value)>) {
+        found.push((path.to_owned(), schema.clone()));
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            schemas(&format!("{path}.{name}"), property, found);
+        }
+        for inner in ["items", "additionalProperties"] {
+            if schema[inner].is_object() {
+                schemas(&format!("{path}[]"), &schema[inner], found);
+            }
+        }
+    }
+
+    fn all() -> Vec<(String, Value)> {
+        let definition = serde_json::to_value(definition()).unwrap();
+        let mut found = Vec::new();
+        schemas(
+            "",
+            &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"],
+            &mut found,
+        );
+        found
+    }
+
+    #[test]
+    fn holds_nothing_that_api_servers_stumble_over() {
+        for (path, schema) in all() {
+            assert_eq!(schema["nullable"], Value::Null, "{path}");
+            let format = schema["format"].as_str().unwrap_or_default();
+            assert!(!format.starts_with("uint"), "{path}: {format}");
+        }
+    }
+
+    #[test]
+    fn bounds_every_list_of_the_projects_own() {
+        let foreign = |path: &str| path.starts_with(".status") || path.starts_with(".spec.access");
+        for (path, schema) in all() {
+            if schema["type"] == "array" && !foreign(&path) {
+                assert!(schema["maxItems"].is_u64(), "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn documents_every_field() {
+        for (path, schema) in all() {
+            let documented = schema["description"].is_string();
+            assert!(
+                documented
+                    || path.is_empty()
+                    || path.starts_with(".metadata")
+                    || path.ends_with("[]"),
+                "{path}"
+            );
+        }
+    }
+}
