@@ -32,6 +32,7 @@ mod snapshot;
 mod stop;
 mod supervisor;
 mod tls;
+mod trouble;
 mod users;
 mod volume;
 

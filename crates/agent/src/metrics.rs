@@ -38,9 +38,7 @@ impl Collector for Figures {
         agent::encode(&mut page, snapshot)?;
         match &snapshot.status.node {
             NodeStatus::Redis(_) => redis::encode(&mut page, &snapshot.info),
-            NodeStatus::Sentinel(status) => {
-                sentinel::encode(&mut page, &snapshot.info, status, snapshot.quorum)
-            }
+            NodeStatus::Sentinel(status) => sentinel::encode(&mut page, &snapshot.info, status),
         }
     }
 }

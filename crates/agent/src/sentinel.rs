@@ -12,6 +12,7 @@ use crate::site::Site;
 use crate::snapshot::Snapshot;
 use crate::stop::Stop;
 use crate::supervisor::Supervisor;
+use crate::trouble::Trouble;
 use crate::users::Users;
 use cachebus_admin::Sentinel;
 use cachebus_core::names::Component;
@@ -47,11 +48,11 @@ struct Running {
     answered: Instant,
     /// It answered at the last look.
     up: bool,
+    trouble: Trouble,
     monitored: Option<Monitored>,
     /// The Sentinel has the password of the data nodes; without it, it would hold its primary for down.
     introduced: bool,
     info: Arc<BTreeMap<String, String>>,
-    quorum: Option<bool>,
     /// It reads its certificate when it starts, and never again.
     certificate: Certificate,
     /// Users are compared with what they shall be when this has passed.

@@ -9,6 +9,9 @@ use tokio::time::Instant;
 /// After this long without a sign of life the agent, or a running server that does not answer, counts as hung.
 pub(crate) const HUNG: Duration = Duration::from_secs(30);
 
+/// After this long without an answer the last one says nothing any more.
+pub(crate) const STALE: Duration = Duration::from_secs(3);
+
 /// One state of the agent, as its loop published it.
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshot {
@@ -16,8 +19,6 @@ pub(crate) struct Snapshot {
     pub(crate) health: Health,
     /// `INFO` of the server, line by line; empty while it does not answer.
     pub(crate) info: Arc<BTreeMap<String, String>>,
-    /// Whether Sentinels could authorise a failover; of Sentinels only.
-    pub(crate) quorum: Option<bool>,
 }
 
 /// What probes ask.

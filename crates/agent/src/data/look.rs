@@ -1,7 +1,7 @@
 //! Looking at the running server, and what follows from what is seen.
 
 use super::DataAgent;
-use super::running::Running;
+use super::running::{LOOK, Running};
 use crate::auth;
 use crate::error::AgentError;
 use cachebus_admin::{Server, TlsContext};
@@ -20,9 +20,7 @@ impl DataAgent {
     pub(super) async fn look(&mut self) -> Result<(), AgentError> {
         if self.supervisor.is_running() {
             self.follow_files();
-            if let Err(error) = self.look_at_server().await {
-                self.note(&error);
-            }
+            self.look_and_note().await;
             return Ok(());
         }
         if self.supervisor.may_start() && Instant::now() >= self.ask_at {
@@ -56,8 +54,19 @@ impl DataAgent {
         }
     }
 
-    /// Asks the server how it is and carries on from there.
-    pub(super) async fn look_at_server(&mut self) -> Result<(), AgentError> {
+    /// Asks the server how it is and carries on from there. What fails is tried again at the next look.
+    pub(super) async fn look_and_note(&mut self) {
+        match self.look_at_server().await {
+            Ok(()) => {
+                if let Some(running) = &mut self.running {
+                    running.trouble.is_over(LOOK);
+                }
+            }
+            Err(error) => self.note(&error),
+        }
+    }
+
+    async fn look_at_server(&mut self) -> Result<(), AgentError> {
         let before = self.phase();
         let client = Arc::clone(self.serving.client());
         self.ask_server(&client).await?;
@@ -75,8 +84,8 @@ impl DataAgent {
         } else {
             self.update_priority().await?;
         }
-        self.reload_certificate().await?;
-        self.compare().await
+        self.compare().await?;
+        self.reload_certificate().await
     }
 
     async fn ask_server(&mut self, client: &Arc<TlsContext>) -> Result<(), AgentError> {
@@ -96,25 +105,26 @@ impl DataAgent {
         Ok(())
     }
 
+    /// Keeps the marker true.
     async fn update_marker(&mut self) -> Result<(), AgentError> {
-        let Some(role) = self
-            .running
-            .as_ref()
-            .and_then(Running::sighting)
-            .map(|sighting| sighting.role)
-        else {
+        let Some(sighting) = self.running.as_ref().and_then(Running::sighting) else {
             return Ok(());
         };
-        let primary = match role {
+        let arrived = match sighting.role {
             Role::Leading => Some(self.site.pod.clone()),
-            Role::Following { primary, .. } => self.site.names.data_pod_of_host(primary),
+            Role::Following {
+                primary,
+                link_up: true,
+                ..
+            } if !sighting.rewriting => self.site.names.data_pod_of_host(primary),
+            Role::Following { .. } => None,
         };
-        let noted = self.volume.marker().map(|marker| marker.primary.clone());
-        // Only a primary that is new to the marker needs to be counted by the Sentinels' epoch.
-        let votes = if primary == noted {
-            Vec::new()
-        } else {
+        let noted = self.volume.marker().map(|marker| &marker.primary);
+        // Sentinels count the epoch of a primary that is new to the marker.
+        let votes = if arrived.is_some() && arrived.as_ref() != noted {
             self.ask_sentinels().await?
+        } else {
+            Vec::new()
         };
         let next = self
             .running
@@ -216,9 +226,8 @@ impl DataAgent {
     }
 
     pub(super) fn note(&mut self, error: &AgentError) {
-        tracing::debug!(%error, reason = error.reason(), "the look at the server failed");
-        if let (AgentError::Engine(error), Some(running)) = (error, &mut self.running) {
-            running.failed(error);
+        if let Some(running) = &mut self.running {
+            running.note(error);
         }
     }
 }

@@ -27,10 +27,8 @@ impl DataAgent {
                 .map_err(|error| refuse(error.reason(), error.to_string()))?,
             Order::Monitor(_) => return Err(misdirected(Component::Redis)),
         }
-        if self.supervisor.is_running()
-            && let Err(error) = self.look_at_server().await
-        {
-            self.note(&error);
+        if self.supervisor.is_running() {
+            self.look_and_note().await;
         }
         Ok(self.status())
     }

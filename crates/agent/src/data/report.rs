@@ -34,7 +34,6 @@ impl DataAgent {
                 .info()
                 .map(|info| Arc::new(info.raw.clone()))
                 .unwrap_or_default(),
-            quorum: None,
         }));
     }
 

@@ -1,16 +1,18 @@
 //! What is known of a running data node.
 
+use crate::error::AgentError;
 use crate::redis_conf::{SEALED_HOST, SEALED_PORT};
 use crate::serving::Certificate;
-use cachebus_admin::{Error, Info, LiveConfig, NodeRole, Server};
+use crate::snapshot::STALE;
+use crate::trouble::Trouble;
+use cachebus_admin::{Info, LiveConfig, NodeRole, Server};
 use cachebus_core::names::Names;
 use cachebus_core::protocol::Phase;
 use cachebus_core::seal::{Role, Sighting};
-use std::time::Duration;
 use tokio::time::Instant;
 
-/// After this long without an answer the last one says nothing any more.
-const STALE: Duration = Duration::from_secs(3);
+/// What [`Running::trouble`] is about.
+pub(super) const LOOK: &str = "the look at the server fails";
 
 /// A started server.
 #[derive(Debug)]
@@ -18,6 +20,7 @@ pub(super) struct Running {
     pub(super) connection: Option<Server>,
     /// When it last answered, or was started.
     pub(super) answered: Instant,
+    pub(super) trouble: Trouble,
     /// The last answer; `None` while there is none.
     pub(super) info: Option<Info>,
     pub(super) config: Option<LiveConfig>,
@@ -36,6 +39,7 @@ impl Running {
         Self {
             connection: None,
             answered: Instant::now(),
+            trouble: Trouble::default(),
             info: None,
             config: None,
             priority,
@@ -122,15 +126,17 @@ impl Running {
     }
 
     /// Takes note that a call failed. A server that answers with an error is alive, and one late answer is no news.
-    pub(super) fn failed(&mut self, error: &Error) {
-        if !error.needs_reconnect() {
-            self.answered = Instant::now();
-            return;
-        }
-        self.connection = None;
-        if self.answered.elapsed() > STALE {
+    pub(super) fn note(&mut self, error: &AgentError) {
+        if let AgentError::Engine(error) = error
+            && error.needs_reconnect()
+        {
+            self.connection = None;
+            if self.answered.elapsed() <= STALE {
+                return;
+            }
             self.info = None;
         }
+        self.trouble.is(LOOK, error);
     }
 }
 

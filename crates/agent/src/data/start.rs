@@ -34,12 +34,8 @@ impl DataAgent {
                 self.started = true;
                 Ok(())
             }
-            Start::Sealed => self.start(Upstream::Sealed, NEVER_PROMOTE).await,
-            Start::Lead => {
-                self.mark_leading(&votes).await?;
-                self.start(Upstream::Nobody, self.site.config.replica_priority)
-                    .await
-            }
+            // Reading the files takes time, in which Sentinels may move on: it leads once they have been asked again.
+            Start::Sealed | Start::Lead => self.start(Upstream::Sealed, NEVER_PROMOTE).await,
             Start::FollowPrimary { pod, priority } => {
                 let primary = self.site.data_address(&pod);
                 self.start(Upstream::Primary(primary), priority).await
@@ -70,6 +66,7 @@ impl DataAgent {
         self.supervisor.start(&self.site, &[path.into()])?;
         self.users.server_started();
         self.holding = false;
+        self.ask_at = Instant::now();
         self.running = Some(Running::new(priority, self.serving.certificate()));
         Ok(())
     }

@@ -10,7 +10,6 @@ pub(super) fn encode(
     page: &mut Page<'_>,
     info: &BTreeMap<String, String>,
     status: &SentinelStatus,
-    quorum: Option<bool>,
 ) -> Result<(), fmt::Error> {
     page.one(
         Kind::Gauge,
@@ -59,6 +58,10 @@ pub(super) fn encode(
             .unwrap_or_default()
     };
     let count = |hosts: &[String]| figure(hosts.len() as u64);
+    let all = known("sentinels");
+    let usable = count(&monitored.peers) + 1.0;
+    // As `SENTINEL CKQUORUM` judges it: enough to agree that the primary is down, and a majority to elect one who acts.
+    let able = usable >= f64::from(monitored.quorum) && usable > all / 2.0;
     for (name, help, value) in [
         (
             "status",
@@ -71,20 +74,16 @@ pub(super) fn encode(
             "Replicas that answer",
             count(&monitored.replicas),
         ),
-        (
-            "sentinels",
-            "Sentinels known, this one included",
-            known("sentinels"),
-        ),
+        ("sentinels", "Sentinels known, this one included", all),
         (
             "ok_sentinels",
             "Sentinels that answer, this one included",
-            count(&monitored.peers) + 1.0,
+            usable,
         ),
         (
             "ckquorum_status",
             "Whether enough Sentinels are there for a failover",
-            flag(quorum == Some(true)),
+            flag(able),
         ),
         (
             "config_epoch",

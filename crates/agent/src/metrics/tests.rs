@@ -52,7 +52,6 @@ fn rendered(node: NodeStatus, info: BTreeMap<String, String>) -> String {
             unready: None,
         },
         info: Arc::new(info),
-        quorum: Some(true),
     })
     .unwrap()
 }

@@ -4,6 +4,7 @@ use super::{Running, SentinelAgent};
 use crate::auth;
 use crate::error::AgentError;
 use crate::site::Site;
+use crate::snapshot::STALE;
 use crate::users::Users;
 use cachebus_admin::{Endpoint, Error, MonitoredMaster, Sentinel};
 use cachebus_core::credentials::{OPERATOR, SENTINEL};
@@ -12,6 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// What a [`crate::trouble::Trouble`] is about.
+const LOOK: &str = "the look at the Sentinel fails";
 /// Between two comparisons of users with what they shall be.
 const COMPARE: Duration = Duration::from_secs(5);
 
@@ -36,10 +39,8 @@ impl SentinelAgent {
             return;
         };
         let endpoint = self.site.server(self.serving.client());
-        let looked = running.look(&self.site, &mut self.users, &endpoint).await;
-        running.up = looked.is_ok();
-        match looked {
-            Ok(()) => running.answered = Instant::now(),
+        match running.look(&self.site, &mut self.users, &endpoint).await {
+            Ok(()) => running.trouble.is_over(LOOK),
             Err(error) => running.note(&error),
         }
     }
@@ -69,18 +70,16 @@ impl Running {
         users: &mut Users,
     ) -> Result<(), AgentError> {
         self.info = Arc::new(sentinel.info().await?);
+        self.up = true;
+        self.answered = Instant::now();
         let name = &site.config.master_name;
         self.monitored = match sentinel.primary_address(name).await? {
             Some(_) => Some(monitored(sentinel, name).await?),
             None => None,
         };
-        self.quorum = None;
-        if self.monitored.is_some() {
-            if !self.introduced {
-                introduce(sentinel, site).await?;
-                self.introduced = true;
-            }
-            self.quorum = Some(sentinel.ckquorum(name).await?.reached);
+        if self.monitored.is_some() && !self.introduced {
+            introduce(sentinel, site).await?;
+            self.introduced = true;
         }
         if !users.settled() || Instant::now() >= self.compare_at {
             users.settle(sentinel.acl()).await?;
@@ -91,13 +90,15 @@ impl Running {
 
     /// Takes note that a call failed. A Sentinel that answers with an error is alive.
     pub(super) fn note(&mut self, error: &AgentError) {
-        tracing::debug!(%error, reason = error.reason(), "the look at the Sentinel failed");
-        if let AgentError::Engine(error) = error {
-            if error.needs_reconnect() {
-                self.connection = None;
-            } else {
-                self.answered = Instant::now();
-            }
+        if let AgentError::Engine(error) = error
+            && error.needs_reconnect()
+        {
+            self.connection = None;
+            self.up = false;
+        }
+        // One that has just been started does not listen yet.
+        if self.up || self.answered.elapsed() > STALE {
+            self.trouble.is(LOOK, error);
         }
     }
 }

@@ -20,7 +20,6 @@ impl SentinelAgent {
                 .filter(|running| running.up)
                 .map(|running| running.info.clone())
                 .unwrap_or_default(),
-            quorum: running.and_then(|running| running.quorum),
         }));
     }
 

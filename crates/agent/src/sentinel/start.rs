@@ -5,6 +5,7 @@ use crate::atomic_file;
 use crate::auth;
 use crate::error::AgentError;
 use crate::sentinel_conf::{Learned, SentinelConf};
+use crate::trouble::Trouble;
 use cachebus_admin::Address;
 use cachebus_core::credentials::SENTINEL;
 use cachebus_core::names::SENTINEL_CONF;
@@ -42,10 +43,10 @@ impl SentinelAgent {
             connection: None,
             answered: Instant::now(),
             up: false,
+            trouble: Trouble::default(),
             monitored: None,
             introduced: learned.monitors(),
             info: Arc::default(),
-            quorum: None,
             certificate: self.serving.certificate(),
             compare_at: Instant::now(),
         });

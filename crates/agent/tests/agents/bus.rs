@@ -2,12 +2,16 @@
 
 use crate::certificates::{Authority, Pair};
 use cachebus_api::engine::EngineKind;
-use cachebus_core::acl::digest;
-use cachebus_core::credentials::mounted;
+use cachebus_core::acl::{AclFiles, digest, files};
+use cachebus_core::config;
+use cachebus_core::credentials::{Credentials, INTERNAL_USERS, Password, mounted};
+use cachebus_core::engine::capabilities;
 use cachebus_core::names::{
-    AGENT_JSON, Component, Names, REDIS_ACL, REDIS_CONF, SENTINEL_ACL, SENTINEL_CONF, master_name,
+    ACL_DIR, AGENT_JSON, Component, DATA_DIR, Names, REDIS_ACL, REDIS_CONF, SENTINEL_ACL,
+    SENTINEL_CONF, TLS_DIR,
 };
-use cachebus_core::protocol::{AgentConfig, MonitorSettings};
+use cachebus_core::protocol::AgentConfig;
+use serde_json::json;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -15,45 +19,51 @@ use std::path::{Path, PathBuf};
 pub const UID: &str = "6f1c";
 pub const PASSWORD: &str = "0123456789abcdefghijABCDEFGHIJ01";
 
+/// A user with all rights, for looking around.
+const TESTER: &str = "tester";
+
 pub struct Bus {
     pub folder: tempfile::TempDir,
     pub names: Names,
     pub config: AgentConfig,
+    users: AclFiles,
     pub authority: Authority,
     pub operator: Pair,
 }
 
 impl Bus {
-    /// A bus with one Sentinel at this host's address.
+    /// A bus of a single data node, and with one Sentinel, at this host's address.
     pub fn new() -> Self {
+        let spec = serde_json::from_value(json!({
+            "engine": {"version": "7.0"},
+            "port": free_port(),
+            "sentinel": {"port": free_port(), "downAfter": "10m"},
+            "replication": {"minReplicasToWrite": 0},
+        }))
+        .unwrap();
         let names = Names::new("b", "ns", "cluster.local");
+        let core = cachebus_core::bus::Bus {
+            names: names.clone(),
+            uid: UID.to_owned(),
+            generation: 1,
+            spec,
+            engine: capabilities(EngineKind::Redis, "7.0").unwrap(),
+            image: String::new(),
+        };
         let authority = Authority::new();
         let bus = Self {
             folder: tempfile::tempdir().unwrap(),
             config: AgentConfig {
-                bus: "b".to_owned(),
-                namespace: "ns".to_owned(),
-                domain: "cluster.local".to_owned(),
-                uid: UID.to_owned(),
-                master_name: master_name("b", UID),
-                engine: EngineKind::Redis,
-                port: free_port(),
-                sentinel_port: free_port(),
-                tls: true,
                 sentinels: vec!["127.0.0.1".to_owned()],
                 quorum: 1,
-                replica_priority: 100,
-                monitor: MonitorSettings {
-                    down_after_ms: 600_000,
-                    failover_timeout_ms: 60_000,
-                    parallel_syncs: 1,
-                },
+                ..config::agent_json(&core)
             },
+            users: files(&core, &credentials()),
             operator: authority.issue(&[&names.operator_identity()]),
             authority,
             names,
         };
-        bus.write_config();
+        bus.write_config(&core);
         bus.write_users("");
         bus.write_passwords();
         bus.write_certificate();
@@ -70,56 +80,45 @@ impl Bus {
         self.path(&format!("{component}-data"))
     }
 
-    fn write_config(&self) {
+    fn write_config(&self, core: &cachebus_core::bus::Bus) {
         let folder = self.path("config");
         let config = serde_json::to_string(&self.config).unwrap();
         fs::write(folder.join(AGENT_JSON), config).unwrap();
-        let redis = self.directives(Component::Redis) + "appendonly yes\n";
-        fs::write(folder.join(REDIS_CONF), redis).unwrap();
-        let sentinel = self.directives(Component::Sentinel)
-            + "sentinel resolve-hostnames yes\nsentinel announce-hostnames yes\n";
-        fs::write(folder.join(SENTINEL_CONF), sentinel).unwrap();
+        for (component, name, text) in [
+            (Component::Redis, REDIS_CONF, config::redis_conf(core)),
+            (
+                Component::Sentinel,
+                SENTINEL_CONF,
+                config::sentinel_conf(core),
+            ),
+        ] {
+            fs::write(folder.join(name), self.relocated(component, &text)).unwrap();
+        }
     }
 
-    fn directives(&self, component: Component) -> String {
-        let (port, acl) = match component {
-            Component::Redis => (self.config.port, REDIS_ACL),
-            Component::Sentinel => (self.config.sentinel_port, SENTINEL_ACL),
-        };
-        let tls = self.path("tls");
-        let file = |name: &str| tls.join(name).display().to_string();
+    /// The text with the folders of a pod replaced by those of this test.
+    fn relocated(&self, component: Component, text: &str) -> String {
         [
-            "bind 127.0.0.1".to_owned(),
-            "port 0".to_owned(),
-            format!("tls-port {port}"),
-            "tls-replication yes".to_owned(),
-            "tls-auth-clients optional".to_owned(),
-            format!("tls-ca-cert-file {}", file("ca.crt")),
-            format!("tls-cert-file {}", file("tls.crt")),
-            format!("tls-key-file {}", file("tls.key")),
-            format!("dir {}", self.data_dir(component).display()),
-            format!("aclfile {}", self.path("acl").join(acl).display()),
-            String::new(),
+            (ACL_DIR, self.path("acl")),
+            (TLS_DIR, self.path("tls")),
+            (DATA_DIR, self.data_dir(component)),
         ]
-        .join("\n")
+        .iter()
+        .fold(text.to_owned(), |text, (folder, here)| {
+            text.replace(&format!("\"{folder}"), &format!("\"{}", here.display()))
+        })
     }
 
-    /// The internal users, and `more` lines.
-    pub fn users(more: &str) -> String {
-        let hash = digest(PASSWORD);
-        format!(
-            "user default off resetpass ~* &* +@all\n\
-             user operator on #{hash} ~* &* +@all\n\
-             user replication on #{hash} -@all +psync +replconf +ping\n\
-             user sentinel on #{hash} ~* &* +@all\n\
-             user probe on #{hash} -@all +ping +info +role\n{more}"
-        )
+    /// The users of the data node: those of the bus, one who may do all, and `more` lines.
+    pub fn users(&self, more: &str) -> String {
+        format!("{}{}{more}", self.users.redis, tester())
     }
 
     pub fn write_users(&self, more: &str) {
         let folder = self.path("acl");
-        fs::write(folder.join(REDIS_ACL), Self::users(more)).unwrap();
-        fs::write(folder.join(SENTINEL_ACL), Self::users(more)).unwrap();
+        fs::write(folder.join(REDIS_ACL), self.users(more)).unwrap();
+        let sentinel = format!("{}{}", self.users.sentinel, tester());
+        fs::write(folder.join(SENTINEL_ACL), sentinel).unwrap();
     }
 
     fn write_passwords(&self) {
@@ -148,11 +147,18 @@ impl Bus {
         fs::write(folder.join("tls.key"), pair.key).unwrap();
     }
 
-    /// Runs a command on the data node, or on the Sentinel, as `user`.
-    pub async fn cli(&self, port: u16, user: &str, command: &[&str]) -> String {
+    /// Runs a command on the data node, or on the Sentinel, as one who may do all.
+    async fn cli(&self, port: u16, command: &[&str]) -> String {
         let output = tokio::process::Command::new("redis-cli")
             .env("REDISCLI_AUTH", PASSWORD)
-            .args(["-p", &port.to_string(), "--user", user, "--tls", "--cacert"])
+            .args([
+                "-p",
+                &port.to_string(),
+                "--user",
+                TESTER,
+                "--tls",
+                "--cacert",
+            ])
             .arg(self.path("tls").join("ca.crt"))
             .args(command)
             .output()
@@ -161,10 +167,29 @@ impl Bus {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// Runs a command on the data node as its operator.
+    /// Runs a command on the data node.
     pub async fn redis(&self, command: &[&str]) -> String {
-        self.cli(self.config.port, "operator", command).await
+        self.cli(self.config.port, command).await
     }
+
+    /// Runs a command on the Sentinel.
+    pub async fn sentinel(&self, command: &[&str]) -> String {
+        self.cli(self.config.sentinel_port, command).await
+    }
+}
+
+fn credentials() -> Credentials {
+    Credentials {
+        passwords: INTERNAL_USERS
+            .iter()
+            .map(|&user| (user.to_owned(), Password::new(PASSWORD.to_owned())))
+            .collect(),
+    }
+}
+
+fn tester() -> String {
+    let hash = digest(PASSWORD);
+    format!("user {TESTER} on #{hash} ~* &* +@all\n")
 }
 
 pub fn free_port() -> u16 {

@@ -18,7 +18,7 @@ fn order(primary: &str, epoch: u64) -> TopologyOrder {
     }
 }
 
-fn refusal(answer: (u16, String)) -> String {
+fn refusal(answer: &(u16, String)) -> String {
     assert_eq!(answer.0, 409, "{}", answer.1);
     serde_json::from_str::<Refusal>(&answer.1).unwrap().reason
 }
@@ -55,7 +55,7 @@ async fn a_fresh_pod_is_sealed_until_an_order_lets_it_lead_empty() {
     assert!(why.starts_with("sealed"), "{why}");
 
     assert_eq!(
-        refusal(pod.put("/v1/topology", &order(THIS, 1)).await),
+        refusal(&pod.put("/v1/topology", &order(THIS, 1)).await),
         "NoDataset"
     );
     let foreign = TopologyOrder {
@@ -63,7 +63,7 @@ async fn a_fresh_pod_is_sealed_until_an_order_lets_it_lead_empty() {
         ..order(THIS, 1)
     };
     assert_eq!(
-        refusal(pod.put("/v1/topology", &foreign).await),
+        refusal(&pod.put("/v1/topology", &foreign).await),
         "ForeignBus"
     );
 
@@ -81,7 +81,7 @@ async fn a_fresh_pod_is_sealed_until_an_order_lets_it_lead_empty() {
     assert_eq!(bus.redis(&["SET", "k", "v"]).await, "OK");
     until_is(200, || async { pod.get("/readyz").await.0 }).await;
     assert_eq!(
-        refusal(pod.put("/v1/topology", &order("b-redis-1", 2)).await),
+        refusal(&pod.put("/v1/topology", &order("b-redis-1", 2)).await),
         "StaleEpoch"
     );
     let (_, metrics) = pod.get("/metrics").await;
@@ -100,10 +100,6 @@ async fn a_crashed_server_comes_back_with_its_data_and_sealed_while_no_sentinel_
     pod.phase(Phase::Sealed).await;
     lead(&pod, 1).await;
     assert_eq!(bus.redis(&["SET", "k", "v"]).await, "OK");
-    assert_eq!(
-        bus.redis(&["WAITAOF", "1", "0", "0"]).await.is_empty(),
-        false
-    );
 
     let info = bus.redis(&["INFO", "server"]).await;
     let id = info
@@ -122,7 +118,7 @@ async fn a_crashed_server_comes_back_with_its_data_and_sealed_while_no_sentinel_
     assert!(data(&status).dataset);
     assert_eq!(data(&status).keys, Some(1));
     assert_eq!(
-        refusal(pod.put("/v1/topology", &order(THIS, 0)).await),
+        refusal(&pod.put("/v1/topology", &order(THIS, 0)).await),
         "StaleEpoch"
     );
     lead(&pod, 2).await;
@@ -163,7 +159,7 @@ async fn settings_are_set_by_order_and_secrets_are_not_reported() {
     assert!(body.contains(r#""replica-priority":"0""#), "{body}");
     assert!(!body.contains(crate::bus::PASSWORD) && !body.contains("masterauth"));
     let nonsense = pod.put("/v1/config", &order("maxmemory", "much")).await;
-    assert_eq!(refusal(nonsense), "CommandRefused");
+    assert_eq!(refusal(&nonsense), "CommandRefused");
     pod.stop().await;
 }
 
@@ -194,7 +190,7 @@ async fn a_server_that_cannot_start_ends_the_agent_with_its_code() {
     let folder = bus.path("config");
     fs::write(folder.join("redis.conf"), "no-such-directive yes\n").unwrap();
     let pod = Pod::start(&bus, Component::Redis);
-    let error = tokio::time::timeout(std::time::Duration::from_secs(60), pod.agent)
+    let error = tokio::time::timeout(std::time::Duration::from_mins(1), pod.agent)
         .await
         .unwrap()
         .unwrap()

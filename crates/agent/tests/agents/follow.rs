@@ -14,7 +14,7 @@ async fn users_follow_the_file_and_the_order_whichever_is_later() {
     let bus = Bus::new();
     let pod = Pod::start(&bus, Component::Redis);
     pod.phase(Phase::Sealed).await;
-    let expect = |more: &str| Some(digest(&Bus::users(more)));
+    let expect = |more: &str| Some(digest(&bus.users(more)));
     pod.status_with(|status| status.acl_digest == expect(""))
         .await;
 
@@ -24,7 +24,7 @@ async fn users_follow_the_file_and_the_order_whichever_is_later() {
     assert!(bus.redis(&["ACL", "USERS"]).await.contains("service"));
 
     let order = AclOrder {
-        text: Bus::users(""),
+        text: bus.users(""),
     };
     let (code, body) = pod.put("/v1/acl", &order).await;
     assert_eq!(code, 200, "{body}");
@@ -54,7 +54,7 @@ async fn users_that_were_changed_by_hand_are_put_back() {
     bus.redis(&["ACL", "SETUSER", "probe", "off"]).await;
     until_is((false, true), || async {
         let users = bus.redis(&["ACL", "LIST"]).await;
-        (users.contains("intruder"), users.contains("user probe on"))
+        (users.contains("intruder"), users.contains("user probe on "))
     })
     .await;
     pod.stop().await;

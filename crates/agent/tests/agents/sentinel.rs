@@ -47,7 +47,7 @@ fn order(bus: &Bus, primary: &str) -> MonitorOrder {
     }
 }
 
-fn refusal(answer: (u16, String)) -> String {
+fn refusal(answer: &(u16, String)) -> String {
     assert_eq!(answer.0, 409, "{}", answer.1);
     serde_json::from_str::<Refusal>(&answer.1).unwrap().reason
 }
@@ -62,13 +62,7 @@ async fn a_sentinel_keeps_what_it_learned_of_its_bus_and_obeys() {
     assert_eq!(monitored.host, fqdn(&bus, THIS));
     assert_eq!(monitored.config_epoch, 7);
     assert_eq!(monitored.settings, bus.config.monitor);
-    let masters = bus
-        .cli(
-            bus.config.sentinel_port,
-            "operator",
-            &["SENTINEL", "MASTERS"],
-        )
-        .await;
+    let masters = bus.sentinel(&["SENTINEL", "MASTERS"]).await;
     assert!(!masters.contains("b-other"), "{masters}");
     assert_eq!(pod.get("/readyz").await.0, 200);
 
@@ -87,7 +81,7 @@ async fn a_sentinel_keeps_what_it_learned_of_its_bus_and_obeys() {
     assert_eq!(monitored.config_epoch, 7);
 
     assert_eq!(
-        refusal(pod.put("/v1/monitor", &order(&bus, OTHER)).await),
+        refusal(&pod.put("/v1/monitor", &order(&bus, OTHER)).await),
         "NamesAnother"
     );
     let foreign = MonitorOrder {
@@ -95,7 +89,7 @@ async fn a_sentinel_keeps_what_it_learned_of_its_bus_and_obeys() {
         ..order(&bus, THIS)
     };
     assert_eq!(
-        refusal(pod.put("/v1/monitor", &foreign).await),
+        refusal(&pod.put("/v1/monitor", &foreign).await),
         "ForeignBus"
     );
     let (_, metrics) = pod.get("/metrics").await;
@@ -142,7 +136,7 @@ async fn a_primary_with_its_dataset_leads_by_the_word_of_its_sentinels() {
         serde_json::to_string(&marker).unwrap(),
     )
     .unwrap();
-    write_dataset(&folder).await;
+    write_dataset(&folder);
     let watching = Pod::start(&bus, Component::Sentinel);
     watching.status_with(|status| sentinel(status).up).await;
 
@@ -168,7 +162,7 @@ async fn a_sealed_pod_follows_as_soon_as_sentinels_answer() {
 }
 
 /// An append-only file that holds one key.
-async fn write_dataset(folder: &std::path::Path) {
+fn write_dataset(folder: &std::path::Path) {
     let aof = folder.join("appendonlydir");
     fs::create_dir(&aof).unwrap();
     fs::write(
