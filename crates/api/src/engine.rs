@@ -39,14 +39,20 @@ pub struct Engine {
     pub version: String,
     /// Image that holds the engine. Default: the operator's image for this kind and version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 512))]
+    #[schemars(regex(pattern = r"^[^\s]+$"), length(min = 1, max = 512))]
     pub image: Option<String>,
     /// When kubelet pulls the image. Default: Kubernetes' own rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_pull_policy: Option<ImagePullPolicy>,
     /// Names of Secrets in the bus's namespace that hold registry credentials.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 8), inner(length(min = 1, max = 253)))]
+    #[schemars(
+        length(max = 8),
+        inner(
+            regex(pattern = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"),
+            length(min = 1, max = 253)
+        )
+    )]
     pub image_pull_secrets: Vec<String>,
 }
 

@@ -24,7 +24,10 @@ pub struct Storage {
     pub size: Bytes,
     /// Storage class. Default: the cluster's. Cannot change: the data would stay behind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(
+        regex(pattern = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"),
+        length(min = 1, max = 253)
+    )]
     pub storage_class_name: Option<String>,
     /// What becomes of the volumes when the bus is deleted.
     #[serde(default)]

@@ -58,7 +58,10 @@ pub struct PodSettings {
     pub tolerations: Vec<Toleration>,
     /// Priority class of the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(
+        regex(pattern = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"),
+        length(min = 1, max = 253)
+    )]
     pub priority_class_name: Option<String>,
     /// Whether pods of the same kind must (`Required`) or should (`Preferred`) run on different nodes.
     #[serde(default)]
