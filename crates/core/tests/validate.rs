@@ -143,6 +143,34 @@ fn amounts_and_lengths_that_overflow_are_refused_not_wrapped() {
 }
 
 #[test]
+fn a_contract_that_no_secret_holds_is_refused() {
+    let keyspaces: Vec<String> = (0..64)
+        .map(|index| {
+            format!(
+                "{{name: k{index}, key: 'a:{index}{}:{{id}}', ttl: 1m}}",
+                "x".repeat(100)
+            )
+        })
+        .chain(["{name: all, key: 'a:{id}', ttl: 1m}".to_owned()])
+        .collect();
+    let services: Vec<String> = (0..64)
+        .map(|index| format!("{{name: s{index}, cache: {{write: [all]}}}}"))
+        .collect();
+    let spec = |services: &[String]| {
+        format!(
+            "cache: {{keyspaces: [{}]}}\nservices: [{}]",
+            keyspaces.join(", "),
+            services.join(", ")
+        )
+    };
+    assert_eq!(
+        refused(&spec(&services)),
+        [("spec.services".to_owned(), "ContractTooLarge")]
+    );
+    assert!(named("b", &spec(&[])).is_ok());
+}
+
+#[test]
 fn one_directive_in_two_cases_is_refused() {
     let spec = "config: {hz: '10', HZ: '20'}";
     assert_eq!(

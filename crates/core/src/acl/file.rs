@@ -35,6 +35,13 @@ impl Line {
         self
     }
 
+    /// Bytes of the line, but for the hash.
+    pub(super) fn len(&self) -> usize {
+        self.rules
+            .iter()
+            .fold(self.user.len(), |length, rule| length + 1 + rule.len())
+    }
+
     pub(super) fn selector(mut self, selector: &Selector) -> Self {
         self.rules.extend(selector.rule());
         self

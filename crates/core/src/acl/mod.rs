@@ -13,6 +13,7 @@ pub(crate) use template::Template;
 
 use crate::bus::Bus;
 use crate::credentials::Credentials;
+use file::Line;
 
 /// The ACL files of a bus: password hashes only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,16 +27,23 @@ pub struct AclFiles {
 /// Compiles the users of a bus. A user without a password in `credentials` gets no line.
 #[must_use]
 pub fn files(bus: &Bus, credentials: &Credentials) -> AclFiles {
-    let services = bus
-        .spec
-        .services
-        .iter()
-        .map(|service| service::line(bus, service));
     AclFiles {
         redis: file::text(
-            internal::lines(bus.engine).into_iter().chain(services),
+            internal::lines(bus.engine).into_iter().chain(services(bus)),
             credentials,
         ),
         sentinel: file::text(sentinel::lines(bus), credentials),
     }
+}
+
+/// Bytes of each service's line on the data nodes, worked out as they are asked for.
+pub(crate) fn sizes(bus: &Bus) -> impl Iterator<Item = usize> {
+    services(bus).map(|line| line.len())
+}
+
+fn services(bus: &Bus) -> impl Iterator<Item = Line> {
+    bus.spec
+        .services
+        .iter()
+        .map(|service| service::line(bus, service))
 }

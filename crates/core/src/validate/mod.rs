@@ -10,6 +10,7 @@ mod name;
 mod pods;
 mod raw_config;
 mod settings;
+mod size;
 
 use crate::bus::{Bus, Platform, Violation};
 use crate::names::Names;
@@ -32,20 +33,24 @@ impl Bus {
         }
         violations.extend(pods::violations(&spec.pods, &spec.access));
         violations.extend(contract::violations(spec));
-        match engine {
-            Some((engine, image)) if violations.is_empty() => Ok(Self {
-                names: Names::new(
-                    object.metadata.name.as_deref().unwrap_or_default(),
-                    object.metadata.namespace.as_deref().unwrap_or_default(),
-                    &platform.domain,
-                ),
-                uid: object.metadata.uid.clone().unwrap_or_default(),
-                generation: object.metadata.generation.unwrap_or_default(),
-                spec: spec.clone(),
-                engine,
-                image,
-            }),
-            _ => Err(violations),
+        let Some((engine, image)) = engine.filter(|_| violations.is_empty()) else {
+            return Err(violations);
+        };
+        let bus = Self {
+            names: Names::new(
+                object.metadata.name.as_deref().unwrap_or_default(),
+                object.metadata.namespace.as_deref().unwrap_or_default(),
+                &platform.domain,
+            ),
+            uid: object.metadata.uid.clone().unwrap_or_default(),
+            generation: object.metadata.generation.unwrap_or_default(),
+            spec: spec.clone(),
+            engine,
+            image,
+        };
+        match size::violation(&bus) {
+            None => Ok(bus),
+            Some(violation) => Err(vec![violation]),
         }
     }
 }
