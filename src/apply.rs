@@ -30,6 +30,8 @@ pub struct Applied {
     pub failures: Vec<Error>,
     /// Something else changed what was read. The pass must begin anew.
     pub stale: bool,
+    /// Whether the Secrets are stored that everything else rests on.
+    pub founded: bool,
 }
 
 impl Applied {
@@ -111,6 +113,7 @@ pub async fn apply(
             return applied;
         }
     }
+    applied.founded = true;
     for secret in bindings.values() {
         applying
             .secret(secret, FaultPoint::BindingStored, &mut applied)

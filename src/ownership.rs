@@ -2,7 +2,7 @@
 
 use cachebus_core::bus::Bus;
 use cachebus_core::names::BUS_LABEL;
-use cachebus_core::plan::Blocked;
+use cachebus_core::plan::{Blocked, reason};
 use kube::api::ObjectMeta;
 
 /// Whose an object is.
@@ -51,7 +51,7 @@ pub fn owner(bus: &Bus, metadata: &ObjectMeta) -> Owner {
 /// That the name of one of the bus's objects is taken.
 pub fn name_conflict(kind: &str, name: &str, owner: &str) -> Blocked {
     Blocked {
-        reason: "NameConflict",
+        reason: reason::NAME_CONFLICT,
         message: format!(
             "{kind} {name} belongs to {owner}; delete it, or give the bus another name"
         ),

@@ -1,5 +1,11 @@
 //! What the operator knows of the cluster without asking: one watch for each kind, of its own objects only.
 
+#[cfg(test)]
+mod by_hand;
+
+#[cfg(test)]
+pub use by_hand::Filler;
+
 use crate::error::brief;
 use crate::partial::{PartialPod, PartialStatefulSet};
 use crate::readiness::Readiness;

@@ -6,6 +6,8 @@ mod observe;
 mod report;
 mod run;
 mod settle;
+#[cfg(test)]
+mod tests;
 mod undecodable;
 
 pub use run::run;
@@ -17,7 +19,7 @@ use crate::fault::{self, FaultPoint};
 use crate::watches::WatchedBus;
 use act::act;
 use cachebus_core::bus::Bus;
-use cachebus_core::plan::{Desired, plan, routes};
+use cachebus_core::plan::{Desired, Plan, plan, routes};
 use cachebus_core::render::{Inputs, render, secrets};
 use cachebus_core::status;
 use std::sync::Arc;
@@ -92,7 +94,13 @@ pub async fn reconcile(object: &WatchedBus, context: &Arc<Context>) -> Result<Ne
     }
 
     let desired = Desired { acl: material.acl };
-    let mut plan = plan(&bus, &observed, &desired);
+    // What would be ordered rests on the Secrets: the users on the passwords, the reach of agents on the certificates.
+    let mut plan = if applied.founded {
+        plan(&bus, &observed, &desired)
+    } else {
+        Plan::default()
+    };
+    plan.blocked.splice(0..0, applied.blocked);
     fault::point(FaultPoint::Planned);
     let acted = act(
         context,
@@ -108,7 +116,6 @@ pub async fn reconcile(object: &WatchedBus, context: &Arc<Context>) -> Result<Ne
         return Ok(Next::Again);
     }
 
-    plan.blocked.extend(applied.blocked);
     plan.blocked.extend(acted.blocked);
     let expires = crate::pki::expiry(&material.certificates.serving.certificate);
     let status = status::report(&bus, &observed, &plan, &desired, expires);

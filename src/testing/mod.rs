@@ -1,10 +1,16 @@
-//! Fixtures of tests.
+//! Fixtures of tests: an API server in memory, and a world around it in which passes are made one by one.
 
 #![allow(clippy::unwrap_used)]
 
+mod api;
+mod world;
+
+pub use api::Api;
+pub use world::World;
+
 use cachebus_api::CacheBus;
 use cachebus_core::bus::{Bus, Platform};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// What the operator is told in tests.
 pub fn platform() -> Platform {
@@ -17,23 +23,24 @@ pub fn platform() -> Platform {
     }
 }
 
-/// A bus with one service, as the API server holds it.
-pub fn object(name: &str) -> CacheBus {
-    serde_json::from_value(json!({
+/// A bus with one service, as people write it.
+pub fn manifest(name: &str) -> Value {
+    json!({
         "apiVersion": "cachebus.dev/v1alpha1",
         "kind": "CacheBus",
-        "metadata": {
-            "name": name, "namespace": "data", "uid": format!("uid-of-{name}"), "generation": 1, "resourceVersion": "1",
-        },
+        "metadata": {"name": name, "namespace": "data"},
         "spec": {
+            "memory": {"max": "64Mi"},
             "cache": {"keyspaces": [{"name": "agent", "key": "agent:{id}", "ttl": "1h"}]},
             "services": [{"name": "dashboard", "cache": {"read": ["agent"]}}],
         },
-    }))
-    .unwrap()
+    })
 }
 
 /// The same, validated.
 pub fn bus(name: &str) -> Bus {
-    Bus::validate(&object(name), &platform()).unwrap()
+    let mut object: CacheBus = serde_json::from_value(manifest(name)).unwrap();
+    object.metadata.uid = Some(format!("uid-of-{name}"));
+    object.metadata.generation = Some(1);
+    Bus::validate(&object, &platform()).unwrap()
 }

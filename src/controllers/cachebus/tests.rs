@@ -1,0 +1,243 @@
+//! Passes over a bus on an API server in memory.
+
+#![allow(clippy::unwrap_used)]
+
+use super::Next;
+use crate::testing::{World, manifest};
+use serde_json::{Value, json};
+
+fn position(requests: &[String], what: &str) -> usize {
+    requests
+        .iter()
+        .position(|request| request == what)
+        .unwrap_or_else(|| panic!("no `{what}` in {requests:#?}"))
+}
+
+fn data(world: &World, secret: &str) -> Value {
+    world.api.get("secrets", secret).unwrap()["data"].clone()
+}
+
+#[tokio::test]
+async fn a_fresh_bus_gets_its_passwords_before_anything_that_needs_them() {
+    let mut world = World::with_bus();
+    world.see();
+    assert_eq!(world.pass().await.unwrap(), Next::Soon);
+    let writes = world.api.writes();
+    let first_of_others = writes
+        .iter()
+        .position(|write| write != "POST secrets")
+        .unwrap();
+    assert_eq!(first_of_others, 8, "all Secrets come first: {writes:#?}");
+    assert!(
+        position(&writes, "PATCH configmaps/b-config")
+            < position(&writes, "PATCH statefulsets/b-redis")
+    );
+    assert_eq!(writes.last().unwrap(), "PUT cachebuses/b/status");
+    let credentials = data(&world, "b-credentials");
+    assert_eq!(
+        credentials["operator"],
+        data(&world, "b-redis-auth")["operator"]
+    );
+    assert_eq!(
+        credentials["dashboard"],
+        data(&world, "b-binding-dashboard")["password"]
+    );
+}
+
+#[tokio::test]
+async fn a_second_pass_over_an_unchanged_world_sends_nothing() {
+    let mut world = World::with_bus();
+    world.see();
+    world.pass().await.unwrap();
+    world.api.requests();
+    world.see();
+    world.pass().await.unwrap();
+    assert_eq!(world.api.requests(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn stores_that_lag_behind_cause_no_second_password_and_no_second_write() {
+    let mut world = World::with_bus();
+    world.see();
+    world.pass().await.unwrap();
+    let credentials = data(&world, "b-credentials");
+    world.api.requests();
+    assert_eq!(world.pass().await.unwrap(), Next::Again);
+    assert_eq!(
+        world.api.requests(),
+        ["POST secrets", "GET secrets/b-credentials"]
+    );
+    assert_eq!(data(&world, "b-credentials"), credentials);
+}
+
+#[tokio::test]
+async fn an_operator_that_starts_anew_keeps_every_password_and_certificate() {
+    let mut world = World::with_bus();
+    world.settle().await;
+    let secrets = world.api.all("secrets");
+    let mut successor = World::on(world.api.clone());
+    successor.settle().await;
+    assert_eq!(successor.api.all("secrets"), secrets);
+}
+
+#[tokio::test]
+async fn any_secret_that_is_deleted_or_edited_comes_back_as_it_was() {
+    let mut world = World::with_bus();
+    world.settle().await;
+    for secret in [
+        "b-credentials",
+        "b-redis-auth",
+        "b-sentinel-auth",
+        "b-acl",
+        "b-binding-dashboard",
+    ] {
+        let before = data(&world, secret);
+        world.api.remove("secrets", secret);
+        world.settle().await;
+        assert_eq!(data(&world, secret), before, "{secret} deleted");
+        world.api.change("secrets", secret, |secret| {
+            for value in secret["data"].as_object_mut().unwrap().values_mut() {
+                *value = json!("bm9uc2Vuc2U=");
+            }
+            secret["data"]["more"] = json!("bW9yZQ==");
+        });
+        world.settle().await;
+        assert_eq!(data(&world, secret), before, "{secret} edited");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_has_lost_its_labels_gets_them_back() {
+    let mut world = World::with_bus();
+    world.settle().await;
+    let before = world.api.get("secrets", "b-credentials").unwrap();
+    world.api.change("secrets", "b-credentials", |secret| {
+        secret["metadata"]["labels"] = json!({})
+    });
+    world.settle().await;
+    let after = world.api.get("secrets", "b-credentials").unwrap();
+    assert_eq!(after["metadata"]["labels"], before["metadata"]["labels"]);
+    assert_eq!(after["data"], before["data"]);
+}
+
+#[tokio::test]
+async fn what_somebody_deletes_or_changes_is_brought_back() {
+    let mut world = World::with_bus();
+    world.settle().await;
+    let before = world.api.get("services", "b-primary").unwrap();
+    world.api.remove("services", "b-primary");
+    world.settle().await;
+    assert_eq!(
+        world.api.get("services", "b-primary").unwrap()["spec"],
+        before["spec"]
+    );
+    world.api.change("statefulsets", "b-redis", |set| {
+        set["spec"]["replicas"] = json!(7)
+    });
+    world.settle().await;
+    assert_eq!(
+        world.api.get("statefulsets", "b-redis").unwrap()["spec"]["replicas"],
+        3
+    );
+}
+
+#[tokio::test]
+async fn the_secret_of_a_service_that_is_gone_goes_too() {
+    let mut world = World::with_bus();
+    world.settle().await;
+    world
+        .api
+        .change("cachebuses", "b", |bus| bus["spec"]["services"] = json!([]));
+    world.settle().await;
+    assert_eq!(world.api.get("secrets", "b-binding-dashboard"), None);
+    assert_eq!(data(&world, "b-credentials")["dashboard"], Value::Null);
+}
+
+#[tokio::test]
+async fn what_belongs_to_somebody_else_is_never_written() {
+    let mut world = World::with_bus();
+    let foreign = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "b-primary", "namespace": "data"}, "spec": {"ports": []}});
+    world
+        .api
+        .put("/api/v1/namespaces/data/services/b-primary", foreign);
+    let before = world.api.get("services", "b-primary");
+    world.settle().await;
+    assert_eq!(world.api.get("services", "b-primary"), before);
+    let told = world.api.get("cachebuses", "b").unwrap()["status"].to_string();
+    assert!(
+        told.contains("NameConflict") && told.contains("b-primary"),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_built_on_a_credentials_secret_of_somebody_else() {
+    let mut world = World::with_bus();
+    let foreign = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "b-credentials", "namespace": "data"}, "data": {}});
+    world
+        .api
+        .put("/api/v1/namespaces/data/secrets/b-credentials", foreign);
+    world.see();
+    world.pass().await.unwrap();
+    assert_eq!(world.api.all("secrets").len(), 1);
+    assert_eq!(world.api.all("statefulsets").len(), 0);
+    assert_eq!(world.condition("Ready")["reason"], "NameConflict");
+}
+
+#[tokio::test]
+async fn a_status_that_changed_meanwhile_ends_the_pass() {
+    let mut world = World::with_bus();
+    world.see();
+    world.api.change("cachebuses", "b", |bus| {
+        bus["metadata"]["labels"] = json!({"a": "b"})
+    });
+    assert_eq!(world.pass().await.unwrap(), Next::Again);
+    assert_eq!(
+        world.api.get("cachebuses", "b").unwrap()["status"],
+        Value::Null
+    );
+}
+
+#[tokio::test]
+async fn a_bus_that_is_being_deleted_is_left_alone() {
+    let mut world = World::with_bus();
+    world.api.change("cachebuses", "b", |bus| {
+        bus["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    });
+    world.see();
+    assert_eq!(world.pass().await.unwrap(), Next::OnChange);
+    assert_eq!(world.api.requests(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_spec_that_cannot_be_carried_out_is_said_and_builds_nothing() {
+    let mut world = World::with_bus();
+    world.api.change("cachebuses", "b", |bus| {
+        bus["spec"]["config"] = json!({"bind": "0.0.0.0"})
+    });
+    world.see();
+    assert_eq!(world.pass().await.unwrap(), Next::OnChange);
+    assert_eq!(world.condition("Valid")["status"], "False");
+    assert_eq!(world.api.all("secrets").len(), 0);
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_read_is_said_on_it_once() {
+    let mut world = World::with_bus();
+    let mut object = manifest("b");
+    object["spec"]["replicas"] = json!("two");
+    world.api.put(
+        "/apis/cachebus.dev/v1alpha1/namespaces/data/cachebuses/b",
+        object,
+    );
+    world.see();
+    assert_eq!(world.pass().await.unwrap(), Next::OnChange);
+    assert_eq!(
+        world.api.writes(),
+        ["PATCH cachebuses/b/status", "POST events"]
+    );
+    assert_eq!(world.condition("Valid")["reason"], "Undecodable");
+    world.see();
+    world.pass().await.unwrap();
+    assert_eq!(world.api.writes(), Vec::<String>::new());
+}

@@ -1,0 +1,224 @@
+//! An API server in memory: as much of one as a pass over a bus needs.
+
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use kube::Client;
+use kube::client::Body;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+#[derive(Default)]
+struct State {
+    objects: BTreeMap<String, Value>,
+    version: u64,
+    requests: Vec<String>,
+}
+
+/// An API server in memory. Objects lie at the path of their URL.
+#[derive(Clone, Default)]
+pub struct Api(Arc<Mutex<State>>);
+
+impl Api {
+    /// A client of it.
+    pub fn client(&self) -> Client {
+        let api = self.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let api = api.clone();
+            async move { Ok::<_, Infallible>(api.answer(request).await) }
+        });
+        Client::new(service, "default")
+    }
+
+    /// The requests since the last call: verb and path without the namespace, `POST secrets`.
+    pub fn requests(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap().requests)
+    }
+
+    /// The requests since the last call that change something.
+    pub fn writes(&self) -> Vec<String> {
+        let mut requests = self.requests();
+        requests.retain(|request| !request.starts_with("GET "));
+        requests
+    }
+
+    /// Every object of a resource.
+    pub fn all(&self, resource: &str) -> Vec<Value> {
+        let part = format!("/{resource}/");
+        let state = self.0.lock().unwrap();
+        let objects = state.objects.iter();
+        objects
+            .filter(|(path, _)| path.contains(&part))
+            .map(|(_, object)| object.clone())
+            .collect()
+    }
+
+    /// An object.
+    pub fn get(&self, resource: &str, name: &str) -> Option<Value> {
+        let mut all = self.all(resource).into_iter();
+        all.find(|object| object["metadata"]["name"] == name)
+    }
+
+    /// Puts an object there, as somebody else would.
+    pub fn put(&self, path: &str, object: Value) {
+        self.0.lock().unwrap().store(path, object);
+    }
+
+    /// Removes an object, as somebody else would.
+    pub fn remove(&self, resource: &str, name: &str) {
+        let end = format!("/{resource}/{name}");
+        self.0
+            .lock()
+            .unwrap()
+            .objects
+            .retain(|path, _| !path.ends_with(&end));
+    }
+
+    /// Changes an object, as somebody else would.
+    pub fn change(&self, resource: &str, name: &str, change: impl FnOnce(&mut Value)) {
+        let end = format!("/{resource}/{name}");
+        let mut state = self.0.lock().unwrap();
+        let (path, mut object) = state
+            .objects
+            .iter()
+            .find(|(path, _)| path.ends_with(&end))
+            .map(|(path, object)| (path.clone(), object.clone()))
+            .unwrap();
+        change(&mut object);
+        state.store(&path, object);
+    }
+
+    async fn answer(&self, request: Request<Body>) -> Response<Full<Bytes>> {
+        let (parts, body) = request.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        let apply = parts
+            .headers
+            .get("content-type")
+            .is_some_and(|kind| kind == "application/apply-patch+yaml");
+        let (status, answer) =
+            self.0
+                .lock()
+                .unwrap()
+                .answer(&parts.method, parts.uri.path(), body, apply);
+        let mut response = Response::new(Full::new(answer.to_string().into()));
+        *response.status_mut() = status;
+        response
+    }
+}
+
+impl State {
+    fn answer(
+        &mut self,
+        method: &Method,
+        path: &str,
+        body: Value,
+        apply: bool,
+    ) -> (StatusCode, Value) {
+        let shown = path
+            .split_once("/namespaces/data/")
+            .map_or(path, |(_, rest)| rest);
+        self.requests.push(format!("{method} {shown}"));
+        let (path, status_only) = match path.strip_suffix("/status") {
+            Some(path) => (path, true),
+            None => (path, false),
+        };
+        let current = self.objects.get(path).cloned();
+        if let (Some(current), Some(version)) =
+            (&current, body["metadata"]["resourceVersion"].as_str())
+            && current["metadata"]["resourceVersion"] != version
+        {
+            return failure(409, "Conflict");
+        }
+        match (method.as_str(), current) {
+            ("POST", _) => {
+                let path = format!("{path}/{}", body["metadata"]["name"].as_str().unwrap());
+                if self.objects.contains_key(&path) {
+                    return failure(409, "AlreadyExists");
+                }
+                (StatusCode::CREATED, self.store(&path, body))
+            }
+            ("PATCH", current) if apply => {
+                let mut object = body;
+                if let Some(current) = current {
+                    object["metadata"]["uid"] = current["metadata"]["uid"].clone();
+                    if !current["status"].is_null() {
+                        object["status"] = current["status"].clone();
+                    }
+                }
+                (StatusCode::OK, self.store(path, object))
+            }
+            (_, None) => failure(404, "NotFound"),
+            ("GET", Some(current)) => (StatusCode::OK, current),
+            ("DELETE", Some(current)) => {
+                self.objects.remove(path);
+                (StatusCode::OK, current)
+            }
+            ("PUT", Some(mut current)) if status_only => {
+                current["status"] = body["status"].clone();
+                (StatusCode::OK, self.store(path, current))
+            }
+            ("PATCH", Some(mut current)) => {
+                merge(&mut current, &body);
+                (StatusCode::OK, self.store(path, current))
+            }
+            (_, Some(_)) => failure(405, "MethodNotAllowed"),
+        }
+    }
+
+    /// Keeps an object, with a new version if it differs from what is there.
+    fn store(&mut self, path: &str, mut object: Value) -> Value {
+        let current = self.objects.get(path);
+        let mut comparable = object.clone();
+        for field in ["resourceVersion", "generation"] {
+            comparable["metadata"][field] =
+                current.map_or(Value::Null, |current| current["metadata"][field].clone());
+        }
+        if let Some(current) = current
+            && comparable == *current
+        {
+            return current.clone();
+        }
+        self.version += 1;
+        let metadata = &mut object["metadata"];
+        metadata["resourceVersion"] = json!(self.version.to_string());
+        if metadata["uid"].is_null() {
+            metadata["uid"] = json!(format!("uid-{}", self.version));
+        }
+        let generation = current.map_or(0, |current| {
+            current["metadata"]["generation"].as_i64().unwrap_or(0)
+        });
+        let same_spec = current.is_some_and(|current| current["spec"] == object["spec"]);
+        if !object["spec"].is_null() {
+            object["metadata"]["generation"] = json!(generation + i64::from(!same_spec));
+        }
+        self.objects.insert(path.to_owned(), object.clone());
+        object
+    }
+}
+
+fn failure(code: u16, reason: &str) -> (StatusCode, Value) {
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": reason,
+    });
+    (StatusCode::from_u16(code).unwrap(), status)
+}
+
+/// A JSON merge patch.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    for (key, value) in patch {
+        if value.is_null() {
+            if let Value::Object(target) = target {
+                target.remove(key);
+            }
+        } else {
+            merge(&mut target[key], value);
+        }
+    }
+}

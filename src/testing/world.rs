@@ -1,0 +1,95 @@
+//! A world in which passes over buses are made one by one.
+
+use super::{Api, manifest, platform};
+use crate::agents::Agents;
+use crate::context::Context;
+use crate::controllers::cachebus::{Next, reconcile};
+use crate::error::Error;
+use crate::memory::Memory;
+use crate::metrics::Metrics;
+use crate::watches::{Filler, Stores, WatchedBus};
+use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::reflector::ObjectRef;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// An API server, and an operator whose stores are filled when the test says so.
+pub struct World {
+    /// The API server.
+    pub api: Api,
+    /// What passes work with.
+    pub context: Arc<Context>,
+    filler: Filler,
+}
+
+impl World {
+    /// A world with one bus, `b`.
+    pub fn with_bus() -> Self {
+        let world = Self::on(Api::default());
+        world.api.put(
+            "/apis/cachebus.dev/v1alpha1/namespaces/data/cachebuses/b",
+            manifest("b"),
+        );
+        world
+    }
+
+    /// An operator that has just started, on an API server that is there already.
+    pub fn on(api: Api) -> Self {
+        // A second test of the same process finds it installed.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let (stores, filler) = Stores::by_hand();
+        let metrics = Metrics::new();
+        let reporter = Reporter {
+            controller: "cachebus".to_owned(),
+            instance: None,
+        };
+        let context = Context {
+            client: api.client(),
+            stores,
+            agents: Agents::new(metrics.clone()),
+            platform: platform(),
+            memory: Memory::default(),
+            recorder: Recorder::new(api.client(), reporter),
+            metrics,
+        };
+        Self {
+            api,
+            context: Arc::new(context),
+            filler,
+        }
+    }
+
+    /// Lets the stores see what the API server holds by now.
+    pub fn see(&mut self) {
+        self.filler.fill(&self.api);
+    }
+
+    /// A pass over the bus `b`, as the stores show it.
+    pub async fn pass(&self) -> Result<Next, Error> {
+        let key = ObjectRef::<WatchedBus>::new("b").within("data");
+        let bus = self.context.stores.buses.get(&key).unwrap();
+        reconcile(&bus, &self.context).await
+    }
+
+    /// Passes, each on what the one before left behind, until one writes nothing.
+    pub async fn settle(&mut self) {
+        for _ in 0..10 {
+            self.see();
+            self.pass().await.unwrap();
+            if self.api.writes().is_empty() {
+                return;
+            }
+        }
+        panic!("passes go on writing");
+    }
+
+    /// The condition of the bus of a type.
+    pub fn condition(&self, type_: &str) -> Value {
+        let bus = self.api.get("cachebuses", "b").unwrap();
+        let conditions = bus["status"]["conditions"].as_array().unwrap().clone();
+        let mut conditions = conditions.into_iter();
+        conditions
+            .find(|condition| condition["type"] == type_)
+            .unwrap()
+    }
+}
