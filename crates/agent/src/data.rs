@@ -80,7 +80,7 @@ impl DataAgent {
                 () = stop.asked() => return self.stop(&mut stop).await,
                 ended = self.supervisor.ended() => {
                     self.running = None;
-                    self.supervisor.crashed(ended?)?;
+                    self.supervisor.has_ended(ended?)?;
                 }
                 Some(request) = orders.recv() => self.answer(request).await,
                 () = sleep_until(look_at) => {

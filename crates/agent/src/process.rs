@@ -92,7 +92,7 @@ impl ServerProcess {
 
     /// Ends it by SIGTERM, on which it saves what it has to. Kills it at the next request to stop, or after ten minutes.
     pub(crate) async fn stop(mut self, stop: &mut Stop) -> Result<Ended, AgentError> {
-        self.signal(Signal::SIGTERM)?;
+        self.terminate()?;
         let patience = async {
             tokio::select! {
                 () = stop.asked() => tracing::warn!("asked to stop a second time: the server is killed"),
@@ -105,6 +105,11 @@ impl ServerProcess {
         }
         self.signal(Signal::SIGKILL)?;
         self.ended().await
+    }
+
+    /// Asks it to end.
+    pub(crate) fn terminate(&self) -> Result<(), AgentError> {
+        self.signal(Signal::SIGTERM)
     }
 
     fn signal(&self, signal: Signal) -> Result<(), AgentError> {

@@ -89,7 +89,7 @@ impl SentinelAgent {
                 () = stop.asked() => return self.stop(&mut stop).await,
                 ended = self.supervisor.ended() => {
                     self.running = None;
-                    self.supervisor.crashed(ended?)?;
+                    self.supervisor.has_ended(ended?)?;
                 }
                 Some(request) = orders.recv() => {
                     let outcome = self.obey(request.order).await;

@@ -14,6 +14,8 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Supervisor {
     process: Option<ServerProcess>,
+    /// It was told to end, and another may be started after it.
+    halting: bool,
     start_at: Instant,
     crashes: CrashLog,
 }
@@ -23,6 +25,7 @@ impl Supervisor {
     pub(crate) fn new() -> Self {
         Self {
             process: None,
+            halting: false,
             start_at: Instant::now(),
             crashes: CrashLog::default(),
         }
@@ -57,10 +60,14 @@ impl Supervisor {
         }
     }
 
-    /// Takes note of an end that nobody asked for. An error: it was one too many.
-    pub(crate) fn crashed(&mut self, ended: Ended) -> Result<(), AgentError> {
-        self.process = None;
+    /// Takes note of the server's end. An error: nobody asked for it, and it was one too many.
+    pub(crate) fn has_ended(&mut self, ended: Ended) -> Result<(), AgentError> {
         let code = ended.code();
+        self.process = None;
+        if std::mem::take(&mut self.halting) {
+            tracing::info!(code, "the server has ended as it was told to");
+            return Ok(());
+        }
         match self.crashes.record(Instant::now()) {
             Verdict::StartAt(at) => {
                 let wait = at.duration_since(Instant::now());
@@ -70,6 +77,16 @@ impl Supervisor {
             }
             Verdict::GiveUp(crashes) => Err(AgentError::CrashLoop { crashes, code }),
         }
+    }
+
+    /// Tells the server to end, and goes on without waiting for it.
+    pub(crate) fn halt(&mut self) -> Result<(), AgentError> {
+        let Some(process) = &self.process else {
+            return Ok(());
+        };
+        process.terminate()?;
+        self.halting = true;
+        Ok(())
     }
 
     /// Ends the server, if one runs.

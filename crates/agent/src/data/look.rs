@@ -137,7 +137,8 @@ impl DataAgent {
         }
     }
 
-    /// A sealed server asks on, and takes the role that a majority of Sentinels gives it.
+    /// A sealed server asks on, and takes the role that a majority of Sentinels gives it. Where they name this pod and its
+    /// dataset is gone, they move on once its server is gone too.
     async fn try_to_unseal(&mut self) -> Result<(), AgentError> {
         if Instant::now() < self.ask_at {
             return Ok(());
@@ -145,7 +146,8 @@ impl DataAgent {
         self.site.refresh()?;
         let votes = self.ask_sentinels().await?;
         match decide(&self.question(&votes)) {
-            Start::Sealed | Start::Hold => Ok(()),
+            Start::Sealed => Ok(()),
+            Start::Hold => self.supervisor.halt(),
             Start::Lead => {
                 self.mark_leading(&votes).await?;
                 self.lead().await

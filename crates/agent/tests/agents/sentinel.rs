@@ -120,6 +120,20 @@ async fn a_primary_that_lost_its_dataset_is_held_until_an_order_says_otherwise()
 }
 
 #[tokio::test]
+async fn a_sealed_pod_without_dataset_is_held_as_soon_as_sentinels_name_it() {
+    let bus = Bus::new();
+    remember(&bus, THIS);
+    let pod = Pod::start(&bus, Component::Redis);
+    pod.phase(Phase::Sealed).await;
+    let watching = Pod::start(&bus, Component::Sentinel);
+    let status = pod.phase(Phase::Holding).await;
+    assert_eq!(status.crashes, 0);
+    assert!(bus.redis(&["PING"]).await.is_empty(), "it runs");
+    pod.stop().await;
+    watching.stop().await;
+}
+
+#[tokio::test]
 async fn a_primary_with_its_dataset_leads_by_the_word_of_its_sentinels() {
     let bus = Bus::new();
     remember(&bus, THIS);
