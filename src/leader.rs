@@ -11,9 +11,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Seconds after which the Lease of a process that died is free.
-const DURATION_S: u64 = 15;
+const DURATION_S: u64 = 10;
 /// Seconds before its end at which the Lease is renewed.
-const GRACE_S: u64 = 5;
+const GRACE_S: u64 = 4;
 /// Time to give the Lease back at the end.
 const RESIGNATION: Duration = Duration::from_secs(3);
 

@@ -16,7 +16,7 @@ pub fn install() {
     let lines = fmt::layer()
         .json()
         .flatten_event(true)
-        .with_current_span(false)
+        .with_span_list(false)
         .with_filter(wanted.and(harmless));
     tracing_subscriber::registry().with(lines).init();
 }

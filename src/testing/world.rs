@@ -68,7 +68,7 @@ impl World {
     pub async fn pass(&self) -> Result<Next, Error> {
         let key = ObjectRef::<WatchedBus>::new("b").within("data");
         let bus = self.context.stores.buses.get(&key).unwrap();
-        reconcile(&bus, &self.context).await
+        Box::pin(reconcile(&bus, &self.context)).await
     }
 
     /// Passes, each on what the one before left behind, until one writes nothing.
