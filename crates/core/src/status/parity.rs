@@ -12,6 +12,7 @@ use crate::plan::users::{differs, runs};
 use crate::plan::view::View;
 use crate::protocol::AgentStatus;
 use cachebus_api::settings::TlsMode;
+use std::collections::BTreeSet;
 
 /// Whether each node has the users of the contract.
 pub fn users(view: &View<'_>, desired: &Desired) -> Finding {
@@ -89,8 +90,8 @@ pub fn certificates(view: &View<'_>, expires: Option<i64>) -> Finding {
 /// Whether no node runs an engine with a known critical security hole.
 pub fn engine(view: &View<'_>) -> Finding {
     let mut known = false;
-    let mut holes = Vec::new();
-    for (pod, _, agent) in answering(view) {
+    let mut holes = BTreeSet::new();
+    for (_, _, agent) in answering(view) {
         let Some(engine) = &agent.engine else {
             continue;
         };
@@ -110,9 +111,7 @@ pub fn engine(view: &View<'_>) -> Finding {
             None => "which no release of that line fixes".to_owned(),
         };
         let version = named(engine.kind, &engine.version);
-        holes.push(format!(
-            "{pod} runs {version} with known critical holes, {fixed}"
-        ));
+        holes.insert(format!("{version} has known critical holes, {fixed}"));
     }
     if holes.is_empty() && known {
         let message = "no engine has a critical hole known to this operator".to_owned();
@@ -121,7 +120,8 @@ pub fn engine(view: &View<'_>) -> Finding {
     if holes.is_empty() {
         return Finding::unknown(kind::ENGINE_UP_TO_DATE);
     }
-    Finding::bad(kind::ENGINE_UP_TO_DATE, "KnownHoles", holes.join("; "))
+    let message = Vec::from_iter(holes).join("; ");
+    Finding::bad(kind::ENGINE_UP_TO_DATE, "KnownHoles", message)
 }
 
 fn judge(

@@ -6,13 +6,14 @@ use crate::plan::{Plan, reason};
 use crate::protocol::{DataStatus, Phase, ReplicationStatus};
 
 /// Reasons of a plan that keep a bus from having a primary; the first one explains it.
-const NO_PRIMARY: [&str; 6] = [
+const NO_PRIMARY: [&str; 7] = [
     reason::WAITING_FOR_COPIES,
     reason::NO_DATASET,
     reason::SENTINELS_UNREACHABLE,
     reason::PRIMARY_UNREACHABLE,
     reason::TARGET_UNREACHABLE,
     reason::PRIMARY_LOST_DATA,
+    reason::PRIMARY_FOLLOWS,
 ];
 
 /// Whether there is a primary that takes writes.
@@ -126,7 +127,9 @@ fn flaw(view: &View<'_>, pod: &str, primary: Option<(&str, &DataStatus)>) -> Opt
     let Some(data) = view.data(pod) else {
         return Some("does not answer");
     };
-    let (primary, feeding) = primary?;
+    let Some((primary, feeding)) = primary else {
+        return Some("has no primary to follow");
+    };
     let names = &view.bus.names;
     match &data.phase {
         Phase::Down => Some("does not run"),
