@@ -44,9 +44,11 @@ pub(crate) struct SentinelAgent {
 #[derive(Debug)]
 struct Running {
     connection: Option<Sentinel>,
-    /// When it last answered, or was started.
+    /// When it last showed a sign of life, or was started.
     answered: Instant,
-    /// It answered at the last look.
+    /// When it last told how it is, or was started.
+    told: Instant,
+    /// It told how it is a moment ago.
     up: bool,
     trouble: Trouble,
     monitored: Option<Monitored>,

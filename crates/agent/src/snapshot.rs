@@ -1,5 +1,7 @@
 //! What the agent last knew, for those who ask.
 
+use crate::error::AgentError;
+use cachebus_admin::Error;
 use cachebus_core::protocol::AgentStatus;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,6 +13,17 @@ pub(crate) const HUNG: Duration = Duration::from_secs(30);
 
 /// After this long without an answer the last one says nothing any more.
 pub(crate) const STALE: Duration = Duration::from_secs(3);
+
+/// Whether a failed call leaves open if the server is alive. One that refuses a login or a certificate is, and starting it
+/// again would make a blunder an outage.
+pub(crate) fn is_silence(error: &AgentError) -> bool {
+    matches!(
+        error,
+        AgentError::Engine(
+            Error::Connect { .. } | Error::Timeout { .. } | Error::Disconnected { .. }
+        )
+    )
+}
 
 /// One state of the agent, as its loop published it.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use crate::error::AgentError;
 use crate::redis_conf::{SEALED_HOST, SEALED_PORT};
 use crate::serving::Certificate;
-use crate::snapshot::STALE;
+use crate::snapshot::{STALE, is_silence};
 use crate::trouble::Trouble;
 use cachebus_admin::{Info, LiveConfig, NodeRole, Server};
 use cachebus_core::names::Names;
@@ -18,8 +18,10 @@ pub(super) const LOOK: &str = "the look at the server fails";
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) connection: Option<Server>,
-    /// When it last answered, or was started.
+    /// When it last showed a sign of life, or was started.
     pub(super) answered: Instant,
+    /// When it last told how it is, or was started.
+    told: Instant,
     pub(super) trouble: Trouble,
     /// The last answer; `None` while there is none.
     pub(super) info: Option<Info>,
@@ -39,6 +41,7 @@ impl Running {
         Self {
             connection: None,
             answered: Instant::now(),
+            told: Instant::now(),
             trouble: Trouble::default(),
             info: None,
             config: None,
@@ -104,6 +107,7 @@ impl Running {
     /// Takes note of what the server said.
     pub(super) fn saw(&mut self, info: Info) {
         self.answered = Instant::now();
+        self.told = Instant::now();
         if let Some(upstream) = upstream(&info) {
             let host = &upstream.primary.host;
             if upstream.sync_in_progress
@@ -121,17 +125,22 @@ impl Running {
             {
                 self.priority = priority;
             }
+        } else {
+            self.linked = None;
         }
         self.info = Some(info);
     }
 
-    /// Takes note that a call failed. A server that answers with an error is alive, and one late answer is no news.
+    /// Takes note that a call failed. One late answer is no news.
     pub(super) fn note(&mut self, error: &AgentError) {
+        if !is_silence(error) {
+            self.answered = Instant::now();
+        }
         if let AgentError::Engine(error) = error
             && error.needs_reconnect()
         {
             self.connection = None;
-            if self.answered.elapsed() <= STALE {
+            if self.told.elapsed() <= STALE {
                 return;
             }
             self.info = None;
@@ -150,3 +159,6 @@ fn upstream(info: &Info) -> Option<&cachebus_admin::UpstreamLink> {
 fn is_seal(upstream: &cachebus_admin::UpstreamLink) -> bool {
     upstream.primary.host == SEALED_HOST && upstream.primary.port == SEALED_PORT
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use super::{Running, SentinelAgent};
 use crate::auth;
 use crate::error::AgentError;
 use crate::site::Site;
-use crate::snapshot::STALE;
+use crate::snapshot::{STALE, is_silence};
 use crate::users::Users;
 use cachebus_admin::{Endpoint, Error, MonitoredMaster, Sentinel};
 use cachebus_core::credentials::{OPERATOR, SENTINEL};
@@ -72,6 +72,7 @@ impl Running {
         self.info = Arc::new(sentinel.info().await?);
         self.up = true;
         self.answered = Instant::now();
+        self.told = self.answered;
         let name = &site.config.master_name;
         self.monitored = match sentinel.primary_address(name).await? {
             Some(_) => Some(monitored(sentinel, name).await?),
@@ -88,18 +89,21 @@ impl Running {
         Ok(())
     }
 
-    /// Takes note that a call failed. A Sentinel that answers with an error is alive.
+    /// Takes note that a call failed. One late answer is no news.
     pub(super) fn note(&mut self, error: &AgentError) {
+        if !is_silence(error) {
+            self.answered = Instant::now();
+        }
         if let AgentError::Engine(error) = error
             && error.needs_reconnect()
         {
             self.connection = None;
+            if self.told.elapsed() <= STALE {
+                return;
+            }
             self.up = false;
         }
-        // One that has just been started does not listen yet.
-        if self.up || self.answered.elapsed() > STALE {
-            self.trouble.is(LOOK, error);
-        }
+        self.trouble.is(LOOK, error);
     }
 }
 

@@ -42,6 +42,7 @@ impl SentinelAgent {
         self.running = Some(Running {
             connection: None,
             answered: Instant::now(),
+            told: Instant::now(),
             up: false,
             trouble: Trouble::default(),
             monitored: None,

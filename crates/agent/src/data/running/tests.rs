@@ -1,0 +1,153 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use cachebus_admin::{Address, Error};
+use std::io;
+use std::time::Duration;
+
+/// What every data node says, as Redis 7.0.15 says it.
+const COMMON: &str = "\
+redis_version:7.0.15
+run_id:0123456789012345678901234567890123456789
+uptime_in_seconds:5
+used_memory:1048576
+maxmemory:0
+rdb_changes_since_last_save:0
+rdb_bgsave_in_progress:0
+rdb_last_save_time:1700000000
+rdb_last_bgsave_status:ok
+aof_enabled:1
+aof_rewrite_in_progress:0
+aof_rewrite_scheduled:0
+aof_last_write_status:ok
+connected_slaves:0
+master_replid:a
+master_replid2:b
+master_repl_offset:70
+db0:keys=5,expires=0,avg_ttl=0
+";
+
+fn info(more: &str) -> Info {
+    Info::parse(&format!("{COMMON}{more}")).unwrap()
+}
+
+fn primary() -> Info {
+    info("loading:0\nrole:master\n")
+}
+
+fn replica(host: &str, port: u16, link: &str, syncing: u8) -> Info {
+    info(&format!(
+        "loading:0\nrole:slave\nmaster_host:{host}\nmaster_port:{port}\nmaster_link_status:{link}\n\
+         master_sync_in_progress:{syncing}\nslave_repl_offset:70\nslave_priority:0\n"
+    ))
+}
+
+fn running() -> Running {
+    let folder = tempfile::tempdir().unwrap();
+    let key = rcgen::generate_simple_self_signed(["x".to_owned()]).unwrap();
+    for (name, text) in [
+        ("tls.crt", key.cert.pem()),
+        ("ca.crt", key.cert.pem()),
+        ("tls.key", key.signing_key.serialize_pem()),
+    ] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let serving = crate::serving::Serving::open(folder.path().to_owned()).unwrap();
+    Running::new(100, serving.certificate())
+}
+
+fn names() -> Names {
+    Names::new("b", "ns", "cluster.local")
+}
+
+fn fqdn(pod: &str) -> String {
+    format!("{pod}.b-redis-nodes.ns.svc.cluster.local")
+}
+
+#[test]
+fn phases_follow_from_what_the_server_says() {
+    for (said, phase) in [
+        (info("loading:1\nrole:master\n"), Phase::Loading),
+        (primary(), Phase::Leading),
+        (replica("127.0.0.1", 1, "down", 0), Phase::Sealed),
+        (
+            replica(&fqdn("b-redis-2"), 6379, "up", 0),
+            Phase::Following("b-redis-2".to_owned()),
+        ),
+        (
+            replica("10.0.0.9", 6379, "up", 0),
+            Phase::Following("10.0.0.9".to_owned()),
+        ),
+    ] {
+        let mut running = running();
+        assert_eq!(running.phase(&names()), Phase::Down);
+        running.saw(said);
+        assert_eq!(running.phase(&names()), phase);
+    }
+}
+
+#[test]
+fn a_sealed_or_loading_server_is_no_ground_for_a_marker() {
+    let mut running = running();
+    running.saw(replica("127.0.0.1", 1, "down", 0));
+    assert_eq!(running.sighting(), None);
+    running.saw(info("loading:1\nrole:master\n"));
+    assert_eq!((running.sighting(), running.keys()), (None, None));
+    running.saw(primary());
+    assert_eq!(running.sighting().unwrap().role, Role::Leading);
+    assert_eq!(running.keys(), Some(5));
+}
+
+#[test]
+fn a_link_counts_until_another_primary_a_full_synchronisation_or_leading() {
+    let (one, other) = (fqdn("b-redis-1"), fqdn("b-redis-2"));
+    let linked_after = |ending: Info| {
+        let mut running = running();
+        running.saw(replica(&one, 6379, "up", 0));
+        running.saw(ending);
+        running.linked
+    };
+    assert_eq!(
+        linked_after(replica(&one, 6379, "down", 0)),
+        Some(one.clone())
+    );
+    assert_eq!(linked_after(replica(&one, 6379, "down", 1)), None);
+    assert_eq!(linked_after(replica(&other, 6379, "down", 0)), None);
+    assert_eq!(linked_after(primary()), None);
+}
+
+fn refused_login() -> AgentError {
+    AgentError::Engine(Error::Auth {
+        address: Address::new("127.0.0.1", 6379),
+        username: "operator".to_owned(),
+    })
+}
+
+fn lost() -> AgentError {
+    AgentError::Engine(Error::Disconnected {
+        address: Address::new("127.0.0.1", 6379),
+        attempted: "INFO",
+        source: io::ErrorKind::UnexpectedEof.into(),
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_answer_is_no_news_and_three_seconds_of_silence_are() {
+    let mut running = running();
+    running.saw(primary());
+    running.note(&lost());
+    assert_eq!(running.phase(&names()), Phase::Leading);
+    tokio::time::advance(Duration::from_secs(4)).await;
+    running.note(&lost());
+    assert_eq!(running.phase(&names()), Phase::Down);
+    assert_eq!(running.answered.elapsed(), Duration::from_secs(4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_refuses_the_login_is_alive_and_nothing_is_known_of_it() {
+    let mut running = running();
+    running.saw(primary());
+    tokio::time::advance(Duration::from_secs(4)).await;
+    running.note(&refused_login());
+    assert_eq!(running.answered.elapsed(), Duration::ZERO);
+    assert_eq!(running.phase(&names()), Phase::Down);
+}
