@@ -224,7 +224,8 @@ pub struct TopologyOrder {
     pub primary: String,
     /// Epoch of the order; refused when older than the marker's.
     pub epoch: u64,
-    /// A pod without a dataset may lead: every copy was seen to be empty.
+    /// A pod may lead for whose data no marker vouches: every copy was seen to be empty, or this one was seen to hold keys
+    /// that came with the volume.
     pub allow_empty: bool,
     /// Pod that a majority of Sentinels names although its dataset is gone, so that this order may contradict them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -254,7 +255,8 @@ pub struct MonitorOrder {
     /// Pod that is the primary. Refused where the Sentinel already names another (Sentinels move that themselves), unless
     /// that other is `instead_of`.
     pub primary: String,
-    /// Pod whose dataset is gone: a Sentinel that names it forgets it (`REMOVE`) and monitors `primary` instead.
+    /// Pod that a Sentinel must stop naming and never would by itself: it forgets it (`REMOVE`) and monitors `primary`
+    /// instead. Its dataset is gone, or other Sentinels name `primary` in the same `config-epoch`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instead_of: Option<String>,
     /// Sentinels that must agree.

@@ -7,25 +7,17 @@
 
 mod marker;
 mod order;
+mod votes;
 
 pub use marker::{Role, Sighting, next_marker, obeyed};
 pub use order::{Verdict, judge_order, refusal};
+pub use votes::{Opinion, Vote, opinion};
 
 use crate::names::Names;
 use crate::protocol::{AgentConfig, Marker};
-use std::collections::BTreeMap;
 
 /// `replica-priority` of a copy that Sentinels must not promote.
 pub const NEVER_PROMOTE: u32 = 0;
-
-/// What one Sentinel said when it was asked for the primary.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Vote {
-    /// Host that it names.
-    pub primary_host: String,
-    /// Its `config-epoch`.
-    pub config_epoch: u64,
-}
 
 /// What a data pod knows when it must decide.
 #[derive(Clone, Copy, Debug)]
@@ -63,38 +55,20 @@ pub enum Start {
 /// Decides how the server may start.
 #[must_use]
 pub fn decide(question: &Question<'_>) -> Start {
-    match majority(question.config, question.votes) {
-        Some((named, _)) if named == question.pod => {
+    match heard(question) {
+        Opinion::Majority { pod, .. } if pod == question.pod => {
             if question.dataset && own(question).is_some_and(|marker| marker.complete) {
                 Start::Lead
             } else {
                 Start::Hold
             }
         }
-        Some((named, _)) => Start::FollowPrimary {
-            priority: first_priority(question, &named),
-            pod: named,
+        Opinion::Majority { pod, .. } => Start::FollowPrimary {
+            priority: first_priority(question, &pod),
+            pod,
         },
-        None => Start::Sealed,
+        Opinion::Moving { .. } | Opinion::None => Start::Sealed,
     }
-}
-
-/// The data pod that a majority of the configured Sentinels names, and the highest `config-epoch` among those that name it.
-#[must_use]
-pub fn majority(config: &AgentConfig, votes: &[Option<Vote>]) -> Option<(String, u64)> {
-    let names = Names::new(&config.bus, &config.namespace, &config.domain);
-    let mut tally: BTreeMap<String, (usize, u64)> = BTreeMap::new();
-    for vote in votes.iter().flatten() {
-        if let Some(pod) = names.data_pod_of_host(&vote.primary_host) {
-            let (count, epoch) = tally.entry(pod).or_default();
-            *count += 1;
-            *epoch = (*epoch).max(vote.config_epoch);
-        }
-    }
-    tally
-        .into_iter()
-        .find(|(_, (count, _))| *count > config.sentinels.len() / 2)
-        .map(|(pod, (_, epoch))| (pod, epoch))
 }
 
 /// `replica-priority` of a running replica of `primary`.
@@ -119,6 +93,13 @@ pub fn priority(
     }
 }
 
+/// What the Sentinels say, taken together.
+fn heard(question: &Question<'_>) -> Opinion {
+    let config = question.config;
+    let names = Names::new(&config.bus, &config.namespace, &config.domain);
+    opinion(&names, question.votes)
+}
+
 fn first_priority(question: &Question<'_>, primary: &str) -> u32 {
     priority(
         question.config,
@@ -127,6 +108,12 @@ fn first_priority(question: &Question<'_>, primary: &str) -> u32 {
         primary,
         false,
     )
+}
+
+/// Whether a marker, of this bus or of its predecessor, says that there was data once.
+#[must_use]
+pub fn vouches(marker: &Marker) -> bool {
+    marker.complete || marker.epoch > 0
 }
 
 /// The marker, where this bus wrote it. Data under another UID is real, but nothing is known of its epoch.

@@ -27,7 +27,7 @@ pub mod reason {
     pub const LOADING: &str = "Loading";
     /// A replica is not in sync with the primary yet.
     pub const SYNCING: &str = "Syncing";
-    /// Replicas still follow another primary; Sentinels are moving them.
+    /// Sentinels are changing the primary, or bringing its replicas to it.
     pub const FAILOVER_RUNNING: &str = "FailoverRunning";
     /// The primary must be chosen, and not every copy of the data has reported.
     pub const WAITING_FOR_COPIES: &str = "WaitingForCopies";
@@ -41,6 +41,8 @@ pub mod reason {
     pub const TARGET_UNREACHABLE: &str = "TargetUnreachable";
     /// Sentinels name a pod that has lost its dataset; they have time to move on by themselves.
     pub const PRIMARY_LOST_DATA: &str = "PrimaryLostData";
+    /// Sentinels name a pod that follows another, and nobody leads; they have time to change that by themselves.
+    pub const PRIMARY_FOLLOWS: &str = "PrimaryFollows";
     /// Sentinels are told of the primary once its replicas are linked, so that they find them at once.
     pub const WAITING_FOR_REPLICAS: &str = "WaitingForReplicas";
     /// A Sentinel does not answer yet.

@@ -12,7 +12,8 @@ use std::cmp::Reverse;
 pub const PATIENCE_MS: u64 = 30_000;
 
 /// Why a pod was chosen, in [`Target::reason`].
-mod chosen {
+pub mod chosen {
+    pub const NAMED_BY_SENTINELS: &str = "NamedBySentinels";
     pub const FIRST_BOOT: &str = "FirstBoot";
     pub const NEWEST_COPY: &str = "NewestCopy";
     pub const PRIMARY_LOST_DATA: &str = "PrimaryLostData";
@@ -50,14 +51,13 @@ pub fn choose(view: &View<'_>, lost: Option<&str>) -> Course {
     // Sentinels may still promote a replica in place of the lost one.
     let may_move_on = lost.is_some() && best.is_some();
     let patience = if may_move_on {
-        let down_after = view.bus.spec.sentinel.down_after.get();
-        let down_after = down_after.map_or(0, |time| time.as_millis());
-        PATIENCE_MS + u64::try_from(down_after).unwrap_or(u64::MAX / 2)
+        patience_with_sentinels(view)
     } else {
         PATIENCE_MS
     };
     let waited = view.passed(view.topology.choosing_since.as_ref(), patience);
-    if !waited && (may_move_on || !missing.is_empty() || !silent.is_empty()) {
+    let moving = view.moving_to().is_some();
+    if !waited && (may_move_on || moving || !missing.is_empty() || !silent.is_empty()) {
         if view.topology.choosing_since.is_none() {
             return wait_since(view, Some(view.now()));
         }
@@ -108,6 +108,13 @@ pub fn choose(view: &View<'_>, lost: Option<&str>) -> Course {
             missing.join(", ")
         ),
     ))
+}
+
+/// How long Sentinels have to replace a primary that cannot lead, in milliseconds.
+pub fn patience_with_sentinels(view: &View<'_>) -> u64 {
+    let down_after = view.bus.spec.sentinel.down_after.get();
+    let down_after = down_after.map_or(0, |time| time.as_millis());
+    PATIENCE_MS.saturating_add(u64::try_from(down_after).unwrap_or(u64::MAX))
 }
 
 /// A copy of the data, loaded or held.
@@ -181,7 +188,7 @@ fn recorded_primary(view: &View<'_>) -> Option<String> {
 }
 
 /// Records since when copies are waited for.
-fn wait_since(view: &View<'_>, choosing_since: Option<Time>) -> Course {
+pub fn wait_since(view: &View<'_>, choosing_since: Option<Time>) -> Course {
     Course::Record(Topology {
         choosing_since,
         ..view.topology.clone()
@@ -189,7 +196,7 @@ fn wait_since(view: &View<'_>, choosing_since: Option<Time>) -> Course {
 }
 
 /// Records a target, in an epoch that no pod knows of yet.
-fn aim(view: &View<'_>, pod: &str, reason: &str, empty: bool) -> Course {
+pub fn aim(view: &View<'_>, pod: &str, reason: &str, empty: bool) -> Course {
     let next = newest_decision(&view.topology) + 1;
     Course::Record(Topology {
         target: Some(Target {

@@ -39,7 +39,9 @@ pub struct Desired {
 pub enum Action {
     /// Write this into `status.topology`, by compare-and-swap, before anything that follows from it is done.
     Record(Topology),
-    /// Tell a data pod who the primary is to be: it leads if it is the one, else it follows.
+    /// Tell a data pod who the primary is to be: it leads if it is the one, else it follows. Before one that changes the
+    /// topology is sent, [`intended`] must hold of the record that the API server itself has: the plan may rest on a store
+    /// that lags, and an emptied volume remembers no epoch.
     Order {
         /// Data pod that is told.
         pod: String,
@@ -124,6 +126,19 @@ impl Plan {
     fn act(&mut self, action: Action) {
         self.unsettled = true;
         self.actions.push(action);
+    }
+}
+
+/// Whether a record still asks for an order.
+#[must_use]
+pub fn intended(topology: &Topology, order: &TopologyOrder) -> bool {
+    match &topology.target {
+        Some(target) => target.pod == order.primary && target.epoch == order.epoch,
+        None => {
+            topology.primary.as_ref() == Some(&order.primary)
+                && topology.epoch == order.epoch
+                && !order.allow_empty
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use super::topology::confirmed;
 use super::view::View;
 use super::{Action, Plan};
 use crate::protocol::{DataStatus, Phase, TopologyOrder};
+use crate::seal::vouches;
 use cachebus_api::status::Target;
 
 /// Orders what the record asks for: at most one of them begins or ends a lead.
@@ -18,20 +19,33 @@ pub fn give(view: &View<'_>, plan: &mut Plan) {
 
 /// The pod that Sentinels name although its dataset is gone, where it is not the one that is to lead.
 pub fn contradicted(view: &View<'_>, primary: &str) -> Option<String> {
-    let majority = view.majority.as_ref()?;
-    (majority.pod != primary && view.lost(&majority.pod)).then(|| majority.pod.clone())
+    let named = view.named()?;
+    (named != primary && view.lost(named)).then(|| named.to_owned())
 }
 
 /// The target leads once nobody else does.
 fn lead(view: &View<'_>, target: &Target, plan: &mut Plan) {
+    // Keys for which no marker vouches came with the volume.
+    let unmarked = view.data(&target.pod).is_some_and(|data| {
+        let vouched = data.marker.as_ref().is_some_and(vouches);
+        !vouched && data.keys.is_some_and(|keys| keys > 0)
+    });
+    let moving_to = view
+        .moving_to()
+        .filter(|pod| *pod != target.pod)
+        .map(str::to_owned);
     let order = TopologyOrder {
         uid: view.bus.uid.clone(),
         primary: target.pod.clone(),
         epoch: target.epoch,
-        allow_empty: target.empty,
-        instead_of: contradicted(view, &target.pod),
+        allow_empty: target.empty || unmarked,
+        // Sentinels that were about to agree had all the time that copies were waited for.
+        instead_of: contradicted(view, &target.pod).or(moving_to),
     };
     if let Some(other) = other_leader(view, &target.pod) {
+        if view.moving_to().is_some() {
+            return plan.wait(not_agreed(other));
+        }
         return plan.act(Action::Order {
             pod: other.to_owned(),
             order,
@@ -61,15 +75,10 @@ fn follow(view: &View<'_>, primary: &str, plan: &mut Plan) {
         allow_empty: false,
         instead_of: contradicted(view, primary),
     };
-    let mut tell = |pod: &str| {
-        plan.act(Action::Order {
-            pod: pod.to_owned(),
-            order: order.clone(),
-        });
+    let order_to = |pod: &str| Action::Order {
+        pod: pod.to_owned(),
+        order: order.clone(),
     };
-    if let Some(other) = other_leader(view, primary) {
-        tell(other);
-    }
     let Some(data) = view.data(primary).filter(|_| view.leads(primary)) else {
         let message = match view.data(primary) {
             Some(data) => format!("{primary} is the primary and {}", state(data)),
@@ -77,8 +86,13 @@ fn follow(view: &View<'_>, primary: &str, plan: &mut Plan) {
         };
         return plan.wait(Blocked::new(reason::PRIMARY_UNREACHABLE, message));
     };
+    match other_leader(view, primary) {
+        Some(other) if view.moving_to().is_some() => plan.wait(not_agreed(other)),
+        Some(other) => plan.act(order_to(other)),
+        None => {}
+    }
     if view.obeyed(data) < order.epoch {
-        tell(primary);
+        plan.act(order_to(primary));
     }
     let failing_over = view.sentinels.iter().any(|pod| {
         view.sentinel(pod)
@@ -104,16 +118,16 @@ fn follow(view: &View<'_>, primary: &str, plan: &mut Plan) {
                         reason::SYNCING,
                         format!("{pod} is not in sync with {primary} yet"),
                     ));
+                } else if view.obeyed(data) < order.epoch {
+                    // Sentinels brought it here, so it does not know how new its data is.
+                    plan.act(order_to(pod));
                 }
             }
             Some(host) if failing_over => plan.wait(Blocked::new(
                 reason::FAILOVER_RUNNING,
                 format!("{pod} still follows {host}"),
             )),
-            Some(_) | None => plan.act(Action::Order {
-                pod: pod.to_owned(),
-                order: order.clone(),
-            }),
+            Some(_) | None => plan.act(order_to(pod)),
         }
     }
 }
@@ -130,6 +144,14 @@ pub fn linked(data: &DataStatus) -> bool {
     data.replication
         .as_ref()
         .is_some_and(|replication| replication.link_up)
+}
+
+/// While Sentinels are about to agree on another than before, it is theirs to say who leads.
+fn not_agreed(leader: &str) -> Blocked {
+    Blocked::new(
+        reason::FAILOVER_RUNNING,
+        format!("{leader} leads, and Sentinels have yet to agree on a primary"),
+    )
 }
 
 fn loading(pod: &str) -> Blocked {

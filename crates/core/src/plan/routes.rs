@@ -12,7 +12,7 @@ use crate::render::{Endpoint, Routes};
 #[must_use]
 pub fn routes(bus: &Bus, observed: &Observed) -> Routes {
     let view = View::new(bus, observed);
-    let named = view.majority.as_ref().map(|majority| &majority.pod);
+    let named = view.named();
     let primary = view
         .topology
         .primary

@@ -22,14 +22,16 @@ pub fn tell(view: &View<'_>, plan: &mut Plan) {
         return;
     }
     let config = agent_json(view.bus);
-    let instead_of = contradicted(view, primary);
+    let lost = contradicted(view, primary);
+    let tied = tied(view);
     for pod in &view.sentinels {
         if let Some(sentinel) = view.sentinel(pod) {
             let told = Told {
                 view,
                 config: &config,
                 primary,
-                instead_of: instead_of.as_deref(),
+                lost: lost.as_deref(),
+                tied,
                 pod,
             };
             told.judge(sentinel, plan);
@@ -52,7 +54,8 @@ struct Told<'a> {
     view: &'a View<'a>,
     config: &'a AgentConfig,
     primary: &'a str,
-    instead_of: Option<&'a str>,
+    lost: Option<&'a str>,
+    tied: Option<u64>,
     pod: &'a str,
 }
 
@@ -74,8 +77,10 @@ impl Told<'_> {
         };
         let named = self.view.bus.names.data_pod_of_host(&monitored.host);
         if named.as_deref() != Some(self.primary) {
-            if named.is_some() && named.as_deref() == self.instead_of {
-                plan.act(self.order(self.instead_of));
+            let stays = named.is_some()
+                && (named.as_deref() == self.lost || self.tied == Some(monitored.config_epoch));
+            if stays && !monitored.failing_over {
+                plan.act(self.order(named));
             } else {
                 plan.wait(Blocked::new(
                     reason::SENTINEL_DISAGREES,
@@ -108,7 +113,7 @@ impl Told<'_> {
     /// Replicas are linked, or were waited for, or a majority knows the primary already and will tell.
     fn in_good_time(&self) -> bool {
         let view = self.view;
-        view.majority.is_some()
+        view.named().is_some()
             || view.passed(view.topology.since.as_ref(), REPLICAS_MS)
             || view
                 .nodes
@@ -117,18 +122,34 @@ impl Told<'_> {
                 .all(|pod| view.data(pod).is_some_and(linked))
     }
 
-    fn order(&self, instead_of: Option<&str>) -> Action {
+    fn order(&self, instead_of: Option<String>) -> Action {
         Action::Monitor {
             pod: self.pod.to_owned(),
             order: MonitorOrder {
                 uid: self.view.bus.uid.clone(),
                 primary: self.primary.to_owned(),
-                instead_of: instead_of.map(str::to_owned),
+                instead_of,
                 quorum: self.config.quorum,
                 settings: self.config.monitor.clone(),
             },
         }
     }
+}
+
+/// The newest `config-epoch`, where Sentinels name different pods in it. The newer epoch wins among Sentinels, so these would
+/// never come to agree. Two that were told of different primaries before they met are in this state.
+fn tied(view: &View<'_>) -> Option<u64> {
+    let watched = || {
+        view.sentinels
+            .iter()
+            .filter_map(|pod| view.sentinel(pod)?.monitored.as_ref())
+    };
+    let newest = watched().map(|monitored| monitored.config_epoch).max()?;
+    let named: BTreeSet<&str> = watched()
+        .filter(|monitored| monitored.config_epoch == newest)
+        .map(|monitored| monitored.host.as_str())
+        .collect();
+    (named.len() > 1).then_some(newest)
 }
 
 /// The linked replicas and the answering Sentinels that a Sentinel does not know.

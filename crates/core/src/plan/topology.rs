@@ -5,7 +5,8 @@
 //! ([`super::bootstrap`]).
 
 use super::blocked::{Blocked, reason};
-use super::bootstrap::choose;
+use super::bootstrap::{aim, choose, chosen, patience_with_sentinels, wait_since};
+use super::orders::linked;
 use super::view::View;
 use crate::protocol::{DataStatus, Phase};
 use cachebus_api::status::{Target, Topology};
@@ -22,9 +23,10 @@ pub enum Course {
 
 /// Decides what becomes of the record.
 pub fn course(view: &View<'_>) -> Course {
-    match &view.majority {
-        Some(majority) if view.lost(&majority.pod) => instead_of(view, &majority.pod),
-        Some(majority) => settle(view, &majority.pod),
+    match view.named() {
+        Some(named) if view.lost(named) => instead_of(view, named),
+        Some(named) if stalled(view, named) => revive(view, named),
+        Some(named) => settle(view, named),
         None => alone(view),
     }
 }
@@ -36,6 +38,36 @@ fn instead_of(view: &View<'_>, lost: &str) -> Course {
         (Some(target), _) => toward(view, target, Some(lost)),
         (None, Some(primary)) if primary != lost && view.leads(primary) => settle(view, primary),
         (None, _) => choose(view, Some(lost)),
+    }
+}
+
+/// Whether nobody leads and the pod that Sentinels name does not know: it restarted, and followed, before they had agreed.
+/// Sentinels see a replica where they expect a primary, and no candidate: each copy was in sync with another than the one
+/// they name.
+fn stalled(view: &View<'_>, named: &str) -> bool {
+    let follows = view.data(named).is_some_and(|data| {
+        matches!(data.phase, Phase::Following(_)) && !linked(data) && View::has_data(data)
+    });
+    follows && view.reports().all(|(_, data)| data.phase != Phase::Leading)
+}
+
+/// What Sentinels decided is carried out, after they had time to do it themselves.
+fn revive(view: &View<'_>, named: &str) -> Course {
+    let recorded = &view.topology;
+    match &recorded.target {
+        Some(target) if target.pod == named => Course::Keep,
+        _ if view.passed(
+            recorded.choosing_since.as_ref(),
+            patience_with_sentinels(view),
+        ) =>
+        {
+            aim(view, named, chosen::NAMED_BY_SENTINELS, false)
+        }
+        _ if recorded.choosing_since.is_none() => wait_since(view, Some(view.now())),
+        _ => Course::Wait(Blocked::new(
+            reason::PRIMARY_FOLLOWS,
+            format!("Sentinels name {named}, which follows another; they have time to change that"),
+        )),
     }
 }
 

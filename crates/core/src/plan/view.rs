@@ -2,11 +2,13 @@
 
 use super::Plan;
 use super::blocked::{Blocked, reason};
-use super::votes::{Majority, majority};
+use super::orders::linked;
+use super::votes::heard;
 use crate::bus::Bus;
 use crate::names::Component;
 use crate::observed::{Node, Observed};
 use crate::protocol::{DataStatus, Marker, Phase, SentinelStatus};
+use crate::seal::{Opinion, vouches};
 use cachebus_api::status::Topology;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -22,7 +24,7 @@ pub struct View<'a> {
     /// Sentinel pods that should exist, by ordinal.
     pub sentinels: Vec<String>,
     /// Whom the Sentinels name.
-    pub majority: Option<Majority>,
+    pub opinion: Opinion,
 }
 
 impl<'a> View<'a> {
@@ -38,10 +40,26 @@ impl<'a> View<'a> {
             topology: observed.status.topology.clone().unwrap_or_default(),
             nodes: pods(Component::Redis, bus.spec.replicas + 1),
             sentinels: pods(Component::Sentinel, bus.spec.sentinel.replicas),
-            majority: None,
+            opinion: Opinion::None,
         };
-        view.majority = majority(&view);
+        view.opinion = heard(&view);
         view
+    }
+
+    /// The pod that a majority of Sentinels names, unless one of them knows better.
+    pub fn named(&self) -> Option<&str> {
+        match &self.opinion {
+            Opinion::Majority { pod, .. } => Some(pod),
+            Opinion::Moving { .. } | Opinion::None => None,
+        }
+    }
+
+    /// The pod on which Sentinels are about to agree.
+    pub fn moving_to(&self) -> Option<&str> {
+        match &self.opinion {
+            Opinion::Moving { to } => Some(to),
+            Opinion::Majority { .. } | Opinion::None => None,
+        }
     }
 
     /// The report of a data pod of this bus (a bus of the same name that was deleted may have left pods behind).
@@ -95,23 +113,21 @@ impl<'a> View<'a> {
             .map_or(0, |marker| marker.epoch.max(marker.fence))
     }
 
-    /// Whether a copy holds data. A server that starts on an empty volume leaves a dataset without keys behind: that is none
-    /// unless a marker, this bus's or its predecessor's, says that it was whole.
+    /// Whether a copy holds data: keys, or files for which a marker vouches. An engine that finds an empty volume makes files
+    /// of its own, so that files alone prove nothing.
     pub fn has_data(data: &DataStatus) -> bool {
-        match data.keys {
-            Some(0) => data.dataset && data.marker.as_ref().is_some_and(|marker| marker.complete),
-            Some(_) => true,
-            None => data.dataset,
-        }
+        data.keys.is_some_and(|keys| keys > 0)
+            || (data.dataset && data.marker.as_ref().is_some_and(vouches))
     }
 
-    /// Whether a pod that Sentinels name cannot be what they take it for: its server is not started, or sealed, for want of
-    /// its dataset.
+    /// Whether a pod that Sentinels name cannot be what they take it for: it has lost its dataset, and its server is not
+    /// started, or waits for somebody from whom to get it again.
     pub fn lost(&self, pod: &str) -> bool {
         self.data(pod).is_some_and(|data| match data.phase {
             Phase::Holding => true,
             Phase::Sealed => !Self::has_data(data),
-            Phase::Down | Phase::Loading | Phase::Leading | Phase::Following(_) => false,
+            Phase::Following(_) => !linked(data) && !Self::has_data(data),
+            Phase::Down | Phase::Loading | Phase::Leading => false,
         })
     }
 

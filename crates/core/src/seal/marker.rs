@@ -1,6 +1,6 @@
 //! What a data pod notes beside its data: always what its files are known to hold, never more.
 
-use super::{Question, majority};
+use super::{Opinion, Question, heard};
 use crate::names::Names;
 use crate::protocol::{AgentConfig, Marker, TopologyOrder};
 
@@ -53,7 +53,7 @@ pub fn next_marker(question: &Question<'_>, seen: &Sighting<'_>) -> Option<Marke
         }
         return question.marker.cloned();
     }
-    let moved = marker.primary != primary;
+    let moved = marker.primary != primary || marker.epoch == 0;
     // A full synchronisation too short to be seen also ends in a rewrite. A routine one takes nothing from a primary.
     let replaced = moved && seen.role != Role::Leading;
     if seen.rewriting && (replaced || !marker.complete) {
@@ -61,10 +61,17 @@ pub fn next_marker(question: &Question<'_>, seen: &Sighting<'_>) -> Option<Marke
         return Some(marker);
     }
     let counted = if moved {
-        let config_epoch = majority(config, question.votes)
-            .filter(|(named, _)| *named == primary)
-            .map_or(0, |(_, epoch)| epoch);
-        (marker.epoch + 1).max(config_epoch)
+        let config_epoch = match heard(question) {
+            Opinion::Majority { pod, config_epoch } if pod == primary => config_epoch,
+            Opinion::Majority { .. } | Opinion::Moving { .. } | Opinion::None => 0,
+        };
+        // A primary that Sentinels made counts on from the last order too. A replica cannot tell whether they moved it or
+        // the order did; the operator tells it where that matters.
+        let known = match seen.role {
+            Role::Leading => marker.epoch.max(marker.fence),
+            Role::Following { .. } => marker.epoch,
+        };
+        (known + 1).max(config_epoch)
     } else {
         marker.epoch
     };

@@ -1,6 +1,6 @@
 //! Which orders a data pod obeys.
 
-use super::{Question, first_priority, majority, own};
+use super::{Opinion, Question, first_priority, heard, own, vouches};
 use crate::names::Names;
 use crate::protocol::{Refusal, TopologyOrder};
 
@@ -28,7 +28,7 @@ pub mod refusal {
     pub const STALE_EPOCH: &str = "StaleEpoch";
     /// A majority of Sentinels names another primary.
     pub const SENTINEL_DISAGREES: &str = "SentinelDisagrees";
-    /// The pod has no dataset and the order does not allow that.
+    /// The pod has no dataset that its marker vouches for, and the order does not allow that.
     pub const NO_DATASET: &str = "NoDataset";
 }
 
@@ -68,16 +68,10 @@ pub fn judge_order(order: &TopologyOrder, question: &Question<'_>) -> Result<Ver
             ));
         }
     }
-    if let Some((named, _)) = majority(config, question.votes)
-        && named != order.primary
-        && order.instead_of.as_ref() != Some(&named)
-    {
+    if let Some(named) = contradicting(order, question) {
         return Err(refuse(
             refusal::SENTINEL_DISAGREES,
-            format!(
-                "a majority of Sentinels names {named}, the order names {}",
-                order.primary
-            ),
+            format!("Sentinels name {named}, the order names {}", order.primary),
         ));
     }
     if order.primary != question.pod {
@@ -86,14 +80,28 @@ pub fn judge_order(order: &TopologyOrder, question: &Question<'_>) -> Result<Ver
             priority: first_priority(question, &order.primary),
         });
     }
-    if question.dataset || order.allow_empty {
+    // An engine that finds an empty volume makes files of its own: these alone prove nothing.
+    let has_data = question.dataset && question.marker.is_some_and(vouches);
+    if has_data || order.allow_empty {
         Ok(Verdict::Lead)
     } else {
         Err(refuse(
             refusal::NO_DATASET,
-            format!("{} is to lead but has no dataset", question.pod),
+            format!(
+                "{} is to lead but has no dataset that a marker vouches for",
+                question.pod
+            ),
         ))
     }
+}
+
+/// The pod that Sentinels name against an order.
+fn contradicting(order: &TopologyOrder, question: &Question<'_>) -> Option<String> {
+    let named = match heard(question) {
+        Opinion::Majority { pod, .. } | Opinion::Moving { to: pod } => pod,
+        Opinion::None => return None,
+    };
+    (named != order.primary && order.instead_of.as_ref() != Some(&named)).then_some(named)
 }
 
 fn refuse(reason: &str, message: String) -> Refusal {

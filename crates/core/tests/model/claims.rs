@@ -1,0 +1,126 @@
+//! What must hold in every history.
+
+use crate::data_node::MadeBy;
+use crate::world::World;
+use cachebus_core::observed::Observed;
+use cachebus_core::plan::Plan;
+use cachebus_core::protocol::TopologyOrder;
+
+impl World {
+    /// Never two writable primaries that our orders made. One that led already when the operators lost sight of it counts again
+    /// once it was demoted: nobody can reach it before.
+    pub fn claim_one_primary(&mut self) {
+        let mut made = Vec::new();
+        for node in &mut self.nodes {
+            if !node.writable() {
+                node.isolated_leader = false;
+                continue;
+            }
+            if node.hidden || node.side != 0 {
+                node.isolated_leader = true;
+            }
+            let by_order = node
+                .server
+                .as_ref()
+                .is_some_and(|server| server.made_by == MadeBy::Order);
+            if by_order && !node.isolated_leader {
+                made.push(node.name.clone());
+            }
+        }
+        assert!(
+            made.len() <= 1,
+            "{made:?} lead by orders:\n{}",
+            self.picture()
+        );
+    }
+
+    /// An empty copy never begins to lead while there is one with data, unless that one stayed away for longer than copies are
+    /// waited for and nobody knows that it exists.
+    pub fn claim_not_empty(&self, node: usize) {
+        if self.nodes[node].data() != 0
+            || self.nodes[node]
+                .volume
+                .marker
+                .as_ref()
+                .is_some_and(|marker| marker.complete && marker.epoch > 0)
+        {
+            return;
+        }
+        for other in &self.nodes {
+            assert!(
+                other.index == node || !other.has_data(),
+                "{} leads empty while {} has data:\n{}",
+                self.nodes[node].name,
+                other.name,
+                self.picture()
+            );
+        }
+    }
+
+    /// No other copy that had reported when the choice was made is of the same lead, or of a newer one, and holds all that the
+    /// chosen one holds, and more. A copy that is not known to be whole, or
+    /// that a predecessor of the bus left behind, counts for nothing.
+    pub fn claim_nothing_lost(&self, node: usize) {
+        let (chosen, lead) = (self.nodes[node].data(), self.nodes[node].lead());
+        for (other, held) in self.choice.iter().filter(|(other, _)| *other != node) {
+            let other = &self.nodes[*other];
+            let marker = other.volume.marker.as_ref();
+            if !marker.is_some_and(|marker| marker.complete && marker.uid == self.bus.uid) {
+                continue;
+            }
+            let held = held & other.data();
+            assert!(
+                other.lead() < lead || held == chosen || held & chosen != chosen,
+                "{} leads with {chosen:b}, {} held {held:b}:\n{}",
+                self.nodes[node].name,
+                other.name,
+                self.picture()
+            );
+        }
+    }
+
+    /// What must hold of every plan, whatever it was made from.
+    pub fn claim_plan(&self, plan: &Plan, observed: &Observed) {
+        let changes = plan
+            .actions
+            .iter()
+            .filter(|action| action.changes_topology(observed))
+            .count();
+        assert!(changes <= 1, "two changes at once: {plan:?}");
+        let idle = plan.actions.is_empty() && plan.unsettled;
+        assert!(
+            !idle || !plan.blocked.is_empty(),
+            "waits and does not say for what: {plan:?}"
+        );
+        for blocked in &plan.blocked {
+            assert!(!blocked.message.is_empty(), "{plan:?}");
+        }
+    }
+
+    /// No two pods are ever told to lead in one epoch.
+    pub fn claim_one_lead_in_an_epoch(&mut self, pod: &str, order: &TopologyOrder) {
+        if pod != order.primary {
+            return;
+        }
+        let other = self
+            .lead_orders
+            .iter()
+            .find(|(epoch, told)| *epoch == order.epoch && told != pod);
+        assert!(
+            other.is_none(),
+            "{pod} and {other:?} are to lead in one epoch"
+        );
+        self.lead_orders.push((order.epoch, pod.to_owned()));
+    }
+
+    /// A healed bus has one primary, and every copy equals it.
+    pub fn claim_whole(&self) {
+        let leaders: Vec<&str> = self
+            .nodes
+            .iter()
+            .filter(|node| node.writable())
+            .map(|node| node.name.as_str())
+            .collect();
+        assert_eq!(leaders.len(), 1, "{leaders:?} lead:\n{}", self.picture());
+    }
+}

@@ -1,0 +1,111 @@
+//! What goes wrong.
+
+use crate::data_node::Volume;
+use crate::world::World;
+use cachebus_api::CacheBusStatus;
+
+impl World {
+    /// Perhaps something goes wrong.
+    pub fn fault(&mut self) {
+        if !self.rng.one_in(5) {
+            return;
+        }
+        let node = self.rng.below(self.nodes.len());
+        let sentinel = self.rng.below(self.sentinels.len());
+        let soon = 1 + self.rng.below(6);
+        let late = 1 + self.rng.below(45);
+        let what = self.rng.below(17);
+        match what {
+            0 | 1 => self.nodes[node].kill(soon),
+            2 => self.nodes[node].kill(late),
+            3 => {
+                self.nodes[node].kill(soon);
+                self.nodes[node].volume = Volume::default();
+            }
+            4 | 5 => self.kill_all(false),
+            6 => self.kill_all(true),
+            7 => self.sentinels[sentinel].kill(soon),
+            8 => {
+                self.sentinels[sentinel].kill(soon);
+                self.sentinels[sentinel].watch = None;
+                self.sentinels[sentinel].current_epoch = 0;
+            }
+            9 | 10 => self.nodes[node].crash(soon),
+            11 => self.nodes[node].hidden ^= true,
+            12 => self.sentinels[sentinel].hidden ^= true,
+            13 => self.nodes[node].side ^= 1,
+            14 => self.sentinels[sentinel].side ^= 1,
+            15 => self.crash_operators(),
+            _ => self.forget(),
+        }
+        self.say(|| {
+            format!(
+                "fault {what}: node {node}, Sentinel {sentinel}\n{}",
+                self.picture()
+            )
+        });
+    }
+
+    /// Somebody wipes the status, as a restored backup does. Nobody but the pods knows then what was, so all of them are there.
+    fn forget(&mut self) {
+        if !self
+            .nodes
+            .iter()
+            .all(|node| node.runs() && !node.hidden && node.side == 0)
+        {
+            return;
+        }
+        self.store.push(CacheBusStatus::default());
+        self.lead_orders.clear();
+        self.crash_operators();
+    }
+
+    /// Every data pod at once, and perhaps every Sentinel, with any subset of the volumes.
+    fn kill_all(&mut self, sentinels_too: bool) {
+        for node in 0..self.nodes.len() {
+            let late = if self.rng.one_in(5) {
+                40
+            } else {
+                1 + self.rng.below(6)
+            };
+            self.nodes[node].kill(late);
+            if self.rng.one_in(5) {
+                self.nodes[node].volume = Volume::default();
+            }
+        }
+        if !sentinels_too {
+            return;
+        }
+        let forget_all = self.rng.one_in(2);
+        for sentinel in 0..self.sentinels.len() {
+            let away = 1 + self.rng.below(6);
+            self.sentinels[sentinel].kill(away);
+            if forget_all || self.rng.one_in(4) {
+                self.sentinels[sentinel].watch = None;
+                self.sentinels[sentinel].current_epoch = 0;
+            }
+        }
+    }
+
+    /// Everything that is away comes back, and everybody reaches everybody.
+    pub fn mend(&mut self) {
+        for node in &mut self.nodes {
+            node.side = 0;
+            node.hidden = false;
+            node.away = node.away.min(3);
+        }
+        for sentinel in &mut self.sentinels {
+            sentinel.side = 0;
+            sentinel.hidden = false;
+            sentinel.away = sentinel.away.min(3);
+        }
+        self.crash_operators();
+        self.say(|| format!("no more faults\n{}", self.picture()));
+    }
+
+    fn crash_operators(&mut self) {
+        for operator in &mut self.operators {
+            operator.pending.clear();
+        }
+    }
+}
