@@ -1,5 +1,6 @@
 //! Carries out a plan. Nothing is waited for: the next look shows what became of it.
 
+use super::observe::now_ms;
 use super::report::{self, Bus as Watched};
 use crate::agents::{Address, AgentError, BusAgents};
 use crate::context::Context;
@@ -15,10 +16,9 @@ use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
 
-/// Age at which what was seen is too old to act on.
-const TOO_OLD: Duration = Duration::from_secs(10);
+/// Age at which what was seen is too old to act on, milliseconds.
+const TOO_OLD_MS: u64 = 10_000;
 
 /// What became of a plan.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ pub struct Acted {
     pub stale: bool,
 }
 
-/// Carries out a plan that rests on what was seen at `seen_at`. A pod that fails does not keep the others from theirs.
+/// Carries out a plan. A pod that fails does not keep the others from theirs.
 pub async fn act(
     context: &Context,
     bus: &Bus,
@@ -39,7 +39,6 @@ pub async fn act(
     watched: &mut Watched<'_>,
     observed: &mut Observed,
     plan: &Plan,
-    seen_at: Instant,
 ) -> Acted {
     let mut acting = Acting {
         context,
@@ -49,7 +48,7 @@ pub async fn act(
         lost: BTreeSet::new(),
     };
     for action in &plan.actions {
-        if seen_at.elapsed() > TOO_OLD {
+        if now_ms().abs_diff(observed.now_ms) > TOO_OLD_MS {
             acting.acted.stale = true;
         }
         if acting.acted.stale {

@@ -20,7 +20,7 @@ pub async fn observe(
     context: &Context,
     bus: &Bus,
     agents: &BusAgents,
-    status: &CacheBusStatus,
+    status: CacheBusStatus,
 ) -> Observed {
     let (data, sentinels) = futures::join!(
         nodes(
@@ -40,7 +40,7 @@ pub async fn observe(
     );
     Observed {
         now_ms: now_ms(),
-        status: status.clone(),
+        status,
         data,
         sentinels,
         revisions: revisions(context, bus),

@@ -1,11 +1,15 @@
 //! Writes the status, and tells people what changed.
 
+use super::Next;
+use super::observe::now_ms;
 use crate::context::Context;
 use crate::error::Error;
 use crate::events;
 use crate::fault::{self, FaultPoint};
 use cachebus_api::{CacheBus, CacheBusStatus};
+use cachebus_core::bus::Violation;
 use cachebus_core::events::between;
+use cachebus_core::status;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, ResourceExt as _};
 
@@ -33,6 +37,18 @@ impl<'a> Bus<'a> {
             .or_else(|| self.object.status.clone())
             .unwrap_or_default()
     }
+}
+
+/// Says what cannot be carried out of a spec. What runs goes on as it is.
+pub async fn invalid(
+    context: &Context,
+    mut bus: Bus<'_>,
+    violations: &[Violation],
+) -> Result<Next, Error> {
+    let generation = bus.object.metadata.generation.unwrap_or_default();
+    let status = status::invalid(&bus.status(), generation, violations, now_ms());
+    let written = report(context, &mut bus, &status).await?;
+    Ok(if written { Next::OnChange } else { Next::Again })
 }
 
 /// Writes a status, unless it is there. Events tell how it differs from the one that the watch shows. `false`: the object

@@ -1,6 +1,8 @@
-//! What a bus's objects are made of besides its spec: passwords, certificates, rights.
+//! What a bus's objects are made of besides its spec (passwords, certificates, rights), and the objects.
 
 use super::dereference;
+use super::observe::now_ms;
+use crate::apply::{self, Applied, Foundations};
 use crate::context::Context;
 use crate::error::Error;
 use crate::fault::{self, FaultPoint};
@@ -9,6 +11,9 @@ use crate::pki;
 use cachebus_core::acl::{self, AclFiles};
 use cachebus_core::bus::Bus;
 use cachebus_core::credentials::{self, Credentials, Password};
+use cachebus_core::observed::Observed;
+use cachebus_core::plan::routes;
+use cachebus_core::render::{Inputs, render, secrets};
 use cachebus_core::tls::Certificates;
 use rustls::crypto::CryptoProvider;
 
@@ -23,8 +28,9 @@ pub struct Material {
 }
 
 /// What there is stays; what is missing is made. Nothing is stored here.
-pub fn settle(context: &Context, bus: &Bus, now_s: i64) -> Result<Material, Error> {
+pub fn settle(context: &Context, bus: &Bus) -> Result<Material, Error> {
     let credentials = credentials(context, bus)?;
+    let now_s = i64::try_from(now_ms() / 1_000).unwrap_or(i64::MAX);
     let certificates = pki::settle(bus, &dereference::certificates(context, bus), now_s)?;
     fault::point(FaultPoint::PasswordsSettled);
     Ok(Material {
@@ -32,6 +38,33 @@ pub fn settle(context: &Context, bus: &Bus, now_s: i64) -> Result<Material, Erro
         credentials,
         certificates,
     })
+}
+
+/// Renders every object of the bus and sends what is not as it should be.
+pub async fn apply(
+    context: &Context,
+    bus: &Bus,
+    material: &Material,
+    observed: &Observed,
+) -> Applied {
+    let Material {
+        credentials,
+        certificates,
+        acl,
+    } = material;
+    let inputs = Inputs {
+        credentials,
+        certificates,
+        acl,
+        routes: &routes(bus, observed),
+        claims: &dereference::claim_sizes(context, bus),
+    };
+    let foundations = Foundations {
+        credentials: &secrets::credentials(bus, credentials),
+        authority: &secrets::authority(bus, &certificates.authority),
+    };
+    let rendered = render(bus, &context.platform, &inputs);
+    apply::apply(context, bus, &foundations, &rendered).await
 }
 
 fn credentials(context: &Context, bus: &Bus) -> Result<Credentials, NoRandomness> {

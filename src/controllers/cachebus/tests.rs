@@ -112,7 +112,7 @@ async fn a_secret_that_has_lost_its_labels_gets_them_back() {
     world.settle().await;
     let before = world.api.get("secrets", "b-credentials").unwrap();
     world.api.change("secrets", "b-credentials", |secret| {
-        secret["metadata"]["labels"] = json!({})
+        secret["metadata"]["labels"] = json!({});
     });
     world.settle().await;
     let after = world.api.get("secrets", "b-credentials").unwrap();
@@ -132,7 +132,7 @@ async fn what_somebody_deletes_or_changes_is_brought_back() {
         before["spec"]
     );
     world.api.change("statefulsets", "b-redis", |set| {
-        set["spec"]["replicas"] = json!(7)
+        set["spec"]["replicas"] = json!(7);
     });
     world.settle().await;
     assert_eq!(
@@ -189,7 +189,7 @@ async fn a_status_that_changed_meanwhile_ends_the_pass() {
     let mut world = World::with_bus();
     world.see();
     world.api.change("cachebuses", "b", |bus| {
-        bus["metadata"]["labels"] = json!({"a": "b"})
+        bus["metadata"]["labels"] = json!({"a": "b"});
     });
     assert_eq!(world.pass().await.unwrap(), Next::Again);
     assert_eq!(
@@ -213,7 +213,7 @@ async fn a_bus_that_is_being_deleted_is_left_alone() {
 async fn a_spec_that_cannot_be_carried_out_is_said_and_builds_nothing() {
     let mut world = World::with_bus();
     world.api.change("cachebuses", "b", |bus| {
-        bus["spec"]["config"] = json!({"bind": "0.0.0.0"})
+        bus["spec"]["config"] = json!({"bind": "0.0.0.0"});
     });
     world.see();
     assert_eq!(world.pass().await.unwrap(), Next::OnChange);

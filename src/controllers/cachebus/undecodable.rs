@@ -1,5 +1,6 @@
 //! A bus whose object cannot be read: said on that object, and of no consequence for any other.
 
+use super::Next;
 use crate::context::Context;
 use crate::error::Error;
 use crate::events;
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 const REASON: &str = "Undecodable";
 
 /// Says why an object cannot be read, in its status and by an Event, once for each reason.
-pub async fn report(context: &Context, invalid: &InvalidObject) -> Result<(), Error> {
+pub async fn report(context: &Context, invalid: &InvalidObject) -> Result<Next, Error> {
     let object: DeserializeGuard<CacheBus> = DeserializeGuard(Err(invalid.clone()));
     let name = object.name_any();
     let kind = ApiResource::erase::<CacheBus>(&());
@@ -28,11 +29,11 @@ pub async fn report(context: &Context, invalid: &InvalidObject) -> Result<(), Er
         .await
         .map_err(|error| Error::api("get", "CacheBus", &name, &error))?;
     let Some(live) = live.filter(|live| live.metadata.deletion_timestamp.is_none()) else {
-        return Ok(());
+        return Ok(Next::OnChange);
     };
     let message = format!("the object cannot be read: {}", invalid.error);
     if says(&live.data, &message) {
-        return Ok(());
+        return Ok(Next::OnChange);
     }
     tracing::warn!(
         namespace,
@@ -64,7 +65,7 @@ pub async fn report(context: &Context, invalid: &InvalidObject) -> Result<(), Er
         note: message,
     };
     events::publish(context, &object, vec![draft]).await;
-    Ok(())
+    Ok(Next::OnChange)
 }
 
 fn says(object: &Value, message: &str) -> bool {
