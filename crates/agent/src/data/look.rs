@@ -119,7 +119,11 @@ impl DataAgent {
             } if !sighting.rewriting => self.site.names.data_pod_of_host(primary),
             Role::Following { .. } => None,
         };
-        let noted = self.volume.marker().map(|marker| &marker.primary);
+        let noted = self
+            .volume
+            .marker()
+            .filter(|marker| marker.uid == self.site.config.uid && marker.epoch > 0)
+            .map(|marker| &marker.primary);
         // Sentinels count the epoch of a primary that is new to the marker.
         let votes = if arrived.is_some() && arrived.as_ref() != noted {
             self.ask_sentinels().await?

@@ -1,11 +1,10 @@
 //! One bus, as the operator would have laid it out.
 
 use crate::certificates::{Authority, Pair};
-use cachebus_api::engine::EngineKind;
+use crate::engine;
 use cachebus_core::acl::{AclFiles, digest, files};
 use cachebus_core::config;
 use cachebus_core::credentials::{Credentials, INTERNAL_USERS, Password, mounted};
-use cachebus_core::engine::capabilities;
 use cachebus_core::names::{
     ACL_DIR, AGENT_JSON, Component, DATA_DIR, Names, REDIS_ACL, REDIS_CONF, SENTINEL_ACL,
     SENTINEL_CONF, TLS_DIR,
@@ -34,8 +33,9 @@ pub struct Bus {
 impl Bus {
     /// A bus of a single data node, and with one Sentinel, at this host's address.
     pub fn new() -> Self {
+        let engine = engine::under_test();
         let spec = serde_json::from_value(json!({
-            "engine": {"version": "7.0"},
+            "engine": {"kind": engine.kind, "version": engine.version},
             "port": free_port(),
             "sentinel": {"port": free_port(), "downAfter": "10m"},
             "replication": {"minReplicasToWrite": 0},
@@ -47,7 +47,7 @@ impl Bus {
             uid: UID.to_owned(),
             generation: 1,
             spec,
-            engine: capabilities(EngineKind::Redis, "7.0").unwrap(),
+            engine,
             image: String::new(),
         };
         let authority = Authority::new();
@@ -149,7 +149,7 @@ impl Bus {
 
     /// Runs a command on the data node, or on the Sentinel, as one who may do all.
     async fn cli(&self, port: u16, command: &[&str]) -> String {
-        let output = tokio::process::Command::new("redis-cli")
+        let output = tokio::process::Command::new(engine::client())
             .env("REDISCLI_AUTH", PASSWORD)
             .args([
                 "-p",

@@ -1,11 +1,13 @@
 //! Whole agents in this process, each with a real server on a free port.
 //!
-//! Needs `redis-server` and `redis-cli` on `PATH`.
+//! Needs an engine on `PATH`: the one that `CACHEBUS_TEST_SERVER` names (`valkey-server`), or else `redis-server`; and the
+//! command-line client that comes with it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bus;
 mod certificates;
 mod data;
+mod engine;
 mod follow;
 mod http;
 mod operator_port;
