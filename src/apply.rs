@@ -8,7 +8,7 @@ use crate::ownership::{Owner, name_conflict, owner};
 use crate::secrets::{self, Stored};
 use cachebus_core::bus::Bus;
 use cachebus_core::names::MANAGER;
-use cachebus_core::plan::Blocked;
+use cachebus_core::plan::{Blocked, reason};
 use cachebus_core::render::Rendered;
 use futures::future::join_all;
 use k8s_openapi::NamespaceResourceScope;
@@ -51,7 +51,7 @@ impl Applied {
 
 fn rejected(error: &Error) -> Blocked {
     Blocked {
-        reason: "Rejected",
+        reason: reason::REJECTED,
         message: error.to_string(),
     }
 }

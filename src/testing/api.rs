@@ -15,6 +15,8 @@ struct State {
     objects: BTreeMap<String, Value>,
     version: u64,
     requests: Vec<String>,
+    /// Resources whose objects cannot be written, with the status that is answered.
+    broken: BTreeMap<String, u16>,
 }
 
 /// An API server in memory. Objects lie at the path of their URL.
@@ -90,6 +92,29 @@ impl Api {
         state.store(&path, object);
     }
 
+    /// Refuses to write objects of a resource, as a policy does.
+    pub fn refuse(&self, resource: &str) {
+        self.0
+            .lock()
+            .unwrap()
+            .broken
+            .insert(resource.to_owned(), 403);
+    }
+
+    /// Fails to write objects of a resource, as an overloaded server does.
+    pub fn fail(&self, resource: &str) {
+        self.0
+            .lock()
+            .unwrap()
+            .broken
+            .insert(resource.to_owned(), 500);
+    }
+
+    /// Does everything again.
+    pub fn recover(&self) {
+        self.0.lock().unwrap().broken.clear();
+    }
+
     async fn answer(&self, request: Request<Body>) -> Response<Full<Bytes>> {
         let (parts, body) = request.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
@@ -125,6 +150,15 @@ impl State {
             Some(path) => (path, true),
             None => (path, false),
         };
+        let broken = self
+            .broken
+            .iter()
+            .find(|(resource, _)| path.contains(&format!("/{resource}")));
+        if let Some((_, code)) = broken
+            && method != Method::GET
+        {
+            return failure(*code, "Broken");
+        }
         let current = self.objects.get(path).cloned();
         if let (Some(current), Some(version)) =
             (&current, body["metadata"]["resourceVersion"].as_str())

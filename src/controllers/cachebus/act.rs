@@ -10,7 +10,7 @@ use cachebus_api::CacheBus;
 use cachebus_core::bus::Bus;
 use cachebus_core::names::{Component, MANAGER, ROLE_LABEL};
 use cachebus_core::observed::Observed;
-use cachebus_core::plan::{Action, Blocked, Plan};
+use cachebus_core::plan::{Action, Blocked, Plan, reason};
 use cachebus_core::protocol::TopologyOrder;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -223,8 +223,8 @@ fn is_intended(topology: &cachebus_api::status::Topology, order: &TopologyOrder)
 
 fn not_obeyed(error: &AgentError) -> Blocked {
     let reason = match error {
-        AgentError::Refused { .. } => "OrderRefused",
-        _ => "OrderFailed",
+        AgentError::Refused { .. } => reason::ORDER_REFUSED,
+        _ => reason::ORDER_FAILED,
     };
     Blocked {
         reason,

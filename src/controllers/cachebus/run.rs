@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 const CONCURRENCY: u16 = 4;
 /// Time that a pass may take.
 const DEADLINE: Duration = Duration::from_mins(1);
-const AGAIN: Duration = Duration::from_millis(100);
+const AGAIN: Duration = Duration::from_millis(150);
 const SOON: Duration = Duration::from_millis(300);
 const LATER: Duration = Duration::from_secs(30);
 /// Waits after failed passes, the first and the longest.

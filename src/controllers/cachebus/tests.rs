@@ -241,3 +241,32 @@ async fn an_object_that_cannot_be_read_is_said_on_it_once() {
     world.pass().await.unwrap();
     assert_eq!(world.api.writes(), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn an_object_that_the_api_server_refuses_is_named_and_the_others_go_on() {
+    let mut world = World::with_bus();
+    world.api.refuse("poddisruptionbudgets");
+    world.see();
+    assert_eq!(world.pass().await.unwrap(), Next::Soon);
+    assert_eq!(world.api.all("statefulsets").len(), 2);
+    let condition = world.condition("RolloutComplete");
+    assert_eq!(condition["reason"], "Rejected");
+    assert!(
+        condition["message"]
+            .as_str()
+            .unwrap()
+            .contains("PodDisruptionBudget b-redis")
+    );
+}
+
+#[tokio::test]
+async fn an_api_server_that_fails_fails_the_pass_and_what_can_be_sent_is_sent() {
+    let mut world = World::with_bus();
+    world.api.fail("services");
+    world.see();
+    assert_eq!(world.pass().await.unwrap_err().reason(), "ApiError");
+    assert_eq!(world.api.all("statefulsets").len(), 2);
+    world.api.recover();
+    world.settle().await;
+    assert_eq!(world.api.all("services").len(), 5);
+}

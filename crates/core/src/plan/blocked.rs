@@ -55,4 +55,10 @@ pub mod reason {
     pub const SENTINEL_UNACQUAINTED: &str = "SentinelUnacquainted";
     /// The name of one of the bus's objects is taken by somebody else's.
     pub const NAME_CONFLICT: &str = "NameConflict";
+    /// The API server refuses one of the bus's objects.
+    pub const REJECTED: &str = "Rejected";
+    /// An agent refuses an order: what it knows contradicts it.
+    pub const ORDER_REFUSED: &str = "OrderRefused";
+    /// An order did not reach its agent, or the agent failed at it.
+    pub const ORDER_FAILED: &str = "OrderFailed";
 }

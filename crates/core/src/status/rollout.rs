@@ -2,20 +2,22 @@
 
 use super::condition::{Finding, kind};
 use crate::plan::view::View;
-use crate::plan::{Plan, reason};
+use crate::plan::{Blocked, Plan, reason};
 use cachebus_api::status::PendingRestart;
 
 /// Whether every pod is there, is ready, and owes no restart.
 pub fn complete(view: &View<'_>, plan: &Plan, pending: &[PendingRestart]) -> Finding {
-    let conflicts: Vec<&str> = plan
+    let missing: Vec<&Blocked> = plan
         .blocked
         .iter()
-        .filter(|blocked| blocked.reason == reason::NAME_CONFLICT)
-        .map(|blocked| blocked.message.as_str())
+        .filter(|blocked| [reason::NAME_CONFLICT, reason::REJECTED].contains(&blocked.reason))
         .collect();
-    if !conflicts.is_empty() {
-        let message = conflicts.join("; ");
-        return Finding::bad(kind::ROLLOUT_COMPLETE, reason::NAME_CONFLICT, message);
+    if let Some(first) = missing.first() {
+        let messages: Vec<&str> = missing
+            .iter()
+            .map(|blocked| blocked.message.as_str())
+            .collect();
+        return Finding::bad(kind::ROLLOUT_COMPLETE, first.reason, messages.join("; "));
     }
     let data = view.nodes.iter().map(|pod| (pod, &view.observed.data));
     let sentinels = view
