@@ -14,6 +14,7 @@ use redis::FromRedisValue;
 use serde_json::{Value, json};
 
 use crate::access::Access;
+use crate::agreement;
 use crate::lab::{Lab, gone};
 use crate::nodes::{Node, OPERATOR, Place};
 use crate::pods::Pods;
@@ -54,7 +55,7 @@ pub fn small(changes: Value) -> anyhow::Result<CacheBusSpec> {
 }
 
 /// JSON merge patch, RFC 7396.
-fn merge(into: &mut Value, changes: Value) {
+pub fn merge(into: &mut Value, changes: Value) {
     match (into, changes) {
         (Value::Object(into), Value::Object(changes)) => {
             for (name, change) in changes {
@@ -135,6 +136,15 @@ impl Bus {
             .status
             .and_then(|status| status.topology?.primary)
             .context("the status names no primary")
+    }
+
+    /// Fails unless the operator still carries out a change of the spec.
+    pub async fn still_reconciled(&self) -> anyhow::Result<()> {
+        let mut changed = self.clone();
+        changed.spec.connections.max_clients += 1;
+        changed.send().await?;
+        changed.await_ready(READY).await?;
+        agreement::settings(&changed).await
     }
 
     /// Deletes the bus and waits until its pods are gone.

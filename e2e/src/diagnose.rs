@@ -100,19 +100,22 @@ async fn agents(lab: &Lab, namespace: &str) -> anyhow::Result<String> {
     Ok(lines.join("\n"))
 }
 
+/// Warnings, and what was said of buses.
 async fn events(lab: &Lab, namespace: &str) -> anyhow::Result<String> {
     let api: Api<Event> = Api::namespaced(lab.client.clone(), namespace);
-    let found = api.list(&ListParams::default()).await?;
-    let lines = found.iter().map(|event| {
-        format!(
-            "{} {}/{} {}: {}",
-            event.type_.as_deref().unwrap_or_default(),
-            event.involved_object.kind.as_deref().unwrap_or_default(),
-            event.involved_object.name.as_deref().unwrap_or_default(),
-            event.reason.as_deref().unwrap_or_default(),
-            event.message.as_deref().unwrap_or_default(),
-        )
-    });
+    let lines = api
+        .list(&ListParams::default())
+        .await?
+        .into_iter()
+        .filter_map(|event| {
+            let type_ = event.type_.unwrap_or_default();
+            let kind = event.involved_object.kind.unwrap_or_default();
+            let name = event.involved_object.name.unwrap_or_default();
+            let reason = event.reason.unwrap_or_default();
+            let message = event.message.unwrap_or_default();
+            (type_ == "Warning" || kind == "CacheBus")
+                .then(|| format!("{type_} {kind}/{name} {reason}: {message}"))
+        });
     Ok(lines.collect::<Vec<_>>().join("\n"))
 }
 

@@ -21,16 +21,15 @@ pub async fn until<T, F>(
 where
     F: Future<Output = anyhow::Result<T>>,
 {
-    let began = Instant::now();
+    let deadline = tokio::time::Instant::now() + limit;
+    let mut why = anyhow::anyhow!("no answer");
     loop {
-        let left = limit.saturating_sub(began.elapsed());
-        let why = match tokio::time::timeout(left.max(PAUSE), probe()).await {
+        match tokio::time::timeout_at(deadline, probe()).await {
             Ok(Ok(found)) => return Ok(found),
-            Ok(Err(error)) => error,
-            Err(_) => anyhow::anyhow!("no answer"),
-        };
-        if began.elapsed() >= limit {
-            return Err(why.context(format!("{what}: not within {} s", limit.as_secs())));
+            Ok(Err(error)) => why = error,
+            Err(_) => {
+                return Err(why.context(format!("{what}: not within {} s", limit.as_secs())));
+            }
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -14,6 +14,7 @@ mod steady_state;
 mod three_buses;
 mod tls_modes;
 mod total_restart;
+mod wrong_manifests;
 
 use futures::future::BoxFuture;
 
@@ -37,6 +38,7 @@ pub const ALL: &[&Scenario] = &[
     &total_restart::SCENARIO,
     &tls_modes::SCENARIO,
     &three_buses::SCENARIO,
+    &wrong_manifests::SCENARIO,
     &drift::SCENARIO,
     &secrets::SCENARIO,
     &removed_service::SCENARIO,
