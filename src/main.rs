@@ -27,6 +27,7 @@ mod settings;
 mod testing;
 mod watches;
 
+use cachebus_agent::AgentError;
 use cachebus_core::names::Component;
 use clap::{Parser, Subcommand, ValueEnum};
 use settings::Settings;
@@ -84,7 +85,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, cause = error::brief(error.root_cause()), "ended");
-            ExitCode::FAILURE
+            error
+                .downcast_ref::<AgentError>()
+                .map_or(ExitCode::FAILURE, |error| error.exit_code().into())
         }
     }
 }
