@@ -3,13 +3,11 @@
 use super::{Address, AgentError};
 use crate::error::chain;
 use ::http::{Request, StatusCode};
-use cachebus_core::names::API_PORT;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -25,22 +23,16 @@ pub async fn exchange(
 ) -> Result<(StatusCode, Bytes), AgentError> {
     let failed = |source| AgentError::Connect {
         pod: to.pod.clone(),
-        address: format!("{}:{API_PORT}", to.ip),
+        address: to.socket.to_string(),
         source,
     };
     let broken = |error: &dyn std::error::Error| AgentError::Broken {
         pod: to.pod.clone(),
         detail: chain(error),
     };
-    let ip: IpAddr = to
-        .ip
-        .parse()
-        .map_err(|error| failed(io::Error::other(error)))?;
     let name =
         ServerName::try_from(host.to_owned()).map_err(|error| failed(io::Error::other(error)))?;
-    let stream = TcpStream::connect(SocketAddr::new(ip, API_PORT))
-        .await
-        .map_err(failed)?;
+    let stream = TcpStream::connect(to.socket).await.map_err(failed)?;
     stream.set_nodelay(true).map_err(failed)?;
     let stream = connector.connect(name, stream).await.map_err(failed)?;
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()

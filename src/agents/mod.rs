@@ -9,12 +9,13 @@ pub use error::AgentError;
 use crate::metrics::{Answer, Metrics};
 use ::http::{Method, Request, StatusCode, header};
 use cachebus_core::bus::Bus;
-use cachebus_core::names::{Component, Names};
+use cachebus_core::names::{API_PORT, Component, Names};
 use cachebus_core::protocol::{AgentStatus, Refusal};
 use cachebus_core::tls::Certificates;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use serde::Serialize;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -60,15 +61,26 @@ impl Agents {
     }
 }
 
-/// A pod whose agent is spoken to.
+/// Where the agent of a pod is.
 #[derive(Clone, Debug)]
 pub struct Address {
-    /// What it runs.
+    /// What the pod runs.
     pub component: Component,
     /// Its name.
     pub pod: String,
-    /// Its IP address.
-    pub ip: String,
+    /// Where its agent listens.
+    pub socket: SocketAddr,
+}
+
+impl Address {
+    /// Where the agent of a pod is. `None`: the pod's address is none.
+    pub fn of(component: Component, pod: &str, ip: &str) -> Option<Self> {
+        Some(Self {
+            component,
+            pod: pod.to_owned(),
+            socket: SocketAddr::new(ip.parse().ok()?, API_PORT),
+        })
+    }
 }
 
 /// The way to the agents of one bus.
@@ -165,3 +177,6 @@ impl BusAgents {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -175,16 +175,11 @@ impl Acting<'_> {
             Component::Redis => &observed.data,
             Component::Sentinel => &observed.sentinels,
         };
-        let ip = nodes
+        let address = nodes
             .get(pod)
-            .and_then(|node| node.pod.as_ref()?.ip.clone());
-        let Some(ip) = ip.filter(|_| !self.lost.contains(pod)) else {
+            .and_then(|node| Address::of(component, pod, node.pod.as_ref()?.ip.as_ref()?));
+        let Some(address) = address.filter(|_| !self.lost.contains(pod)) else {
             return;
-        };
-        let address = Address {
-            component,
-            pod: pod.to_owned(),
-            ip,
         };
         if let Err(error) = self.agents.order(&address, path, order).await {
             tracing::warn!(%error, path, "an order was not carried out");

@@ -69,12 +69,7 @@ async fn nodes(
         nodes.entry(pod.name_any()).or_default().pod = Some(view(&pod));
     }
     let looks = nodes.iter_mut().filter_map(|(name, node)| {
-        let ip = node.pod.as_ref()?.ip.clone()?;
-        let address = Address {
-            component,
-            pod: name.clone(),
-            ip,
-        };
+        let address = Address::of(component, name, node.pod.as_ref()?.ip.as_ref()?)?;
         Some(async move {
             match agents.look(&address).await {
                 Ok(status) if status.component() == component => node.agent = Some(status),
