@@ -1,25 +1,17 @@
 //! Sends what is rendered, where it is not there already.
 
+mod object;
+mod secret;
+
 use crate::context::Context;
 use crate::error::Error;
 use crate::fault::{self, FaultPoint};
-use crate::ledger::{Mark, digest};
-use crate::ownership::{Owner, name_conflict, owner};
-use crate::secrets::{self, Stored};
 use cachebus_core::bus::Bus;
-use cachebus_core::names::MANAGER;
 use cachebus_core::plan::{Blocked, reason};
 use cachebus_core::render::Rendered;
 use futures::future::join_all;
-use k8s_openapi::NamespaceResourceScope;
+use futures::join;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, Patch, PatchParams};
-use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Resource, ResourceExt as _};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use std::fmt::Debug;
-use std::time::Instant;
 
 /// What became of what was to be sent.
 #[derive(Debug, Default)]
@@ -34,34 +26,50 @@ pub struct Applied {
     pub founded: bool,
 }
 
+/// What became of one object.
+#[derive(Debug)]
+enum Outcome {
+    /// It is there as it should be.
+    There,
+    /// It cannot be there.
+    Blocked(Blocked),
+    /// It had changed since it was read.
+    Stale,
+}
+
 impl Applied {
-    fn add(&mut self, result: Result<Option<Blocked>, Error>) {
-        match result {
-            Ok(blocked) => self.blocked.extend(blocked),
-            Err(error) if error.is_rejected() => self.blocked.push(rejected(&error)),
-            Err(error) => self.failures.push(error),
+    fn add(&mut self, results: impl IntoIterator<Item = Result<Outcome, Error>>) {
+        for result in results {
+            match result {
+                Ok(Outcome::There) => {}
+                Ok(Outcome::Blocked(blocked)) => self.blocked.push(blocked),
+                Ok(Outcome::Stale) => self.stale = true,
+                Err(error) if error.is_rejected() => self.blocked.push(Blocked {
+                    reason: reason::REJECTED,
+                    message: error.to_string(),
+                }),
+                Err(error) => self.failures.push(error),
+            }
         }
     }
 
-    /// Whether all was well.
     fn is_clean(&self) -> bool {
         self.blocked.is_empty() && self.failures.is_empty() && !self.stale
     }
 }
 
-fn rejected(error: &Error) -> Blocked {
-    Blocked {
-        reason: reason::REJECTED,
-        message: error.to_string(),
-    }
-}
-
-/// The Secrets that the bus's other objects rest on, each with the point that follows it.
+/// The Secrets that are made once and that all others follow from.
 pub struct Foundations<'a> {
     /// Every password; all others are copies.
     pub credentials: &'a Secret,
     /// The authority; all certificates are signed by it.
     pub authority: &'a Secret,
+}
+
+/// The bus for which objects are sent.
+struct Sender<'a> {
+    context: &'a Context,
+    bus: &'a Bus,
 }
 
 /// Sends every object of a bus that is not as it should be. Nothing is sent that rests on what could not be sent.
@@ -71,6 +79,7 @@ pub async fn apply(
     foundations: &Foundations<'_>,
     rendered: &Rendered,
 ) -> Applied {
+    // A field that nobody sends does not compile.
     let Rendered {
         config,
         redis_auth,
@@ -95,212 +104,63 @@ pub async fn apply(
         redis_budget,
         sentinel_budget,
     } = rendered;
-    let applying = Applying { context, bus };
+    let send = Sender { context, bus };
     let stores = &context.stores;
     let mut applied = Applied::default();
 
     for (secret, point) in [
         (foundations.credentials, FaultPoint::CredentialsStored),
         (foundations.authority, FaultPoint::AuthorityStored),
+    ] {
+        applied.add([send.secret(secret, point).await]);
+        if !applied.is_clean() {
+            return applied;
+        }
+    }
+    let copies = [
         (serving_certificate, FaultPoint::ServingCertificateStored),
         (operator_certificate, FaultPoint::OperatorCertificateStored),
         (redis_auth, FaultPoint::RedisAuthStored),
         (sentinel_auth, FaultPoint::SentinelAuthStored),
         (acl, FaultPoint::AclStored),
-    ] {
-        applying.secret(secret, point, &mut applied).await;
-        if !applied.is_clean() {
-            return applied;
-        }
+    ];
+    applied.add(join_all(copies.map(|(secret, point)| send.secret(secret, point))).await);
+    if !applied.is_clean() {
+        return applied;
     }
     applied.founded = true;
-    for secret in bindings.values() {
-        applying
-            .secret(secret, FaultPoint::BindingStored, &mut applied)
-            .await;
-    }
-    applying
-        .remove_bindings(bindings.values(), &mut applied)
-        .await;
 
-    let surroundings = futures::join!(
-        applying.send(&stores.config_maps, config),
-        both(
-            &applying,
-            &stores.service_accounts,
-            [redis_account, sentinel_account]
-        ),
-        both(
-            &applying,
-            &stores.network_policies,
-            [redis_network, sentinel_network]
-        ),
-        both(&applying, &stores.services, [redis_nodes, sentinel_nodes]),
-        both(&applying, &stores.services, [primary, replicas]),
-        applying.send(&stores.services, sentinels),
-        both(
-            &applying,
-            &stores.disruption_budgets,
-            [redis_budget, sentinel_budget]
-        ),
+    let services = [redis_nodes, sentinel_nodes, primary, replicas, sentinels];
+    let services = services.map(|service| send.object(&stores.services, service));
+    let (bound, unbound, config, services, accounts, networks, budgets) = join!(
+        send.bindings(bindings.values()),
+        send.no_other_bindings(bindings.values()),
+        send.object(&stores.config_maps, config),
+        join_all(services),
+        send.both(&stores.service_accounts, redis_account, sentinel_account),
+        send.both(&stores.network_policies, redis_network, sentinel_network),
+        send.both(&stores.disruption_budgets, redis_budget, sentinel_budget),
     );
-    let (config, accounts, networks, nodes, routed, sentinels, budgets) = surroundings;
-    for result in [config, sentinels].into_iter().chain(
-        [accounts, networks, nodes, routed, budgets]
+    applied.add(
+        bound
             .into_iter()
-            .flatten(),
-    ) {
-        applied.add(result);
-    }
+            .chain(unbound)
+            .chain([config])
+            .chain(services),
+    );
+    applied.add(accounts.into_iter().chain(networks).chain(budgets));
     fault::point(FaultPoint::SurroundingsApplied);
-    applied.add(
-        applying
-            .send(&stores.endpoint_slices, primary_endpoints)
-            .await,
+
+    let (routes, redis, sentinel) = join!(
+        send.both(
+            &stores.endpoint_slices,
+            primary_endpoints,
+            replicas_endpoints
+        ),
+        send.object(&stores.stateful_sets, redis),
+        send.object(&stores.stateful_sets, sentinel),
     );
-    applied.add(
-        applying
-            .send(&stores.endpoint_slices, replicas_endpoints)
-            .await,
-    );
-    fault::point(FaultPoint::RoutesApplied);
-    applied.add(applying.send(&stores.stateful_sets, redis).await);
-    fault::point(FaultPoint::RedisApplied);
-    applied.add(applying.send(&stores.stateful_sets, sentinel).await);
-    fault::point(FaultPoint::SentinelApplied);
+    applied.add(routes.into_iter().chain([redis, sentinel]));
+    fault::point(FaultPoint::PodsApplied);
     applied
-}
-
-async fn both<K, S>(
-    applying: &Applying<'_>,
-    store: &Store<S>,
-    objects: [&K; 2],
-) -> Vec<Result<Option<Blocked>, Error>>
-where
-    K: Applicable,
-    S: Resource<DynamicType = ()> + Clone + 'static,
-{
-    join_all(objects.map(|object| applying.send(store, object))).await
-}
-
-/// A kind of object that is sent by server-side apply.
-trait Applicable:
-    k8s_openapi::Resource
-    + Resource<DynamicType = (), Scope = NamespaceResourceScope>
-    + Clone
-    + Debug
-    + DeserializeOwned
-    + Serialize
-{
-}
-
-impl<K> Applicable for K where
-    K: k8s_openapi::Resource
-        + Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Serialize
-{
-}
-
-struct Applying<'a> {
-    context: &'a Context,
-    bus: &'a Bus,
-}
-
-impl Applying<'_> {
-    async fn secret(&self, secret: &Secret, point: FaultPoint, applied: &mut Applied) {
-        match secrets::store(self.context, self.bus, secret).await {
-            Ok(Stored::Unchanged) => {}
-            Ok(Stored::Written) => fault::point(point),
-            Ok(Stored::Stale) => applied.stale = true,
-            Ok(Stored::Taken(blocked)) => applied.blocked.push(blocked),
-            Err(error) => applied.add(Err(error)),
-        }
-    }
-
-    /// Removes the Secrets of services that the bus has no more.
-    async fn remove_bindings(
-        &self,
-        bindings: impl Iterator<Item = &Secret>,
-        applied: &mut Applied,
-    ) {
-        let needed: Vec<String> = bindings.map(kube::ResourceExt::name_any).collect();
-        let prefix = self.bus.names.binding("");
-        let namespace = self.bus.names.namespace();
-        let left_over = self.context.stores.secrets.state_filter(|secret| {
-            let name = secret.metadata.name.as_deref().unwrap_or_default();
-            secret.metadata.namespace.as_deref() == Some(namespace)
-                && name.starts_with(&prefix)
-                && !needed.iter().any(|needed| needed == name)
-                && owner(self.bus, &secret.metadata) == Owner::Ours
-        });
-        for secret in left_over {
-            match secrets::delete(self.context, self.bus, &secret).await {
-                Err(error) if error.is_conflict() => applied.stale = true,
-                result => applied.add(result.map(|()| None)),
-            }
-        }
-    }
-
-    /// Sends an object, unless it is there as this process sent it.
-    async fn send<K, S>(&self, store: &Store<S>, object: &K) -> Result<Option<Blocked>, Error>
-    where
-        K: Applicable,
-        S: Resource<DynamicType = ()> + Clone + 'static,
-    {
-        let kind = <K as k8s_openapi::Resource>::KIND;
-        let name = object.name_any();
-        let namespace = self.bus.names.namespace();
-        let api: Api<K> = Api::namespaced(self.context.client.clone(), namespace);
-        let failed = |verb| {
-            let name = name.clone();
-            move |error: kube::Error| Error::api(verb, kind, &name, &error)
-        };
-
-        let seen = store.get(&ObjectRef::new(&name).within(namespace));
-        let mark = seen.as_ref().map(|object| Mark::of(object.meta()));
-        let digest = digest(
-            &serde_json::to_vec(object)
-                .map_err(|error| failed("patch")(kube::Error::SerdeError(error)))?,
-        );
-        if !self.remembered(|ledger| ledger.is_due(kind, &name, digest, mark, Instant::now())) {
-            return Ok(None);
-        }
-
-        // What the watch does not show may be there all the same, without the labels by which the bus's own are watched.
-        let there = match seen {
-            Some(seen) => Some(seen.meta().clone()),
-            None => api
-                .get_metadata_opt(&name)
-                .await
-                .map_err(failed("get"))?
-                .map(|object| object.metadata),
-        };
-        if let Some(Owner::Foreign(owner)) = there.map(|metadata| owner(self.bus, &metadata)) {
-            return Ok(Some(name_conflict(kind, &name, &owner)));
-        }
-        let sent = api
-            .patch(
-                &name,
-                &PatchParams::apply(MANAGER).force(),
-                &Patch::Apply(object),
-            )
-            .await
-            .map_err(failed("patch"))?;
-        let after = Mark::of(sent.meta());
-        self.remembered(|ledger| ledger.note(kind, &name, digest, mark, after, Instant::now()));
-        Ok(None)
-    }
-
-    fn remembered<T>(&self, f: impl FnOnce(&mut crate::ledger::Ledger) -> T) -> T {
-        let names = &self.bus.names;
-        self.context.memory.with(
-            names.namespace(),
-            names.bus(),
-            &self.bus.uid,
-            |remembered| f(&mut remembered.ledger),
-        )
-    }
 }

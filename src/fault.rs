@@ -27,12 +27,8 @@ pub enum FaultPoint {
     BindingStored,
     /// What pods need besides Secrets exists: configuration, Services, accounts, policies.
     SurroundingsApplied,
-    /// The StatefulSet of the data pods exists.
-    RedisApplied,
-    /// The StatefulSet of the Sentinel pods exists.
-    SentinelApplied,
-    /// Where the Services lead has been written.
-    RoutesApplied,
+    /// The pods are asked for, and where the Services lead is written.
+    PodsApplied,
     /// Everything has been seen, nothing done.
     Planned,
     /// An intent is about to be recorded.
