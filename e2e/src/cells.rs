@@ -38,6 +38,8 @@ pub enum Verdict {
     CommandDenied,
     /// `NOPERM` for a key or a channel.
     ArgumentDenied,
+    /// The server has switched the command off for everybody, whatever the rights.
+    SwitchedOff,
     /// The connection failed, or ended before an answer came.
     Lost,
 }
@@ -83,9 +85,12 @@ impl Expected {
     pub fn is_met_by(self, got: Verdict) -> bool {
         match self {
             Self::Granted => got == Verdict::Granted,
-            Self::Denied => matches!(got, Verdict::CommandDenied | Verdict::ArgumentDenied),
+            Self::Denied => matches!(
+                got,
+                Verdict::CommandDenied | Verdict::ArgumentDenied | Verdict::SwitchedOff
+            ),
             Self::CommandGranted => matches!(got, Verdict::Granted | Verdict::ArgumentDenied),
-            Self::CommandDenied => got == Verdict::CommandDenied,
+            Self::CommandDenied => matches!(got, Verdict::CommandDenied | Verdict::SwitchedOff),
         }
     }
 }

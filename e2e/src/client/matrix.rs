@@ -111,6 +111,8 @@ fn judge(error: &RedisError) -> Verdict {
             Verdict::CommandDenied
         }
         Some("NOPERM") => Verdict::ArgumentDenied,
+        // `enable-debug-command` and `enable-module-command` are judged before the rights.
+        Some(_) if error.to_string().contains(" command not allowed. ") => Verdict::SwitchedOff,
         Some(_) => Verdict::Granted,
         None => Verdict::Lost,
     }
