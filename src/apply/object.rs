@@ -14,6 +14,9 @@ use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::time::Instant;
 
+/// Status code of an object whose fields do not go together.
+const UNPROCESSABLE: u16 = 422;
+
 /// A kind of object that is sent by server-side apply.
 pub trait Applicable:
     k8s_openapi::Resource
@@ -33,6 +36,23 @@ impl<K> Applicable for K where
         + DeserializeOwned
         + Serialize
 {
+}
+
+/// Sends an object by server-side apply. A list that was edited by hand may clash with what is applied, such as two ports of one
+/// name: apply takes no entry away that it did not make. Then the lists are put back whole.
+async fn send<K: Applicable>(api: &Api<K>, name: &str, object: &K) -> kube::Result<K> {
+    let apply = PatchParams::apply(MANAGER).force();
+    match api.patch(name, &apply, &Patch::Apply(object)).await {
+        Err(kube::Error::Api(status)) if status.code == UNPROCESSABLE => {
+            let merge = PatchParams {
+                field_manager: Some(MANAGER.to_owned()),
+                ..PatchParams::default()
+            };
+            api.patch(name, &merge, &Patch::Merge(object)).await?;
+            api.patch(name, &apply, &Patch::Apply(object)).await
+        }
+        sent => sent,
+    }
 }
 
 impl Sender<'_> {
@@ -86,11 +106,7 @@ impl Sender<'_> {
         if let Some(Owner::Foreign(owner)) = there.map(|metadata| owner(self.bus, &metadata)) {
             return Ok(Outcome::Blocked(name_conflict(kind, &name, &owner)));
         }
-        let params = PatchParams::apply(MANAGER).force();
-        let sent = api
-            .patch(&name, &params, &Patch::Apply(object))
-            .await
-            .map_err(failed("patch"))?;
+        let sent = send(&api, &name, object).await.map_err(failed("patch"))?;
         let after = Mark::of(sent.meta());
         self.ledger(|ledger| ledger.note(kind, &name, digest, mark, after, Instant::now()));
         Ok(Outcome::There)
