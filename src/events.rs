@@ -1,7 +1,7 @@
 //! Events for people, on the bus they speak of.
 
 use crate::context::Context;
-use crate::error::chain;
+use crate::error::brief;
 use cachebus_core::events::EventDraft;
 use kube::Resource;
 use kube::runtime::events::{Event, EventType};
@@ -14,13 +14,13 @@ where
     let mut reference = object.object_ref(&());
     // Else the same Event of two versions of the object would count as two.
     reference.resource_version = None;
-    for EventDraft {
-        warning,
-        reason,
-        action,
-        note,
-    } in drafts
-    {
+    for draft in drafts {
+        let EventDraft {
+            warning,
+            reason,
+            action,
+            note,
+        } = draft;
         let event = Event {
             type_: if warning {
                 EventType::Warning
@@ -32,12 +32,24 @@ where
             action,
             secondary: None,
         };
-        if let Err(error) = context.recorder.publish(&event, &reference).await {
-            tracing::warn!(
-                error = chain(&error),
-                reason = event.reason,
-                "an Event was not published"
-            );
+        match context.recorder.publish(&event, &reference).await {
+            Ok(()) => {}
+            Err(error) if in_terminating_namespace(&error) => return,
+            Err(error) => {
+                let error = brief(&error);
+                tracing::warn!(error, reason = event.reason, "an Event was not published");
+            }
         }
     }
+}
+
+/// Nothing can be created in a namespace that is being deleted, and nobody will read of its buses.
+fn in_terminating_namespace(error: &kube::Error) -> bool {
+    let kube::Error::Api(status) = error else {
+        return false;
+    };
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    causes
+        .into_iter()
+        .any(|cause| cause.reason == "NamespaceTerminating")
 }

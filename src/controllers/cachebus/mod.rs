@@ -54,7 +54,7 @@ pub async fn reconcile(object: &WatchedBus, context: &Context) -> Result<Next, E
     let agents = context.agents.of(&bus, &material.certificates)?;
     let mut observed = observe::observe(context, &bus, &agents, watched.status()).await;
 
-    let applied = Box::pin(settle::apply(context, &bus, &material, &observed)).await;
+    let applied = settle::apply(context, &bus, &material, &observed).await;
     if applied.stale {
         return Ok(Next::Again);
     }

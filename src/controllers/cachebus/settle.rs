@@ -63,8 +63,8 @@ pub async fn apply(
         credentials: &secrets::credentials(bus, credentials),
         authority: &secrets::authority(bus, &certificates.authority),
     };
-    let rendered = render(bus, &context.platform, &inputs);
-    apply::apply(context, bus, &foundations, &rendered).await
+    let rendered = Box::new(render(bus, &context.platform, &inputs));
+    Box::pin(apply::apply(context, bus, &foundations, &rendered)).await
 }
 
 fn credentials(context: &Context, bus: &Bus) -> Result<Credentials, NoRandomness> {
