@@ -2,9 +2,10 @@
 
 use crate::data_node::MadeBy;
 use crate::world::World;
+use cachebus_api::status::Topology;
 use cachebus_core::observed::Observed;
-use cachebus_core::plan::Plan;
-use cachebus_core::protocol::TopologyOrder;
+use cachebus_core::plan::{Action, Plan};
+use cachebus_core::protocol::{DataStatus, Phase, TopologyOrder};
 
 impl World {
     /// Never two writable primaries that our orders made. One that led already when the operators lost sight of it counts again
@@ -57,20 +58,24 @@ impl World {
         }
     }
 
-    /// No other copy that had reported when the choice was made is of the same lead, or of a newer one, and holds all that the
-    /// chosen one holds, and more. A copy that is not known to be whole, or
-    /// that a predecessor of the bus left behind, counts for nothing.
+    /// No other copy that had reported when the choice was made holds all that the chosen one holds, and more, and is of a newer
+    /// lead, or is what led. A copy that is not known to be whole, or that a predecessor of the bus left behind, counts for
+    /// nothing; of two replicas of one lead either will do.
     pub fn claim_nothing_lost(&self, node: usize) {
         let (chosen, lead) = (self.nodes[node].data(), self.nodes[node].lead());
         for (other, held) in self.choice.iter().filter(|(other, _)| *other != node) {
             let other = &self.nodes[*other];
-            let marker = other.volume.marker.as_ref();
-            if !marker.is_some_and(|marker| marker.complete && marker.uid == self.bus.uid) {
+            let Some(marker) = other.volume.marker.as_ref() else {
+                continue;
+            };
+            let led = marker.primary == other.name;
+            let newer = other.lead() > lead || (other.lead() == lead && led);
+            if !newer || !marker.complete || marker.uid != self.bus.uid {
                 continue;
             }
             let held = held & other.data();
             assert!(
-                other.lead() < lead || held == chosen || held & chosen != chosen,
+                held == chosen || held & chosen != chosen,
                 "{} leads with {chosen:b}, {} held {held:b}:\n{}",
                 self.nodes[node].name,
                 other.name,
@@ -94,6 +99,43 @@ impl World {
         );
         for blocked in &plan.blocked {
             assert!(!blocked.message.is_empty(), "{plan:?}");
+        }
+        let reports = || {
+            observed
+                .data
+                .iter()
+                .filter_map(|(pod, node)| Some((pod, node.data()?)))
+        };
+        let leads =
+            |pod: &str| reports().any(|(other, data)| other == pod && data.phase == Phase::Leading);
+        let somebody_else_leads =
+            |pod: &str| reports().any(|(other, data)| other != pod && data.phase == Phase::Leading);
+        let recorded = observed.status.topology.as_ref();
+        let recorded = recorded.and_then(|topology| topology.target.as_ref());
+        let has_keys = |data: &DataStatus| data.keys.is_some_and(|keys| keys > 0);
+        for action in &plan.actions {
+            match action {
+                Action::Order { pod, order } if *pod == order.primary && !leads(pod) => {
+                    assert!(
+                        !somebody_else_leads(pod),
+                        "a second one is to lead: {plan:?}"
+                    );
+                }
+                Action::Record(Topology {
+                    target: Some(target),
+                    ..
+                }) if target.empty && Some(target) != recorded => {
+                    let full = reports().find(|(_, data)| has_keys(data));
+                    assert!(full.is_none(), "{full:?} has data: {plan:?}");
+                }
+                Action::Monitor { order, .. } => {
+                    assert!(
+                        leads(&order.primary),
+                        "Sentinels hear of who does not lead: {plan:?}"
+                    );
+                }
+                _ => {}
+            }
         }
     }
 

@@ -57,6 +57,7 @@ impl World {
         }
         self.store.push(CacheBusStatus::default());
         self.lead_orders.clear();
+        self.flying.clear();
         self.crash_operators();
     }
 
@@ -89,6 +90,7 @@ impl World {
 
     /// Everything that is away comes back, and everybody reaches everybody.
     pub fn mend(&mut self) {
+        self.calm = true;
         for node in &mut self.nodes {
             node.side = 0;
             node.hidden = false;

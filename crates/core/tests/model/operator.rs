@@ -203,7 +203,9 @@ impl World {
                     self.operators[operator].pending.clear();
                     return;
                 }
-                self.send(&pod, &order);
+                let delay = self.delay();
+                self.flying.push((self.now_ms + delay, pod, order));
+                self.deliver();
             }
             Action::Monitor { pod, order } => {
                 let primary = self.node_of(&order.primary);
@@ -240,6 +242,29 @@ impl World {
     fn still_intended(&self, order: &TopologyOrder) -> bool {
         let newest = self.store.last().unwrap().topology.as_ref();
         newest.is_some_and(|topology| intended(topology, order))
+    }
+
+    /// How long an order is under way. Connections break and are made anew; a request is given up after some seconds.
+    fn delay(&mut self) -> u64 {
+        if self.calm || !self.rng.one_in(4) {
+            return 0;
+        }
+        1_000 * (1 + self.rng.below(8) as u64)
+    }
+
+    /// Brings the orders whose time has come to their pods, which may have been replaced meanwhile.
+    pub fn deliver(&mut self) {
+        let now = self.now_ms;
+        let (due, flying) = std::mem::take(&mut self.flying)
+            .into_iter()
+            .partition(|(at, _, _)| *at <= now);
+        self.flying = flying;
+        let due: Vec<(u64, String, TopologyOrder)> = due;
+        for (at, pod, order) in due {
+            if at + ORDER_LIFE_MS > now {
+                self.send(&pod, &order);
+            }
+        }
     }
 
     fn send(&mut self, pod: &str, order: &TopologyOrder) {

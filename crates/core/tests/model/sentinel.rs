@@ -184,6 +184,7 @@ impl World {
             .as_mut()
             .unwrap()
             .promote(MadeBy::Sentinels);
+        self.claim_not_empty(chosen);
         self.begin_lead(chosen);
         self.say(|| format!("Sentinels promote {}", self.nodes[chosen].name));
         if self.rng.one_in(15) {

@@ -10,7 +10,7 @@ use cachebus_core::acl::digest;
 use cachebus_core::bus::Bus;
 use cachebus_core::config::agent_json;
 use cachebus_core::names::Component;
-use cachebus_core::protocol::{AgentConfig, Marker};
+use cachebus_core::protocol::{AgentConfig, Marker, TopologyOrder};
 use cachebus_core::seal::Vote;
 use std::fmt::Write;
 
@@ -30,6 +30,10 @@ pub struct World {
     pub sentinels: Vec<Sentinel>,
     pub sentinel_hosts: Vec<String>,
     pub operators: Vec<Operator>,
+    /// Orders under way: when they arrive, where, and what they say.
+    pub flying: Vec<(u64, String, TopologyOrder)>,
+    /// There are no more faults.
+    pub calm: bool,
     pub writes: u32,
     /// The copies that had reported when the last target was chosen, and what they held.
     pub choice: Vec<(usize, Writes)>,
@@ -97,6 +101,8 @@ impl World {
             store: vec![CacheBusStatus::default()],
             nodes,
             sentinels,
+            flying: Vec::new(),
+            calm: false,
             operators: vec![Operator::default(), Operator::default()],
             writes: 0,
             choice: Vec::new(),
@@ -167,6 +173,7 @@ impl World {
 
     fn tick(&mut self) {
         self.now_ms += if self.rng.one_in(20) { 12_000 } else { 1_000 };
+        self.deliver();
         for node in 0..self.nodes.len() {
             let votes = self.votes(self.nodes[node].side);
             let before = self.nodes[node].writable();

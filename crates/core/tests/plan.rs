@@ -1,0 +1,24 @@
+//! The plan, the seal, the status and the Events, case by case.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "plan/choice.rs"]
+mod choice;
+mod common;
+#[path = "plan/events.rs"]
+mod events;
+#[path = "plan/failover.rs"]
+mod failover;
+#[path = "plan/marker.rs"]
+mod marker;
+#[path = "plan/parity.rs"]
+mod parity;
+#[path = "plan/scene.rs"]
+mod scene;
+#[path = "plan/seal.rs"]
+mod seal;
+#[path = "plan/sentinels.rs"]
+mod sentinels;
+#[path = "plan/status.rs"]
+mod status;
+#[path = "plan/steps.rs"]
+mod steps;

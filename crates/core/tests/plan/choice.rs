@@ -1,0 +1,288 @@
+//! Which copy becomes the primary where Sentinels do not say.
+
+use crate::scene::{Scene, ago, empty, follows, leads, marker, primary, sealed, target};
+use cachebus_api::status::Topology;
+use cachebus_core::plan::reason;
+use cachebus_core::protocol::{DataStatus, Marker, Phase};
+
+fn restarted() -> Scene {
+    Scene::new("{}")
+        .recorded(primary("b-redis-0", 3))
+        .sentinels_idle()
+}
+
+fn waiting_for(scene: Scene, seconds: i64) -> Scene {
+    let topology = scene.observed.status.topology.clone().unwrap_or_default();
+    scene.recorded(Topology {
+        choosing_since: ago(seconds),
+        ..topology
+    })
+}
+
+#[test]
+fn missing_copies_are_waited_for_from_the_first_report_on() {
+    let scene = restarted().node(1, sealed(7, "b-redis-0", 3));
+    assert_eq!(scene.record().choosing_since, ago(0));
+    assert_eq!(scene.record().target, None);
+
+    let waits = waiting_for(scene.clone(), 29);
+    assert_eq!(waits.actions(), []);
+    let blocked = &waits.plan().blocked[0];
+    assert_eq!(blocked.reason, reason::WAITING_FOR_COPIES);
+    assert!(blocked.message.contains("b-redis-0, b-redis-2"));
+
+    assert_eq!(waiting_for(scene, 30).chosen().0, "b-redis-1");
+}
+
+#[test]
+fn the_wait_begins_anew_when_all_are_gone_again() {
+    let scene = waiting_for(restarted(), 400);
+    assert_eq!(scene.record().choosing_since, None);
+}
+
+#[test]
+fn nobody_is_waited_for_when_all_have_reported() {
+    let scene = restarted()
+        .node(0, sealed(5, "b-redis-0", 3))
+        .node(1, sealed(9, "b-redis-0", 3))
+        .node(2, sealed(5, "b-redis-0", 3));
+    assert_eq!(scene.chosen(), ("b-redis-0".to_owned(), false));
+    assert_eq!(scene.record().target.unwrap().epoch, 4);
+}
+
+#[test]
+fn a_node_that_still_loads_has_not_reported() {
+    let loading = DataStatus {
+        phase: Phase::Loading,
+        keys: None,
+        ..sealed(0, "b-redis-0", 3)
+    };
+    let scene = restarted()
+        .node(0, loading)
+        .node(1, sealed(9, "b-redis-0", 3))
+        .node(2, sealed(5, "b-redis-0", 3));
+    assert_eq!(scene.record().target, None);
+}
+
+#[test]
+fn a_pod_that_is_being_deleted_comes_back() {
+    let mut scene = restarted()
+        .node(0, sealed(9, "b-redis-0", 3))
+        .node(1, sealed(9, "b-redis-0", 3))
+        .node(2, sealed(5, "b-redis-0", 3));
+    let node = scene.observed.data.get_mut("b-redis-0").unwrap();
+    node.pod.as_mut().unwrap().terminating = true;
+    assert_eq!(scene.record().target, None);
+}
+
+#[test]
+fn an_emptied_copy_never_wins() {
+    let scene = restarted()
+        .node(0, empty())
+        .node(1, sealed(4, "b-redis-0", 3))
+        .node(2, sealed(5, "b-redis-0", 3));
+    assert_eq!(scene.chosen(), ("b-redis-2".to_owned(), false));
+    let mut files_of_its_own = empty();
+    files_of_its_own.dataset = true;
+    assert_eq!(scene.node(0, files_of_its_own).chosen().0, "b-redis-2");
+}
+
+#[test]
+fn an_honest_empty_copy_of_the_newest_epoch_wins() {
+    let scene = restarted()
+        .node(0, sealed(0, "b-redis-0", 3))
+        .node(1, sealed(4, "b-redis-1", 2))
+        .node(2, empty());
+    assert_eq!(scene.chosen().0, "b-redis-0");
+}
+
+#[test]
+fn newer_epochs_win_over_more_keys_and_over_the_record() {
+    let scene = restarted()
+        .node(0, sealed(50, "b-redis-0", 3))
+        .node(1, sealed(4, "b-redis-1", 4))
+        .node(2, sealed(60, "b-redis-0", 2));
+    assert_eq!(scene.chosen().0, "b-redis-1");
+    assert_eq!(scene.record().target.unwrap().epoch, 5);
+}
+
+#[test]
+fn the_recorded_primary_counts_as_of_the_recorded_epoch() {
+    let scene = restarted()
+        .recorded(primary("b-redis-0", 6))
+        .node(0, sealed(5, "b-redis-0", 3))
+        .node(1, sealed(9, "b-redis-0", 5))
+        .node(2, empty());
+    assert_eq!(scene.chosen().0, "b-redis-0");
+}
+
+#[test]
+fn whole_copies_win_over_half_ones_of_the_same_epoch() {
+    let half = DataStatus {
+        marker: Some(Marker {
+            complete: false,
+            ..marker("b-redis-0", 3)
+        }),
+        ..sealed(90, "b-redis-0", 3)
+    };
+    let scene = restarted()
+        .node(0, empty())
+        .node(1, half)
+        .node(2, sealed(9, "b-redis-0", 3));
+    assert_eq!(scene.chosen().0, "b-redis-2");
+}
+
+#[test]
+fn without_a_record_the_markers_say_who_led() {
+    let scene = Scene::new("{}")
+        .sentinels_idle()
+        .node(0, sealed(9, "b-redis-2", 3))
+        .node(1, sealed(9, "b-redis-2", 3))
+        .node(2, sealed(8, "b-redis-2", 3));
+    assert_eq!(scene.chosen().0, "b-redis-2");
+}
+
+#[test]
+fn data_of_a_deleted_bus_of_the_same_name_is_taken_up() {
+    let foreign = |keys, epoch| DataStatus {
+        marker: Some(Marker {
+            uid: "another".to_owned(),
+            ..marker("b-redis-1", epoch)
+        }),
+        ..sealed(keys, "b-redis-1", epoch)
+    };
+    let scene = Scene::new("{}")
+        .sentinels_idle()
+        .node(0, empty())
+        .node(1, foreign(4, 9))
+        .node(2, foreign(5, 8));
+    assert_eq!(scene.chosen(), ("b-redis-1".to_owned(), false));
+    let own = scene.node(2, sealed(1, "b-redis-2", 1));
+    assert_eq!(own.chosen().0, "b-redis-2", "its own data is newer");
+}
+
+#[test]
+fn a_missing_copy_may_hold_the_data() {
+    let scene = waiting_for(restarted().node(0, empty()).node(1, empty()), 400);
+    assert_eq!(scene.actions(), []);
+    let blocked = &scene.plan().blocked[0];
+    assert_eq!(blocked.reason, reason::NO_DATASET);
+    assert!(blocked.message.contains("b-redis-2"));
+}
+
+#[test]
+fn a_bus_that_never_had_a_primary_does_not_wait_for_ever() {
+    let scene = Scene::new("{}")
+        .sentinels_idle()
+        .node(1, empty())
+        .node(2, empty());
+    assert_eq!(
+        waiting_for(scene.clone(), 30).chosen(),
+        ("b-redis-1".to_owned(), true)
+    );
+    let led_once = DataStatus {
+        marker: Some(Marker {
+            epoch: 0,
+            complete: false,
+            ..marker("b-redis-0", 0)
+        }),
+        ..empty()
+    };
+    let scene = waiting_for(scene.node(2, led_once), 400);
+    assert_eq!(scene.reasons()[0], reason::NO_DATASET);
+}
+
+#[test]
+fn too_few_sentinels_may_hide_that_they_name_one() {
+    let scene = Scene::new("{}")
+        .recorded(primary("b-redis-0", 3))
+        .sentinel(0, None)
+        .node(0, sealed(5, "b-redis-0", 3))
+        .node(1, sealed(5, "b-redis-0", 3))
+        .node(2, sealed(5, "b-redis-0", 3));
+    let scene = waiting_for(scene, 400);
+    assert_eq!(scene.actions(), []);
+    assert_eq!(scene.reasons()[0], reason::SENTINELS_UNREACHABLE);
+    assert_eq!(scene.sentinel(1, None).chosen().0, "b-redis-0");
+}
+
+#[test]
+fn replicas_that_are_linked_to_a_silent_primary_prove_that_it_leads() {
+    let scene = waiting_for(restarted(), 400)
+        .node(1, follows("b-redis-0", 3))
+        .node(2, sealed(9, "b-redis-0", 3));
+    assert_eq!(scene.orders(), []);
+    assert_eq!(scene.reasons()[0], reason::PRIMARY_UNREACHABLE);
+}
+
+#[test]
+fn a_silent_target_is_kept_until_its_pod_is_gone() {
+    let chosen = waiting_for(restarted(), 400)
+        .node(1, sealed(7, "b-redis-0", 3))
+        .node(2, sealed(7, "b-redis-0", 3));
+    let mut topology = chosen.observed.status.topology.clone().unwrap();
+    topology.target = Some(target("b-redis-0", 4, false));
+    let chosen = chosen.recorded(topology);
+    assert_eq!(chosen.actions(), []);
+    assert_eq!(chosen.reasons()[0], reason::TARGET_UNREACHABLE);
+    let given_up = chosen.gone(0).record().target.unwrap();
+    assert_eq!((given_up.pod.as_str(), given_up.epoch), ("b-redis-1", 5));
+}
+
+#[test]
+fn a_target_that_lost_its_dataset_is_replaced() {
+    let scene = restarted()
+        .recorded(Topology {
+            target: Some(target("b-redis-0", 4, false)),
+            ..primary("b-redis-0", 3)
+        })
+        .node(0, empty())
+        .node(1, sealed(7, "b-redis-0", 3))
+        .node(2, sealed(7, "b-redis-0", 3));
+    assert_eq!(scene.chosen(), ("b-redis-1".to_owned(), false));
+    assert_eq!(scene.record().target.unwrap().epoch, 5);
+}
+
+#[test]
+fn a_target_chosen_among_empty_copies_yields_to_data() {
+    let scene = Scene::new("{}")
+        .sentinels_idle()
+        .recorded(Topology {
+            target: Some(target("b-redis-0", 1, true)),
+            ..Topology::default()
+        })
+        .node(0, empty())
+        .node(1, sealed(7, "b-redis-1", 1))
+        .node(2, empty());
+    assert_eq!(scene.chosen(), ("b-redis-1".to_owned(), false));
+}
+
+#[test]
+fn another_that_leads_is_ended_before_the_target_leads() {
+    let scene = restarted()
+        .recorded(Topology {
+            target: Some(target("b-redis-1", 4, false)),
+            ..primary("b-redis-1", 3)
+        })
+        .node(0, leads(2))
+        .node(1, sealed(7, "b-redis-1", 3));
+    assert_eq!(
+        scene.orders(),
+        [("b-redis-0".to_owned(), "b-redis-1".to_owned())]
+    );
+}
+
+#[test]
+fn keys_that_no_marker_vouches_for_may_lead_where_they_were_chosen() {
+    let brought = DataStatus {
+        marker: None,
+        ..sealed(7, "", 0)
+    };
+    let scene = Scene::new("{replicas: 0}")
+        .sentinels_idle()
+        .node(0, brought);
+    assert_eq!(scene.chosen(), ("b-redis-0".to_owned(), false));
+    let target = scene.record();
+    let order = scene.recorded(target).actions();
+    assert!(format!("{order:?}").contains("allow_empty: true"));
+}

@@ -1,0 +1,89 @@
+//! Events for people.
+
+use crate::scene::{Scene, primary};
+use crate::status::reported;
+use cachebus_api::CacheBusStatus;
+use cachebus_core::bus::Violation;
+use cachebus_core::events::between;
+use cachebus_core::status::invalid;
+
+fn reasons(previous: &CacheBusStatus, next: &CacheBusStatus) -> Vec<(bool, String)> {
+    between(previous, next)
+        .into_iter()
+        .map(|event| (event.warning, event.reason))
+        .collect()
+}
+
+fn warns(reason: &str) -> (bool, String) {
+    (true, reason.to_owned())
+}
+
+fn tells(reason: &str) -> (bool, String) {
+    (false, reason.to_owned())
+}
+
+#[test]
+fn nothing_is_said_while_nothing_changes() {
+    let status = reported(&Scene::well());
+    assert_eq!(between(&status, &status), []);
+}
+
+#[test]
+fn a_bus_that_starts_is_no_news() {
+    let starting = reported(&Scene::new("{}"));
+    assert_eq!(between(&CacheBusStatus::default(), &starting), []);
+}
+
+#[test]
+fn each_transition_is_told_once() {
+    let well = reported(&Scene::well());
+    let broken = reported(&Scene::well().silent(2));
+    assert_eq!(
+        reasons(&well, &broken),
+        [warns("ReplicasNotInSync"), warns("ReplicasNotInSync")]
+    );
+    let actions: Vec<String> = between(&well, &broken)
+        .into_iter()
+        .map(|event| event.action)
+        .collect();
+    assert_eq!(actions, ["ReplicationHealthy", "Ready"]);
+    assert_eq!(
+        reasons(&broken, &well),
+        [tells("ReplicasInSync"), tells("Ready")]
+    );
+}
+
+#[test]
+fn the_primary_is_told_when_it_is_chosen_and_when_it_changes() {
+    let mut starting = reported(&Scene::well());
+    let well = starting.clone();
+    starting.topology = None;
+    assert_eq!(reasons(&starting, &well), [tells("PrimaryChosen")]);
+    let mut moved = well.clone();
+    moved.topology = Some(primary("b-redis-1", 2));
+    let [event] = between(&well, &moved).try_into().unwrap();
+    assert_eq!(event.reason, "PrimaryChanged");
+    assert_eq!(
+        event.note,
+        "b-redis-1 is the primary now, b-redis-0 was before (epoch 2)"
+    );
+}
+
+#[test]
+fn a_wrong_spec_and_a_holed_engine_warn_from_the_first() {
+    let violation = Violation {
+        path: "spec.config.bind".to_owned(),
+        reason: "DirectiveRefused",
+        message: "no".to_owned(),
+    };
+    let nothing = CacheBusStatus::default();
+    let wrong = invalid(&nothing, 1, &[violation], 0);
+    assert_eq!(reasons(&nothing, &wrong), [warns("DirectiveRefused")]);
+    let mut holed = Scene::well();
+    for node in holed.observed.data.values_mut() {
+        let engine = node.agent.as_mut().unwrap().engine.as_mut().unwrap();
+        engine.version = "7.0.1".to_owned();
+    }
+    let status = reported(&holed);
+    assert!(reasons(&nothing, &status).contains(&warns("KnownHoles")));
+}

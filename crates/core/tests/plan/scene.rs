@@ -1,0 +1,323 @@
+//! Looks at a bus, said in words.
+
+use crate::common::{UID, bus};
+use cachebus_api::status::{Target, Topology};
+use cachebus_core::acl::digest;
+use cachebus_core::bus::Bus;
+use cachebus_core::config::agent_json;
+use cachebus_core::names::Component;
+use cachebus_core::observed::{Node, Observed, PodView};
+use cachebus_core::plan::{Action, Desired, Plan, plan};
+use cachebus_core::protocol::{
+    AgentStatus, DataStatus, EngineReport, FedReplica, Marker, Monitored, NodeStatus, Phase,
+    ReplicationStatus, SentinelStatus,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
+
+/// The time at which everything here is seen, in seconds.
+pub const NOW_S: i64 = 1_800_000_000;
+/// When the bus's certificate ends, in seconds.
+pub const EXPIRES: i64 = NOW_S + 1_000_000;
+
+/// One look at a bus.
+#[derive(Clone)]
+pub struct Scene {
+    pub bus: Bus,
+    pub observed: Observed,
+}
+
+impl Scene {
+    /// A bus whose pods run and do not answer yet.
+    pub fn new(yaml: &str) -> Self {
+        let bus = bus(yaml);
+        let pods = |component, count| {
+            (0..count)
+                .map(|ordinal| (bus.names.pod(component, ordinal), silent(ordinal)))
+                .collect()
+        };
+        let observed = Observed {
+            now_ms: u64::try_from(NOW_S).unwrap() * 1_000,
+            data: pods(Component::Redis, bus.spec.replicas + 1),
+            sentinels: pods(Component::Sentinel, bus.spec.sentinel.replicas),
+            ..Observed::default()
+        };
+        Self { bus, observed }
+    }
+
+    /// A bus of a primary, two replicas and three Sentinels, all well, `b-redis-0` leading in epoch 1.
+    pub fn well() -> Self {
+        let scene = Self::new("{}").recorded(primary("b-redis-0", 1));
+        let mut leader = leads(1);
+        leader.replication.as_mut().unwrap().replicas = ["b-redis-1", "b-redis-2"]
+            .map(|pod| FedReplica {
+                host: fqdn(pod),
+                online: true,
+                lag: 0,
+            })
+            .to_vec();
+        let mut scene = scene
+            .node(0, leader)
+            .node(1, follows("b-redis-0", 1))
+            .node(2, follows("b-redis-0", 1))
+            .all_watch("b-redis-0", 0);
+        for (pod, node) in &mut scene.observed.data {
+            let role = if pod == "b-redis-0" {
+                "primary"
+            } else {
+                "replica"
+            };
+            node.pod.as_mut().unwrap().role = Some(role.to_owned());
+        }
+        scene
+    }
+
+    pub fn recorded(mut self, topology: Topology) -> Self {
+        self.observed.status.topology = Some(topology);
+        self
+    }
+
+    pub fn node(mut self, ordinal: u32, data: DataStatus) -> Self {
+        let pod = self.bus.names.pod(Component::Redis, ordinal);
+        let agent = agent(&pod, NodeStatus::Redis(Box::new(data)));
+        self.observed.data.entry(pod).or_default().agent = Some(agent);
+        self
+    }
+
+    /// A Sentinel that answers, and what it watches.
+    pub fn sentinel(mut self, ordinal: u32, monitored: Option<Monitored>) -> Self {
+        let pod = self.bus.names.pod(Component::Sentinel, ordinal);
+        let status = SentinelStatus {
+            up: true,
+            monitored,
+        };
+        let agent = agent(&pod, NodeStatus::Sentinel(status));
+        self.observed.sentinels.entry(pod).or_default().agent = Some(agent);
+        self
+    }
+
+    /// Every Sentinel answers and watches nobody.
+    pub fn sentinels_idle(self) -> Self {
+        (0..self.bus.spec.sentinel.replicas)
+            .fold(self, |scene, ordinal| scene.sentinel(ordinal, None))
+    }
+
+    /// Every Sentinel names this pod, and knows all others.
+    pub fn all_watch(self, pod: &str, config_epoch: u64) -> Self {
+        (0..self.bus.spec.sentinel.replicas).fold(self, |scene, ordinal| {
+            let watch = scene.watch(ordinal, pod, config_epoch);
+            scene.sentinel(ordinal, Some(watch))
+        })
+    }
+
+    /// What a Sentinel knows that names this pod and has found everybody.
+    pub fn watch(&self, ordinal: u32, pod: &str, config_epoch: u64) -> Monitored {
+        let config = agent_json(&self.bus);
+        let me = self.bus.names.pod(Component::Sentinel, ordinal);
+        let others = |pods: Vec<&String>, except: &str| -> Vec<String> {
+            let others = pods.into_iter().filter(|other| *other != except);
+            others.map(|pod| fqdn(pod)).collect()
+        };
+        Monitored {
+            host: fqdn(pod),
+            port: self.bus.spec.port,
+            config_epoch,
+            quorum: config.quorum,
+            settings: config.monitor,
+            down: false,
+            failing_over: false,
+            replicas: others(self.observed.data.keys().collect(), pod),
+            peers: others(self.observed.sentinels.keys().collect(), &me),
+        }
+    }
+
+    /// The agent of a data pod does not answer.
+    pub fn silent(mut self, ordinal: u32) -> Self {
+        let pod = self.bus.names.pod(Component::Redis, ordinal);
+        self.observed.data.get_mut(&pod).unwrap().agent = None;
+        self
+    }
+
+    /// A data pod does not exist.
+    pub fn gone(mut self, ordinal: u32) -> Self {
+        let pod = self.bus.names.pod(Component::Redis, ordinal);
+        self.observed.data.insert(pod, Node::default());
+        self
+    }
+
+    pub fn plan(&self) -> Plan {
+        plan(&self.bus, &self.observed, &Desired::default())
+    }
+
+    /// The actions but labels.
+    pub fn actions(&self) -> Vec<Action> {
+        let mut actions = self.plan().actions;
+        actions.retain(|action| !matches!(action, Action::Label { .. }));
+        actions
+    }
+
+    /// The record that the plan writes.
+    pub fn record(&self) -> Topology {
+        match self.actions().as_slice() {
+            [Action::Record(topology)] => topology.clone(),
+            other => panic!("one record is expected, not {other:?}"),
+        }
+    }
+
+    /// The target that the plan chooses: its pod, and whether it may be empty.
+    pub fn chosen(&self) -> (String, bool) {
+        let target = self.record().target.unwrap();
+        (target.pod, target.empty)
+    }
+
+    /// Who is told by the plan to have whom for primary.
+    pub fn orders(&self) -> Vec<(String, String)> {
+        self.actions()
+            .into_iter()
+            .filter_map(|action| match action {
+                Action::Order { pod, order } => Some((pod, order.primary)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The Sentinels that are told by the plan what to monitor, and in whose place.
+    pub fn monitors(&self) -> Vec<(String, Option<String>)> {
+        self.actions()
+            .into_iter()
+            .filter_map(|action| match action {
+                Action::Monitor { pod, order } => Some((pod, order.instead_of)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The reasons for which the plan does not get further.
+    pub fn reasons(&self) -> Vec<&'static str> {
+        self.plan()
+            .blocked
+            .iter()
+            .map(|blocked| blocked.reason)
+            .collect()
+    }
+}
+
+/// The announced name of a pod.
+pub fn fqdn(pod: &str) -> String {
+    let service = pod.rsplit_once('-').unwrap().0;
+    format!("{pod}.{service}-nodes.n.svc.cluster.local")
+}
+
+/// So many seconds ago.
+pub fn ago(seconds: i64) -> Option<Time> {
+    Some(Time(Timestamp::from_second(NOW_S - seconds).unwrap()))
+}
+
+pub fn primary(pod: &str, epoch: u64) -> Topology {
+    Topology {
+        primary: Some(pod.to_owned()),
+        epoch,
+        since: ago(3_600),
+        ..Topology::default()
+    }
+}
+
+pub fn target(pod: &str, epoch: u64, empty: bool) -> Target {
+    Target {
+        pod: pod.to_owned(),
+        epoch,
+        reason: "Because".to_owned(),
+        empty,
+    }
+}
+
+pub fn marker(primary: &str, epoch: u64) -> Marker {
+    Marker {
+        uid: UID.to_owned(),
+        primary: primary.to_owned(),
+        epoch,
+        complete: true,
+        fence: epoch,
+    }
+}
+
+/// A sealed server that started on an empty volume.
+pub fn empty() -> DataStatus {
+    DataStatus {
+        phase: Phase::Sealed,
+        marker: None,
+        keys: Some(0),
+        dataset: false,
+        replication: Some(ReplicationStatus::default()),
+        config: [("maxmemory".to_owned(), "2147483648".to_owned())].into(),
+    }
+}
+
+/// A sealed server with so many keys of this primary and epoch.
+pub fn sealed(keys: u64, primary: &str, epoch: u64) -> DataStatus {
+    DataStatus {
+        marker: Some(marker(primary, epoch)),
+        keys: Some(keys),
+        dataset: true,
+        ..empty()
+    }
+}
+
+/// A server that is not started for want of its dataset.
+pub fn holds() -> DataStatus {
+    DataStatus {
+        phase: Phase::Holding,
+        keys: None,
+        replication: None,
+        config: [].into(),
+        ..empty()
+    }
+}
+
+/// A primary of this epoch. Its marker names nobody else, whatever pod reports it.
+pub fn leads(epoch: u64) -> DataStatus {
+    DataStatus {
+        phase: Phase::Leading,
+        ..sealed(7, "b-redis-0", epoch)
+    }
+}
+
+/// A replica in sync.
+pub fn follows(primary: &str, epoch: u64) -> DataStatus {
+    DataStatus {
+        phase: Phase::Following(primary.to_owned()),
+        replication: Some(ReplicationStatus {
+            link_up: true,
+            ..ReplicationStatus::default()
+        }),
+        ..sealed(7, primary, epoch)
+    }
+}
+
+fn silent(ordinal: u32) -> Node {
+    Node {
+        pod: Some(PodView {
+            uid: ordinal.to_string(),
+            ip: Some(format!("10.0.0.{ordinal}")),
+            ready: true,
+            ..PodView::default()
+        }),
+        ..Node::default()
+    }
+}
+
+fn agent(pod: &str, node: NodeStatus) -> AgentStatus {
+    AgentStatus {
+        pod: pod.to_owned(),
+        uid: UID.to_owned(),
+        agent_version: "1".to_owned(),
+        engine: Some(EngineReport {
+            kind: cachebus_api::engine::EngineKind::Redis,
+            version: format!("{}.99", cachebus_api::engine::Engine::default().version),
+        }),
+        crashes: 0,
+        acl_digest: Some(digest("")),
+        certificate_expires: Some(EXPIRES),
+        node,
+    }
+}

@@ -1,0 +1,121 @@
+//! What the Sentinels are told, and what they are left to settle.
+
+use crate::scene::{Scene, follows, fqdn, leads, primary, sealed};
+use cachebus_core::plan::{Action, reason};
+use cachebus_core::protocol::SentinelStatus;
+
+#[test]
+fn a_sentinel_that_knows_nothing_is_told_and_no_other() {
+    let scene = Scene::well().sentinel(1, None);
+    assert_eq!(scene.monitors(), [("b-sentinel-1".to_owned(), None)]);
+}
+
+#[test]
+fn nobody_is_told_of_a_primary_that_does_not_lead() {
+    let scene = Scene::well()
+        .sentinels_idle()
+        .node(0, sealed(7, "b-redis-0", 1));
+    assert_eq!(scene.monitors(), []);
+}
+
+#[test]
+fn other_settings_are_set_again() {
+    let scene = Scene::well();
+    let mut watch = scene.watch(2, "b-redis-0", 0);
+    watch.settings.down_after_ms += 1;
+    let drifted = scene.clone().sentinel(2, Some(watch));
+    assert_eq!(drifted.monitors(), [("b-sentinel-2".to_owned(), None)]);
+    let mut watch = scene.watch(2, "b-redis-0", 0);
+    watch.quorum = 1;
+    assert_eq!(scene.sentinel(2, Some(watch)).monitors().len(), 1);
+}
+
+#[test]
+fn sentinels_that_disagree_settle_it_by_their_epochs() {
+    let scene = Scene::well().all_watch("b-redis-0", 3);
+    let behind = scene
+        .clone()
+        .sentinel(1, Some(scene.watch(1, "b-redis-2", 2)));
+    assert_eq!(behind.monitors(), []);
+    assert!(behind.reasons().contains(&reason::SENTINEL_DISAGREES));
+    let ahead = scene
+        .clone()
+        .sentinel(1, Some(scene.watch(1, "b-redis-2", 4)));
+    assert_eq!(ahead.monitors(), []);
+    assert!(ahead.plan().unsettled);
+}
+
+#[test]
+fn sentinels_that_disagree_in_one_epoch_never_would_and_are_told() {
+    let scene = Scene::well();
+    let tied = scene
+        .clone()
+        .sentinel(1, Some(scene.watch(1, "b-redis-2", 0)));
+    assert_eq!(
+        tied.monitors(),
+        [("b-sentinel-1".to_owned(), Some("b-redis-2".to_owned()))]
+    );
+    let mut watch = scene.watch(1, "b-redis-2", 0);
+    watch.failing_over = true;
+    assert_eq!(scene.sentinel(1, Some(watch)).monitors(), []);
+}
+
+#[test]
+fn sentinels_that_have_not_found_everybody_are_waited_for() {
+    let scene = Scene::well();
+    let mut watch = scene.watch(0, "b-redis-0", 0);
+    watch.replicas.pop();
+    watch.peers.remove(0);
+    let unacquainted = scene.sentinel(0, Some(watch));
+    let plan = unacquainted.plan();
+    assert_eq!(plan.actions, []);
+    assert!(plan.unsettled);
+    assert_eq!(plan.blocked[0].reason, reason::SENTINEL_UNACQUAINTED);
+    assert_eq!(
+        plan.blocked[0].message,
+        "b-sentinel-0 has not found b-redis-2, b-sentinel-1 yet"
+    );
+}
+
+#[test]
+fn a_sentinel_that_is_being_started_is_waited_for() {
+    let mut scene = Scene::well();
+    let node = scene.observed.sentinels.get_mut("b-sentinel-0").unwrap();
+    let agent = node.agent.as_mut().unwrap();
+    agent.node = cachebus_core::protocol::NodeStatus::Sentinel(SentinelStatus::default());
+    assert_eq!(scene.reasons(), [reason::SENTINEL_STARTING]);
+}
+
+#[test]
+fn hosts_of_others_are_nobodys_vote() {
+    let mut scene = Scene::well().recorded(primary("b-redis-0", 1));
+    for ordinal in 0..3 {
+        let mut watch = scene.watch(ordinal, "b-redis-0", 9);
+        watch.host = fqdn("c-redis-1");
+        scene = scene.sentinel(ordinal, Some(watch));
+    }
+    assert!(scene.monitors().is_empty());
+    assert!(scene.orders().is_empty());
+    assert!(scene.reasons().contains(&reason::SENTINEL_DISAGREES));
+}
+
+#[test]
+fn five_sentinels_need_three_of_a_mind() {
+    let scene = Scene::new("{sentinel: {replicas: 5}}")
+        .recorded(primary("b-redis-0", 1))
+        .node(0, leads(1))
+        .node(1, follows("b-redis-0", 1))
+        .node(2, follows("b-redis-0", 1))
+        .sentinels_idle();
+    let name = |scene: Scene, ordinal| {
+        let watch = scene.watch(ordinal, "b-redis-1", 1);
+        scene.sentinel(ordinal, Some(watch))
+    };
+    let two = name(name(scene, 0), 1);
+    assert!(
+        !two.actions()
+            .iter()
+            .any(|action| matches!(action, Action::Record(_)))
+    );
+    assert_eq!(name(two, 2).record().primary.as_deref(), Some("b-redis-1"));
+}
