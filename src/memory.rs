@@ -1,5 +1,6 @@
 //! What the process remembers of each bus between passes. All of it may be lost at any moment.
 
+use crate::controllers::cachebus::Pace;
 use crate::ledger::Ledger;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,8 +11,8 @@ pub struct Remembered {
     uid: String,
     /// What was sent.
     pub ledger: Ledger,
-    /// Passes that failed, one after the other.
-    pub failures: u32,
+    /// What its last passes came to.
+    pub pace: Pace,
 }
 
 /// What is remembered of each bus, by namespace and name.

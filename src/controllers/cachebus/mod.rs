@@ -3,6 +3,7 @@
 mod act;
 mod dereference;
 mod observe;
+mod pace;
 mod report;
 mod run;
 mod settle;
@@ -10,6 +11,7 @@ mod settle;
 mod tests;
 mod undecodable;
 
+pub use pace::Pace;
 pub use run::run;
 
 use crate::context::Context;

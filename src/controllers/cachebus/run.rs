@@ -1,6 +1,7 @@
 //! When passes over a bus are made, and what becomes of their results.
 
-use super::{Next, reconcile};
+use super::pace::Pace;
+use super::reconcile;
 use crate::context::Context;
 use crate::error::Error;
 use crate::metrics::{Failure, Readiness};
@@ -10,7 +11,6 @@ use kube::ResourceExt as _;
 use kube::runtime::controller::{Action, Config, Error as ControllerError, applier};
 use kube::runtime::reflector::ObjectRef;
 use std::convert::Infallible;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,12 +18,6 @@ use std::time::{Duration, Instant};
 const CONCURRENCY: u16 = 4;
 /// Time that a pass may take.
 const DEADLINE: Duration = Duration::from_mins(1);
-const AGAIN: Duration = Duration::from_millis(150);
-const SOON: Duration = Duration::from_millis(300);
-const LATER: Duration = Duration::from_secs(30);
-/// Waits after failed passes, the first and the longest.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
-
 /// Makes passes until `shutdown`, and ends when those under way have ended.
 ///
 /// This is what `kube::runtime::Controller` is made of. A `Controller` would begin to watch only when it runs; here the
@@ -78,13 +72,9 @@ async fn pass(object: Arc<WatchedBus>, context: Arc<Context>) -> Result<Action, 
     count_buses(&context);
     let next = result?;
     context.metrics.passes.inc();
-    remember(&object, &context, |failures| *failures = 0);
-    Ok(match next {
-        Next::Again => Action::requeue(AGAIN),
-        Next::Soon => Action::requeue(SOON),
-        Next::Later => Action::requeue(spread(LATER, &object.uid().unwrap_or_default())),
-        Next::OnChange => Action::await_change(),
-    })
+    let uid = object.uid().unwrap_or_default();
+    let wait = paced(&object, &context, |pace| pace.after(next, &uid));
+    Ok(wait.map_or_else(Action::await_change, Action::requeue))
 }
 
 fn after_failure(object: &WatchedBus, error: &Error, context: &Context) -> Action {
@@ -94,10 +84,7 @@ fn after_failure(object: &WatchedBus, error: &Error, context: &Context) -> Actio
         .failures
         .get_or_create(&Failure { reason })
         .inc();
-    let failures = remember(object, context, |failures| {
-        *failures = failures.saturating_add(1);
-        *failures
-    });
+    let (wait, failures) = paced(object, context, Pace::after_failure);
     tracing::warn!(
         namespace = object.namespace(),
         name = object.name_any(),
@@ -106,23 +93,16 @@ fn after_failure(object: &WatchedBus, error: &Error, context: &Context) -> Actio
         failures,
         "a pass failed"
     );
-    let (first, longest) = BACKOFF;
-    let wait = first
-        .saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1)))
-        .min(longest);
     Action::requeue(wait)
 }
 
-fn remember<T>(object: &WatchedBus, context: &Context, f: impl FnOnce(&mut u32) -> T) -> T {
-    let (namespace, uid) = (
-        object.namespace().unwrap_or_default(),
-        object.uid().unwrap_or_default(),
-    );
-    context
-        .memory
-        .with(&namespace, &object.name_any(), &uid, |remembered| {
-            f(&mut remembered.failures)
-        })
+fn paced<T>(object: &WatchedBus, context: &Context, f: impl FnOnce(&mut Pace) -> T) -> T {
+    let namespace = object.namespace().unwrap_or_default();
+    let uid = object.uid().unwrap_or_default();
+    let memory = &context.memory;
+    memory.with(&namespace, &object.name_any(), &uid, |remembered| {
+        f(&mut remembered.pace)
+    })
 }
 
 fn settle(
@@ -171,31 +151,5 @@ fn count_buses(context: &Context) {
             .buses
             .get_or_create(&Readiness { ready })
             .set(count);
-    }
-}
-
-/// A duration up to a tenth shorter or longer, always the same for one bus, so that buses do not come due all at once.
-fn spread(duration: Duration, uid: &str) -> Duration {
-    let mut hasher = DefaultHasher::new();
-    uid.hash(&mut hasher);
-    let percent = 90 + u32::try_from(hasher.finish() % 21).unwrap_or_default();
-    duration * percent / 100
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{LATER, spread};
-
-    #[test]
-    fn buses_come_due_apart_and_each_always_at_the_same_distance() {
-        let waits: std::collections::BTreeSet<_> =
-            (0..20).map(|uid| spread(LATER, &uid.to_string())).collect();
-        assert!(waits.len() > 5);
-        assert!(
-            waits
-                .iter()
-                .all(|wait| *wait >= LATER * 9 / 10 && *wait <= LATER * 11 / 10)
-        );
-        assert_eq!(spread(LATER, "u"), spread(LATER, "u"));
     }
 }
