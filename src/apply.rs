@@ -108,6 +108,13 @@ pub async fn apply(
     let stores = &context.stores;
     let mut applied = Applied::default();
 
+    // Where clients go rests on nothing else, and must follow a failover whatever stands in the way of the rest.
+    let routes = send.both(
+        &stores.endpoint_slices,
+        primary_endpoints,
+        replicas_endpoints,
+    );
+    applied.add(routes.await);
     for (secret, point) in [
         (foundations.credentials, FaultPoint::CredentialsStored),
         (foundations.authority, FaultPoint::AuthorityStored),
@@ -151,16 +158,11 @@ pub async fn apply(
     applied.add(accounts.into_iter().chain(networks).chain(budgets));
     fault::point(FaultPoint::SurroundingsApplied);
 
-    let (routes, redis, sentinel) = join!(
-        send.both(
-            &stores.endpoint_slices,
-            primary_endpoints,
-            replicas_endpoints
-        ),
+    let (redis, sentinel) = join!(
         send.object(&stores.stateful_sets, redis),
         send.object(&stores.stateful_sets, sentinel),
     );
-    applied.add(routes.into_iter().chain([redis, sentinel]));
+    applied.add([redis, sentinel]);
     fault::point(FaultPoint::PodsApplied);
     applied
 }

@@ -47,7 +47,7 @@ pub struct Settings {
     /// Namespace of the operator's pod.
     #[arg(long, env = "POD_NAMESPACE", default_value = "default")]
     pub pod_namespace: String,
-    /// Point at which the process aborts, for tests of what a crash leaves behind.
+    /// Point at which the process ends, for tests of what a crash leaves behind.
     #[arg(long, env = "CACHEBUS_FAULT_POINT", value_enum, hide = true)]
     pub fault_point: Option<FaultPoint>,
     /// Prints the fault points, in the order in which a bus that comes to life passes them, and ends.

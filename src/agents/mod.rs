@@ -118,19 +118,19 @@ impl BusAgents {
         body: Bytes,
         deadline: Duration,
     ) -> Result<AgentStatus, AgentError> {
-        let result = async {
-            // Never closed.
+        let exchange = async {
+            // Never closed. Waiting for a place counts too: an order that comes late rests on what was seen long ago.
             let _connection = self.agents.connections.acquire().await;
-            tokio::time::timeout(deadline, self.exchange(to, method, path, body))
-                .await
-                .unwrap_or_else(|_| {
-                    Err(AgentError::Deadline {
-                        pod: to.pod.clone(),
-                        after: deadline,
-                    })
+            self.exchange(to, method, path, body).await
+        };
+        let result = tokio::time::timeout(deadline, exchange)
+            .await
+            .unwrap_or_else(|_| {
+                Err(AgentError::Deadline {
+                    pod: to.pod.clone(),
+                    after: deadline,
                 })
-        }
-        .await;
+            });
         let answer = Answer {
             result: result.as_ref().map_or_else(AgentError::reason, |_| "ok"),
         };

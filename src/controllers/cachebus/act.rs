@@ -92,7 +92,10 @@ impl Acting<'_> {
                 }
                 fault::point(FaultPoint::AfterRecord);
             }
-            Action::Order { pod, order } => self.order(pod, order, observed).await,
+            Action::Order { pod, order } => {
+                let decisive = action.changes_topology(observed);
+                self.order(pod, order, decisive, observed).await;
+            }
             Action::Monitor { pod, order } => {
                 fault::point(FaultPoint::BeforeMonitor);
                 self.send(Component::Sentinel, pod, "/v1/monitor", order, observed)
@@ -118,9 +121,15 @@ impl Acting<'_> {
         }
     }
 
-    async fn order(&mut self, pod: &str, order: &TopologyOrder, observed: &Observed) {
-        let leads = order.primary == pod;
-        if leads {
+    /// Sends an order to a data pod; one that is `decisive`, since the primary changes by it, only while it is still intended.
+    async fn order(
+        &mut self,
+        pod: &str,
+        order: &TopologyOrder,
+        decisive: bool,
+        observed: &Observed,
+    ) {
+        if decisive {
             match self.still_holds(order).await {
                 Ok(true) => {}
                 Ok(false) => {
@@ -133,7 +142,7 @@ impl Acting<'_> {
                 }
             }
         }
-        let (before, after) = if leads {
+        let (before, after) = if order.primary == pod {
             (FaultPoint::BeforeLead, FaultPoint::AfterLead)
         } else {
             (FaultPoint::BeforeFollow, FaultPoint::AfterFollow)
@@ -145,7 +154,7 @@ impl Acting<'_> {
         fault::point(after);
     }
 
-    /// Whether the API server itself, and no store that may lag, still says what an order to lead rests on.
+    /// Whether the API server itself, and no store that may lag, still says what an order rests on.
     async fn still_holds(&self, order: &TopologyOrder) -> Result<bool, Error> {
         let names = &self.bus.names;
         let api: Api<CacheBus> = Api::namespaced(self.context.client.clone(), names.namespace());
@@ -160,7 +169,7 @@ impl Acting<'_> {
             && live
                 .status
                 .and_then(|status| status.topology)
-                .is_some_and(|topology| is_intended(&topology, order)))
+                .is_some_and(|topology| intended(&topology, order)))
     }
 
     async fn send(
@@ -208,14 +217,6 @@ impl Acting<'_> {
     }
 }
 
-fn is_intended(topology: &cachebus_api::status::Topology, order: &TopologyOrder) -> bool {
-    let target = topology
-        .target
-        .as_ref()
-        .is_some_and(|target| target.pod == order.primary && target.epoch == order.epoch);
-    target || (topology.primary.as_ref() == Some(&order.primary) && topology.epoch == order.epoch)
-}
-
 fn not_obeyed(error: &AgentError) -> Blocked {
     let reason = match error {
         AgentError::Refused { .. } => reason::ORDER_REFUSED,
@@ -224,41 +225,5 @@ fn not_obeyed(error: &AgentError) -> Blocked {
     Blocked {
         reason,
         message: error.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_intended;
-    use cachebus_api::status::{Target, Topology};
-    use cachebus_core::protocol::TopologyOrder;
-
-    fn order(primary: &str, epoch: u64) -> TopologyOrder {
-        TopologyOrder {
-            uid: String::new(),
-            primary: primary.to_owned(),
-            epoch,
-            allow_empty: false,
-            instead_of: None,
-        }
-    }
-
-    #[test]
-    fn only_the_recorded_intent_and_the_recorded_primary_may_lead() {
-        let topology = Topology {
-            primary: Some("b-redis-0".to_owned()),
-            epoch: 3,
-            target: Some(Target {
-                pod: "b-redis-1".to_owned(),
-                epoch: 4,
-                reason: "Bootstrap".to_owned(),
-                empty: false,
-            }),
-            ..Topology::default()
-        };
-        assert!(is_intended(&topology, &order("b-redis-1", 4)));
-        assert!(is_intended(&topology, &order("b-redis-0", 3)));
-        assert!(!is_intended(&topology, &order("b-redis-1", 3)));
-        assert!(!is_intended(&topology, &order("b-redis-2", 4)));
     }
 }

@@ -22,6 +22,8 @@ pub async fn observe(
     agents: &BusAgents,
     status: CacheBusStatus,
 ) -> Observed {
+    // Facts are no younger than this, and what rests on them must not be taken for newer than it is.
+    let now_ms = now_ms();
     let (data, sentinels) = futures::join!(
         nodes(
             context,
@@ -39,7 +41,7 @@ pub async fn observe(
         ),
     );
     Observed {
-        now_ms: now_ms(),
+        now_ms,
         status,
         data,
         sentinels,
