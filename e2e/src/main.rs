@@ -64,6 +64,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| anyhow::anyhow!("a cryptography provider was already installed"))?;
+    let _alone = run::lock()?;
     let lab = lab::Lab::connect(selection.long).await?;
     Ok(run::run(&lab, selected, selection.jobs).await)
 }

@@ -1,6 +1,6 @@
 //! Sessions with servers, Sentinels and agents, straight into their pods: no Service, no policy and no route is in the way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -143,6 +143,19 @@ impl Node {
         Ok(redis::from_redis_value(word)?)
     }
 
+    /// The rules of each user.
+    pub async fn users(&self) -> anyhow::Result<BTreeMap<String, String>> {
+        let lines: Vec<String> = self.call(&["ACL", "LIST"]).await?;
+        lines
+            .into_iter()
+            .map(|line| {
+                let rest = line.strip_prefix("user ").context("a line of ACL LIST")?;
+                let (name, rules) = rest.split_once(' ').context("a user without rules")?;
+                Ok((name.to_owned(), rules.to_owned()))
+            })
+            .collect()
+    }
+
     /// What a Sentinel knows of the primary of this name.
     pub async fn monitored(&self, master_name: &str) -> anyhow::Result<BTreeMap<String, String>> {
         self.call(&["SENTINEL", "MASTER", master_name]).await
@@ -156,6 +169,17 @@ impl Node {
     ) -> anyhow::Result<Vec<BTreeMap<String, String>>> {
         self.call(&["SENTINEL", what, master_name]).await
     }
+}
+
+/// The names of the users that are not the same in both.
+pub fn differing<'a>(
+    one: &'a BTreeMap<String, String>,
+    other: &'a BTreeMap<String, String>,
+) -> BTreeSet<&'a String> {
+    one.keys()
+        .chain(other.keys())
+        .filter(|user| one.get(*user) != other.get(*user))
+        .collect()
 }
 
 /// A byte stream to a place, in TLS where `tls` is given: the pod's own name is verified.

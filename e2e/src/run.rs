@@ -1,5 +1,6 @@
 //! Runs scenarios, prints what came of each.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
@@ -33,6 +34,17 @@ pub fn list(selected: &[&Scenario]) {
     for scenario in selected {
         print(format_args!("{:<16} {}", scenario.name, scenario.proves));
     }
+}
+
+/// Waits until no other run is under way: two of them would delete one another's namespaces.
+pub fn lock() -> anyhow::Result<File> {
+    let path = std::env::temp_dir().join("cachebus-e2e.lock");
+    let file = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+    if file.try_lock().is_err() {
+        print(format_args!("waiting for another run to end"));
+        file.lock()?;
+    }
+    Ok(file)
 }
 
 /// Runs the scenarios: first those that can share the operator, `jobs` at once, then one by one those that cannot.

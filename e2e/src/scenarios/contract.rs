@@ -12,7 +12,7 @@ use super::{Scenario, sample};
 use crate::bus::{Bus, small};
 use crate::client_pod::ClientPod;
 use crate::lab::Lab;
-use crate::nodes::Node;
+use crate::nodes::differing;
 use crate::oracle::{Catalogue, Oracle, attempts};
 
 /// Time for one service's walk.
@@ -126,17 +126,18 @@ async fn catalogue(bus: &Bus, component: Component) -> anyhow::Result<Catalogue>
 /// The client meets one primary and one Sentinel; the users of the others are the same.
 async fn same_users_everywhere(bus: &Bus) -> anyhow::Result<()> {
     for nodes in [bus.data_nodes().await?, bus.sentinel_nodes().await?] {
-        let mut users: Option<Vec<String>> = None;
-        for node in &nodes {
-            let mut own = users_of(node).await?;
-            own.sort_unstable();
-            let first = users.get_or_insert_with(|| own.clone());
-            ensure!(*first == own, "{} has other users than the first", node.pod);
+        let (first, others) = nodes.split_first().context("no nodes")?;
+        let users = first.users().await?;
+        for node in others {
+            let own = node.users().await?;
+            let amiss = differing(&users, &own);
+            ensure!(
+                amiss.is_empty(),
+                "{} and {} differ in {amiss:?}",
+                first.pod,
+                node.pod
+            );
         }
     }
     Ok(())
-}
-
-async fn users_of(node: &Node) -> anyhow::Result<Vec<String>> {
-    node.call(&["ACL", "LIST"]).await
 }

@@ -20,6 +20,7 @@ use super::Scenario;
 use crate::agreement;
 use crate::bus::{Bus, READY, small};
 use crate::lab::Lab;
+use crate::nodes::differing;
 use crate::wait;
 
 /// The operator hears of changed objects at once.
@@ -197,38 +198,26 @@ async fn settings(bus: &Bus) -> anyhow::Result<()> {
 async fn users(bus: &Bus) -> anyhow::Result<()> {
     let mut wanted = Vec::new();
     for node in bus.data_nodes().await? {
-        wanted.push(acl(&node).await?);
-        node.call::<()>(&[
-            "ACL",
-            "SETUSER",
-            "intruder",
-            "on",
-            ">intruder",
-            "~*",
-            "&*",
-            "+@all",
-        ])
-        .await?;
-        node.call::<()>(&["ACL", "SETUSER", "reader", "+@all", "~*", ">another"])
-            .await?;
-        ensure!(
-            wanted.last() != Some(&acl(&node).await?),
-            "the users were not changed"
-        );
+        let before = node.users().await?;
+        for command in [
+            "ACL SETUSER intruder on >intruder ~* &* +@all",
+            "ACL SETUSER reader +@all ~* >another",
+        ] {
+            let command: Vec<&str> = command.split(' ').collect();
+            node.call::<()>(&command).await?;
+        }
+        ensure!(before != node.users().await?, "the users were not changed");
+        wanted.push(before);
     }
     wait::until("live users are back", NEXT_LOOK, || async {
         for (node, wanted) in bus.data_nodes().await?.iter().zip(&wanted) {
-            let now = acl(node).await?;
-            let amiss: Vec<_> = now.iter().filter(|user| !wanted.contains(user)).collect();
-            ensure!(now == *wanted, "{}: {} users differ", node.pod, amiss.len());
+            let now = node.users().await?;
+            let amiss = differing(wanted, &now);
+            ensure!(amiss.is_empty(), "{}: {amiss:?} differ", node.pod);
         }
         Ok(())
     })
     .await
-}
-
-async fn acl(node: &crate::nodes::Node) -> anyhow::Result<Vec<String>> {
-    node.call(&["ACL", "LIST"]).await
 }
 
 async fn owed_restart(bus: &Bus) -> anyhow::Result<()> {

@@ -58,14 +58,10 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
             .into_iter()
             .flatten()
         {
-            let users: Vec<String> = node.call(&["ACL", "USERS"]).await?;
+            let users = node.users().await?;
+            ensure!(!users.contains_key("leaving"), "{} has it", node.pod);
             ensure!(
-                !users.iter().any(|user| user == "leaving"),
-                "{} has it",
-                node.pod
-            );
-            ensure!(
-                users.iter().any(|user| user == "staying"),
+                users.contains_key("staying"),
                 "{} lacks the other",
                 node.pod
             );
