@@ -106,24 +106,13 @@ pub async fn apply(
     } = rendered;
     let send = Sender { context, bus };
     let stores = &context.stores;
-    let mut applied = Applied::default();
-
     // Where clients go rests on nothing else, and must follow a failover whatever stands in the way of the rest.
     let routes = send.both(
         &stores.endpoint_slices,
         primary_endpoints,
         replicas_endpoints,
     );
-    applied.add(routes.await);
-    for (secret, point) in [
-        (foundations.credentials, FaultPoint::CredentialsStored),
-        (foundations.authority, FaultPoint::AuthorityStored),
-    ] {
-        applied.add([send.secret(secret, point).await]);
-        if !applied.is_clean() {
-            return applied;
-        }
-    }
+    let routes = routes.await;
     let copies = [
         (serving_certificate, FaultPoint::ServingCertificateStored),
         (operator_certificate, FaultPoint::OperatorCertificateStored),
@@ -131,11 +120,11 @@ pub async fn apply(
         (sentinel_auth, FaultPoint::SentinelAuthStored),
         (acl, FaultPoint::AclStored),
     ];
-    applied.add(join_all(copies.map(|(secret, point)| send.secret(secret, point))).await);
-    if !applied.is_clean() {
+    let mut applied = send.secrets(foundations, copies).await;
+    applied.add(routes);
+    if !applied.founded {
         return applied;
     }
-    applied.founded = true;
 
     let services = [redis_nodes, sentinel_nodes, primary, replicas, sentinels];
     let services = services.map(|service| send.object(&stores.services, service));

@@ -1,6 +1,6 @@
 //! Sends one Secret, and removes those that no service needs any more.
 
-use super::{Outcome, Sender};
+use super::{Applied, Foundations, Outcome, Sender};
 use crate::error::Error;
 use crate::fault::{self, FaultPoint};
 use crate::ownership::{Owner, owner};
@@ -12,11 +12,7 @@ use std::collections::BTreeSet;
 
 impl Sender<'_> {
     /// Stores a Secret. The fault point is reached if something was written.
-    pub(super) async fn secret(
-        &self,
-        secret: &Secret,
-        point: FaultPoint,
-    ) -> Result<Outcome, Error> {
+    async fn secret(&self, secret: &Secret, point: FaultPoint) -> Result<Outcome, Error> {
         Ok(
             match secrets::store(self.context, self.bus, secret).await? {
                 Stored::Unchanged => Outcome::There,
@@ -28,6 +24,28 @@ impl Sender<'_> {
                 Stored::Taken(blocked) => Outcome::Blocked(blocked),
             },
         )
+    }
+
+    /// Stores the Secrets that everything else rests on, first those that the others follow from.
+    pub(super) async fn secrets(
+        &self,
+        foundations: &Foundations<'_>,
+        copies: [(&Secret, FaultPoint); 5],
+    ) -> Applied {
+        let mut applied = Applied::default();
+        for (secret, point) in [
+            (foundations.credentials, FaultPoint::CredentialsStored),
+            (foundations.authority, FaultPoint::AuthorityStored),
+        ] {
+            applied.add([self.secret(secret, point).await]);
+            if !applied.is_clean() {
+                return applied;
+            }
+        }
+        let copies = copies.map(|(secret, point)| self.secret(secret, point));
+        applied.add(join_all(copies).await);
+        applied.founded = applied.is_clean();
+        applied
     }
 
     /// Stores the Secret of each service.

@@ -10,7 +10,7 @@ use cachebus_api::CacheBus;
 use cachebus_core::bus::Bus;
 use cachebus_core::names::{Component, MANAGER, ROLE_LABEL};
 use cachebus_core::observed::Observed;
-use cachebus_core::plan::{Action, Blocked, Plan, reason};
+use cachebus_core::plan::{Action, Blocked, Plan, intended, reason};
 use cachebus_core::protocol::TopologyOrder;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
