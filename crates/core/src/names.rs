@@ -116,9 +116,15 @@ impl Names {
     #[must_use]
     pub fn data_pod_of_host(&self, host: &str) -> Option<String> {
         let pod = host.split('.').next()?;
-        let ordinal = pod.strip_prefix(&format!("{}-", self.workload(Component::Redis)))?;
-        ordinal.parse::<u32>().ok()?;
+        self.data_ordinal(pod)?;
         (host == pod || host == self.pod_fqdn(Component::Redis, pod)).then(|| pod.to_owned())
+    }
+
+    /// The ordinal of one of this bus's data pods.
+    #[must_use]
+    pub fn data_ordinal(&self, pod: &str) -> Option<u32> {
+        let workload = self.workload(Component::Redis);
+        pod.strip_prefix(&workload)?.strip_prefix('-')?.parse().ok()
     }
 
     /// The Service (and EndpointSlice) that leads to the primary.

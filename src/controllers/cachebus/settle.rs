@@ -52,10 +52,16 @@ pub async fn apply(
         certificates,
         acl,
     } = material;
+    let topology = observed.status.topology.as_ref();
+    let primary = topology.and_then(|topology| match &topology.target {
+        Some(target) => Some(target.pod.clone()),
+        None => topology.primary.clone(),
+    });
     let inputs = Inputs {
         credentials,
         certificates,
         acl,
+        primary: primary.as_deref(),
         routes: &routes(bus, observed),
         claims: &dereference::claim_sizes(context, bus),
     };

@@ -77,6 +77,21 @@ pub fn choose(view: &View<'_>, lost: Option<&str>) -> Course {
             ),
         });
     }
+    // However long that takes: what is being read may be the newest copy, and would be overwritten by an older one.
+    let loading: Vec<&str> = view
+        .reports()
+        .filter(|(pod, data)| data.phase == Phase::Loading && !view.terminating(pod))
+        .map(|(pod, _)| pod)
+        .collect();
+    if !loading.is_empty() {
+        return Course::Wait(Blocked::new(
+            reason::WAITING_FOR_COPIES,
+            format!(
+                "a primary is chosen when {} have read their files",
+                loading.join(", ")
+            ),
+        ));
+    }
     if silent.len() * 2 >= view.sentinels.len() {
         return Course::Wait(Blocked::new(
             reason::SENTINELS_UNREACHABLE,
@@ -93,9 +108,8 @@ pub fn choose(view: &View<'_>, lost: Option<&str>) -> Course {
         };
         return aim(view, best.pod, why, false);
     }
-    let never_held_data =
-        view.topology.primary.is_none() && copies.iter().all(|copy| copy.data.marker.is_none());
-    if missing.is_empty() || never_held_data {
+    // A volume that has not been seen may be one that an earlier bus of this name has left.
+    if missing.is_empty() {
         let first = lost.or_else(|| copies.first().map(|copy| copy.pod));
         if let Some(first) = first {
             return aim(view, first, chosen::FIRST_BOOT, true);
@@ -124,23 +138,30 @@ struct Copy<'a> {
     data: &'a DataStatus,
 }
 
-/// What makes one copy better than another; the greatest is chosen.
-type Rank = (u64, u64, bool, bool, u64, Reverse<usize>);
+/// What makes one copy better than another; the greatest is chosen. In this order: epoch, epoch of a predecessor's data,
+/// whole, recorded primary, led, keys, lowest ordinal.
+type Rank = (u64, u64, bool, bool, bool, u64, Reverse<usize>);
 
 impl Copy<'_> {
     /// A marker's epoch says what the files hold at least, so it counts before everything. Data of a predecessor of this bus
     /// is real but older than any of this bus's, and its own epochs order it.
     fn rank(&self, view: &View<'_>) -> Rank {
         let marker = self.data.marker.as_ref();
-        let own = marker.filter(|marker| marker.uid == view.bus.uid);
-        let recorded = recorded_primary(view).as_deref() == Some(self.pod);
+        let own = view.own_marker(self.data);
         let led = own.is_some_and(|marker| marker.primary == self.pod);
-        let epoch = match own {
-            // It went on leading while the record's epoch was raised past its own.
-            Some(marker) if recorded && led => marker.epoch.max(view.topology.epoch),
-            Some(marker) => marker.epoch,
-            None => 0,
-        };
+        let whole = marker.is_some_and(|marker| marker.complete);
+        let recorded = recorded_primary(view).as_deref() == Some(self.pod)
+            // Where Sentinels have moved on since, the record says nothing any more.
+            && (view.topology.primary.is_none() || view.epoch(self.data) <= view.topology.epoch);
+        let mut epoch = view.epoch(self.data);
+        if led && recorded {
+            // The record's epoch was raised while it led.
+            epoch = epoch.max(view.topology.epoch);
+        }
+        if led && whole {
+            // It has all that it sent to those that count themselves as its copies.
+            epoch = newest_copy_of(view, self.pod).max(epoch);
+        }
         let foreign_epoch = match own {
             Some(_) => 0,
             None => marker.map_or(0, |marker| marker.epoch),
@@ -148,12 +169,23 @@ impl Copy<'_> {
         (
             epoch,
             foreign_epoch,
-            marker.is_some_and(|marker| marker.complete),
+            whole,
             recorded,
+            led,
             self.data.keys.unwrap_or_default(),
             Reverse(self.ordinal),
         )
     }
+}
+
+/// The newest epoch in which a copy was in sync with this pod.
+fn newest_copy_of(view: &View<'_>, primary: &str) -> u64 {
+    view.reports()
+        .filter_map(|(_, data)| view.own_marker(data))
+        .filter(|marker| marker.primary == primary)
+        .map(|marker| marker.epoch)
+        .max()
+        .unwrap_or_default()
 }
 
 /// The copies that have reported, by ordinal.

@@ -7,8 +7,9 @@ use crate::observed::Observed;
 use crate::protocol::Phase;
 use crate::render::{Endpoint, Routes};
 
-/// The primary Service leads to the recorded primary while it leads and no majority of Sentinels names another; the replicas
-/// Service to its replicas that are in sync.
+/// The primary Service leads to the recorded primary, unless that says that it does not lead, or a majority of Sentinels names
+/// another. One that says nothing is left in place: its clients may well reach it, and kubelet says whether it is ready. The
+/// replicas Service leads to its replicas that are in sync.
 #[must_use]
 pub fn routes(bus: &Bus, observed: &Observed) -> Routes {
     let view = View::new(bus, observed);
@@ -31,7 +32,7 @@ pub fn routes(bus: &Bus, observed: &Observed) -> Routes {
     });
     Routes {
         primary: Some(primary)
-            .filter(|primary| view.leads(primary))
+            .filter(|primary| view.leads(primary) || view.data(primary).is_none())
             .and_then(|primary| endpoint(observed, primary)),
         replicas: replicas
             .filter_map(|(pod, _)| endpoint(observed, pod))

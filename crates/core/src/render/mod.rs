@@ -86,6 +86,8 @@ pub struct Inputs<'a> {
     pub certificates: &'a Certificates,
     /// The users' rights.
     pub acl: &'a AclFiles,
+    /// The data pod that is recorded as the primary, or is to become it.
+    pub primary: Option<&'a str>,
     /// Where the Services lead.
     pub routes: &'a Routes,
     /// Sizes in the claim templates of the StatefulSets that exist already.
@@ -131,6 +133,7 @@ pub fn render(bus: &Bus, platform: &Platform, inputs: &Inputs<'_>) -> Rendered {
         credentials,
         certificates,
         acl,
+        primary,
         routes,
         claims,
     } = inputs;
@@ -157,8 +160,20 @@ pub fn render(bus: &Bus, platform: &Platform, inputs: &Inputs<'_>) -> Rendered {
             routes.primary.as_slice(),
         ),
         replicas_endpoints: endpoints::slice(bus, &bus.names.replicas_service(), &routes.replicas),
-        redis: workload::stateful_set(bus, platform, Redis, claims.redis.as_deref()),
-        sentinel: workload::stateful_set(bus, platform, Sentinel, claims.sentinel.as_deref()),
+        redis: workload::stateful_set(
+            bus,
+            platform,
+            Redis,
+            workload::data_pods(bus, *primary),
+            claims.redis.as_deref(),
+        ),
+        sentinel: workload::stateful_set(
+            bus,
+            platform,
+            Sentinel,
+            bus.spec.sentinel.replicas,
+            claims.sentinel.as_deref(),
+        ),
         redis_budget: disruption::budget(bus, Redis),
         sentinel_budget: disruption::budget(bus, Sentinel),
     }

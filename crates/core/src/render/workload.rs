@@ -9,17 +9,22 @@ use k8s_openapi::api::apps::v1::{
     StatefulSetUpdateStrategy,
 };
 
+/// How many data pods there are to be. A StatefulSet takes pods away from the highest ordinal down, and never the primary: a
+/// bus that shrinks keeps the pods up to it until another leads.
+pub(super) fn data_pods(bus: &Bus, primary: Option<&str>) -> u32 {
+    let kept = primary.and_then(|pod| bus.names.data_ordinal(pod));
+    let kept = kept.map_or(0, |ordinal| ordinal.saturating_add(1));
+    kept.max(1 + bus.spec.replicas)
+}
+
 /// The pods of a component. `claim_size` is what the claim template of an existing StatefulSet says.
 pub(super) fn stateful_set(
     bus: &Bus,
     platform: &Platform,
     component: Component,
+    replicas: u32,
     claim_size: Option<&str>,
 ) -> StatefulSet {
-    let replicas = match component {
-        Component::Redis => 1 + bus.spec.replicas,
-        Component::Sentinel => bus.spec.sentinel.replicas,
-    };
     StatefulSet {
         metadata: meta::of_component(bus, bus.names.workload(component), component),
         spec: Some(StatefulSetSpec {

@@ -45,6 +45,19 @@ pub fn complete(view: &View<'_>, plan: &Plan, pending: &[PendingRestart]) -> Fin
             format!("not ready: {}", unready.join(", ")),
         );
     }
+    let surplus = view.topology.primary.as_deref().filter(|primary| {
+        let ordinal = view.bus.names.data_ordinal(primary);
+        ordinal.is_some_and(|ordinal| ordinal > view.bus.spec.replicas)
+    });
+    if let Some(primary) = surplus {
+        return Finding::bad(
+            kind::ROLLOUT_COMPLETE,
+            "PrimaryBeyondReplicas",
+            format!(
+                "{primary} is one pod more than the spec asks for and stays while it is the primary"
+            ),
+        );
+    }
     if !pending.is_empty() {
         let owed: Vec<String> = pending
             .iter()

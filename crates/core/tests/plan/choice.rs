@@ -117,6 +117,34 @@ fn the_recorded_primary_counts_as_of_the_recorded_epoch() {
 }
 
 #[test]
+fn who_led_has_all_that_its_copies_have_however_they_count() {
+    let scene = restarted()
+        .node(0, empty())
+        .node(1, sealed(7, "b-redis-2", 5))
+        .node(2, sealed(7, "b-redis-2", 4));
+    assert_eq!(scene.chosen().0, "b-redis-2");
+}
+
+#[test]
+fn a_recorded_primary_that_has_followed_since_is_none() {
+    let scene = restarted()
+        .recorded(primary("b-redis-1", 3))
+        .node(0, empty())
+        .node(1, sealed(7, "b-redis-2", 5))
+        .node(2, sealed(7, "b-redis-2", 5));
+    assert_eq!(scene.chosen().0, "b-redis-2");
+}
+
+#[test]
+fn the_largest_of_equal_copies_wins() {
+    let scene = restarted()
+        .node(0, empty())
+        .node(1, sealed(7, "b-redis-0", 3))
+        .node(2, sealed(8, "b-redis-0", 3));
+    assert_eq!(scene.chosen().0, "b-redis-2");
+}
+
+#[test]
 fn whole_copies_win_over_half_ones_of_the_same_epoch() {
     let half = DataStatus {
         marker: Some(Marker {
@@ -171,25 +199,31 @@ fn a_missing_copy_may_hold_the_data() {
 }
 
 #[test]
-fn a_bus_that_never_had_a_primary_does_not_wait_for_ever() {
+fn no_empty_copy_leads_while_a_volume_has_not_been_seen() {
     let scene = Scene::new("{}")
         .sentinels_idle()
         .node(1, empty())
         .node(2, empty());
     assert_eq!(
-        waiting_for(scene.clone(), 30).chosen(),
-        ("b-redis-1".to_owned(), true)
+        waiting_for(scene.clone(), 400).reasons()[0],
+        reason::NO_DATASET
     );
-    let led_once = DataStatus {
-        marker: Some(Marker {
-            epoch: 0,
-            complete: false,
-            ..marker("b-redis-0", 0)
-        }),
-        ..empty()
+    let all = waiting_for(scene.node(0, empty()), 0);
+    assert_eq!(all.chosen(), ("b-redis-0".to_owned(), true));
+}
+
+#[test]
+fn a_copy_that_is_being_read_is_waited_for_however_long() {
+    let loads = DataStatus {
+        phase: Phase::Loading,
+        ..sealed(0, "b-redis-0", 3)
     };
-    let scene = waiting_for(scene.node(2, led_once), 400);
-    assert_eq!(scene.reasons()[0], reason::NO_DATASET);
+    let scene = restarted()
+        .node(0, loads)
+        .node(1, sealed(7, "b-redis-0", 3))
+        .node(2, sealed(7, "b-redis-0", 3));
+    let scene = waiting_for(scene, 4_000);
+    assert_eq!(scene.reasons()[0], reason::WAITING_FOR_COPIES);
 }
 
 #[test]

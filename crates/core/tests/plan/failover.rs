@@ -133,7 +133,7 @@ fn sentinels_have_time_to_replace_a_primary_that_lost_its_dataset() {
     };
     assert_eq!(waiting(34).actions(), []);
     assert_eq!(waiting(34).reasons()[0], reason::PRIMARY_LOST_DATA);
-    assert_eq!(waiting(35).chosen().0, "b-redis-1");
+    assert_eq!(waiting(35).chosen().0, "b-redis-2");
 }
 
 #[test]

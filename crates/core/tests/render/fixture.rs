@@ -112,6 +112,7 @@ pub fn rendered_with(bus: &Bus, routes: &Routes, claims: &ClaimSizes) -> Rendere
             redis: "user redis-users\n".to_owned(),
             sentinel: "user sentinel-users\n".to_owned(),
         },
+        primary: routes.primary.as_ref().map(|primary| primary.pod.as_str()),
         routes,
         claims,
     };
