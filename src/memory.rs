@@ -2,6 +2,7 @@
 
 use crate::controllers::cachebus::Pace;
 use crate::ledger::Ledger;
+use cachebus_core::bus::Bus;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,6 +14,8 @@ pub struct Remembered {
     pub ledger: Ledger,
     /// What its last passes came to.
     pub pace: Pace,
+    /// The bus by the last spec that could be carried out.
+    pub valid: Option<Arc<Bus>>,
 }
 
 /// What is remembered of each bus, by namespace and name.

@@ -88,11 +88,12 @@ pub fn report(
     }
 }
 
-/// The status of a bus whose spec cannot be carried out: each field with what is wrong. What runs goes on running, so what
-/// was reported of it stays.
+/// The status of a bus whose spec cannot be carried out: each field with what is wrong. What runs goes on by the last spec
+/// that could be: `current` is what is to be reported of that, `previous` the status as last written.
 #[must_use]
 pub fn invalid(
     previous: &CacheBusStatus,
+    current: CacheBusStatus,
     generation: i64,
     violations: &[Violation],
     now_ms: u64,
@@ -111,7 +112,7 @@ pub fn invalid(
         generation,
         now: time(now_ms),
     };
-    let mut status = previous.clone();
+    let mut status = current;
     status.observed_generation = Some(generation);
     for finding in [
         Finding::bad(kind::VALID, reason, message.clone()),

@@ -10,6 +10,7 @@ mod settle;
 #[cfg(test)]
 mod tests;
 mod undecodable;
+mod validate;
 
 pub use pace::Pace;
 pub use run::run;
@@ -20,9 +21,9 @@ use crate::fault::{self, FaultPoint};
 use crate::pki;
 use crate::watches::WatchedBus;
 use act::act;
-use cachebus_core::bus::Bus;
 use cachebus_core::plan::{Desired, Plan, plan};
 use cachebus_core::status;
+use validate::Validated;
 
 /// When the next pass over a bus is due, if no event asks for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,9 +48,9 @@ pub async fn reconcile(object: &WatchedBus, context: &Context) -> Result<Next, E
         return Ok(Next::OnChange);
     }
     let mut watched = report::Bus::new(object);
-    let bus = match Bus::validate(object, &context.platform) {
-        Ok(bus) => bus,
-        Err(violations) => return report::invalid(context, watched, &violations).await,
+    let Validated { bus, violations } = validate::validate(context, object);
+    let Some(bus) = bus else {
+        return report::invalid(context, watched, &violations).await;
     };
 
     let material = settle::settle(context, &bus)?;
@@ -82,7 +83,8 @@ pub async fn reconcile(object: &WatchedBus, context: &Context) -> Result<Next, E
     plan.blocked.extend(acted.blocked);
 
     let expires = pki::expiry(&material.certificates.serving.certificate);
-    let status = status::report(&bus, &observed, &plan, &desired, expires);
+    let current = status::report(&bus, &observed, &plan, &desired, expires);
+    let status = report::with_violations(&watched, current, &violations);
     if !report::report(context, &mut watched, &status).await? {
         return Ok(Next::Again);
     }

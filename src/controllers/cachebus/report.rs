@@ -39,14 +39,26 @@ impl<'a> Bus<'a> {
     }
 }
 
-/// Says what cannot be carried out of a spec. What runs goes on as it is.
+/// What is to be reported of a bus whose spec cannot be carried out, where `current` is to be reported of what runs.
+pub fn with_violations(
+    bus: &Bus<'_>,
+    current: CacheBusStatus,
+    violations: &[Violation],
+) -> CacheBusStatus {
+    if violations.is_empty() {
+        return current;
+    }
+    let generation = bus.object.metadata.generation.unwrap_or_default();
+    status::invalid(&bus.status(), current, generation, violations, now_ms())
+}
+
+/// Says what cannot be carried out of a spec, where no earlier spec is known that could be.
 pub async fn invalid(
     context: &Context,
     mut bus: Bus<'_>,
     violations: &[Violation],
 ) -> Result<Next, Error> {
-    let generation = bus.object.metadata.generation.unwrap_or_default();
-    let status = status::invalid(&bus.status(), generation, violations, now_ms());
+    let status = with_violations(&bus, bus.status(), violations);
     let written = report(context, &mut bus, &status).await?;
     Ok(if written { Next::OnChange } else { Next::Again })
 }

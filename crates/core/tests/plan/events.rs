@@ -77,7 +77,7 @@ fn a_wrong_spec_and_a_holed_engine_warn_from_the_first() {
         message: "no".to_owned(),
     };
     let nothing = CacheBusStatus::default();
-    let wrong = invalid(&nothing, 1, &[violation], 0);
+    let wrong = invalid(&nothing, nothing.clone(), 1, &[violation], 0);
     assert_eq!(reasons(&nothing, &wrong), [warns("DirectiveRefused")]);
     let mut holed = Scene::well();
     for node in holed.observed.data.values_mut() {

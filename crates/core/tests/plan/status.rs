@@ -388,7 +388,7 @@ fn a_spec_that_cannot_be_carried_out_says_where_and_keeps_the_rest() {
         message: "no".to_owned(),
     });
     let now_ms = scene.observed.now_ms + 5_000;
-    let status = invalid(&before, 2, &violations, now_ms);
+    let status = invalid(&before, before.clone(), 2, &violations, now_ms);
     let valid = condition(&status, kind::VALID);
     assert_eq!(valid.message, "spec.config.bind: no; spec.memory.max: no");
     assert_eq!(valid.last_transition_time, ago(-5).unwrap());
@@ -399,9 +399,15 @@ fn a_spec_that_cannot_be_carried_out_says_where_and_keeps_the_rest() {
     );
     assert_eq!(status.observed_generation, Some(2));
     assert_eq!(status.topology, before.topology);
-    let again = invalid(&status, 2, &violations, now_ms + 60_000);
+    let again = invalid(&status, status.clone(), 2, &violations, now_ms + 60_000);
     assert_eq!(again, status);
-    let first = invalid(&CacheBusStatus::default(), 1, &violations, now_ms);
+    let first = invalid(
+        &CacheBusStatus::default(),
+        CacheBusStatus::default(),
+        1,
+        &violations,
+        now_ms,
+    );
     assert_eq!(first.conditions.len(), 2);
 }
 
