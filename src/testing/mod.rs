@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod api;
+mod pods;
 mod world;
 
 pub use api::Api;
+pub use pods::Pods;
 pub use world::World;
 
 use cachebus_api::CacheBus;
@@ -35,6 +37,12 @@ pub fn manifest(name: &str) -> Value {
             "services": [{"name": "dashboard", "cache": {"read": ["agent"]}}],
         },
     })
+}
+
+/// The bus `b` as an API server holds it, validated.
+pub fn bus_of(api: &Api) -> Bus {
+    let object = serde_json::from_value(api.get("cachebuses", "b").unwrap()).unwrap();
+    Bus::validate(&object, &platform()).unwrap()
 }
 
 /// The same, validated.

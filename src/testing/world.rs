@@ -83,6 +83,17 @@ impl World {
         panic!("passes go on writing");
     }
 
+    /// Passes, each on what the one before left behind, until one finds nothing that moves.
+    pub async fn rest(&mut self) {
+        for _ in 0..30 {
+            self.see();
+            if self.pass().await.unwrap() == Next::Later {
+                return;
+            }
+        }
+        panic!("the bus does not come to rest");
+    }
+
     /// The condition of the bus of a type.
     pub fn condition(&self, type_: &str) -> Value {
         let bus = self.api.get("cachebuses", "b").unwrap();

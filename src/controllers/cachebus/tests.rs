@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::Next;
-use crate::testing::{World, manifest};
+use crate::testing::{Pods, World, manifest};
 use serde_json::{Value, json};
 
 fn position(requests: &[String], what: &str) -> usize {
@@ -285,4 +285,56 @@ async fn an_object_of_somebody_else_keeps_no_other_from_its_place() {
     assert_eq!(world.condition("RolloutComplete")["reason"], "NameConflict");
     assert_eq!(world.api.all("secrets").len(), 8);
     assert_eq!(world.api.all("statefulsets").len(), 2);
+}
+
+#[tokio::test]
+async fn a_bus_comes_to_life_and_every_intent_is_on_record_before_it_is_carried_out() {
+    let mut world = World::with_bus();
+    world.settle().await;
+    let pods = Pods::start(&world, 1).await;
+    world.rest().await;
+    let ready = world.condition("Ready");
+    assert_eq!(ready["status"], "True", "{ready}");
+    let leads = pods.leads();
+    assert_eq!(leads.len(), 1, "one pod is told to lead, once: {leads:?}");
+    let (pod, recorded) = &leads[0];
+    assert_eq!(recorded["target"]["pod"], **pod);
+    let slice = world.api.get("endpointslices", "b-primary").unwrap();
+    assert_eq!(slice["endpoints"][0]["targetRef"]["name"], **pod);
+    let label = |name| {
+        world.api.get("pods", name).unwrap()["metadata"]["labels"]["cachebus.dev/role"].clone()
+    };
+    assert_eq!(
+        (label("b-redis-0"), label("b-redis-1")),
+        (json!("primary"), json!("replica"))
+    );
+
+    world.see();
+    world.api.requests();
+    assert_eq!(world.pass().await.unwrap(), Next::Later);
+    assert_eq!(
+        world.api.requests(),
+        Vec::<String>::new(),
+        "at rest nothing is asked or written"
+    );
+}
+
+#[tokio::test]
+async fn an_intent_that_was_withdrawn_meanwhile_is_not_carried_out() {
+    let mut world = World::with_bus();
+    world.settle().await;
+    let pods = Pods::start(&world, 2).await;
+    let target = |world: &World| {
+        world.api.get("cachebuses", "b").unwrap()["status"]["topology"]["target"].clone()
+    };
+    while target(&world).is_null() {
+        world.see();
+        world.pass().await.unwrap();
+    }
+    world.see();
+    world.api.change("cachebuses", "b", |bus| {
+        bus["status"]["topology"] = json!({"primary": "b-redis-1", "epoch": 9});
+    });
+    assert_eq!(world.pass().await.unwrap(), Next::Again);
+    assert_eq!(pods.leads(), []);
 }

@@ -1,0 +1,278 @@
+//! The pods of the bus `b`: agents that obey, each at an address of its own on the loopback network.
+
+use super::{Api, World, bus_of};
+use cachebus_core::acl::digest;
+use cachebus_core::bus::Bus;
+use cachebus_core::config;
+use cachebus_core::names::{API_PORT, Component};
+use cachebus_core::protocol::{
+    AgentStatus, DataStatus, EngineReport, FedReplica, Marker, MonitorOrder, Monitored, NodeStatus,
+    Phase, ReplicationStatus, SentinelStatus, TopologyOrder,
+};
+use k8s_openapi::api::core::v1::Secret;
+use rustls::ServerConfig;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+const DATA: [&str; 3] = ["b-redis-0", "b-redis-1", "b-redis-2"];
+const SENTINELS: [&str; 3] = ["b-sentinel-0", "b-sentinel-1", "b-sentinel-2"];
+
+/// What the pods have been told.
+struct State {
+    bus: Bus,
+    acl: BTreeMap<Component, String>,
+    expires: Option<i64>,
+    following: BTreeMap<String, (String, u64)>,
+    monitoring: BTreeMap<String, MonitorOrder>,
+    /// Orders to lead, with the topology that was on record at that moment.
+    leads: Vec<(String, Value)>,
+}
+
+/// The pods of the bus `b`.
+#[derive(Clone)]
+pub struct Pods(Arc<Mutex<State>>);
+
+impl Pods {
+    /// Starts the pods of a world whose Secrets exist. `net` tells the addresses of one test from those of another.
+    pub async fn start(world: &World, net: u8) -> Self {
+        let secret = |name| -> BTreeMap<String, String> {
+            let secret: Secret =
+                serde_json::from_value(world.api.get("secrets", name).unwrap()).unwrap();
+            let data = secret.data.unwrap().into_iter();
+            data.map(|(key, value)| (key, String::from_utf8(value.0).unwrap()))
+                .collect()
+        };
+        let (acl, tls) = (secret("b-acl"), secret("b-tls"));
+        let pods = Self(Arc::new(Mutex::new(State {
+            bus: bus_of(&world.api),
+            acl: [
+                (Component::Redis, "redis.acl"),
+                (Component::Sentinel, "sentinel.acl"),
+            ]
+            .map(|(component, file)| (component, digest(&acl[file])))
+            .into(),
+            expires: crate::pki::expiry(&tls["tls.crt"]),
+            following: BTreeMap::new(),
+            monitoring: BTreeMap::new(),
+            leads: Vec::new(),
+        })));
+        let config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![CertificateDer::from_pem_slice(tls["tls.crt"].as_bytes()).unwrap()],
+                PrivateKeyDer::from_pem_slice(tls["tls.key"].as_bytes()).unwrap(),
+            )
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        for (number, name) in (1..).zip(DATA.into_iter().chain(SENTINELS)) {
+            let ip = Ipv4Addr::new(127, 77, net, number);
+            let listener = TcpListener::bind((ip, API_PORT)).await.unwrap();
+            let path = format!("/api/v1/namespaces/data/pods/{name}");
+            world.api.put(&path, pod(name, ip));
+            tokio::spawn(
+                pods.clone()
+                    .serve(name, listener, acceptor.clone(), world.api.clone()),
+            );
+        }
+        pods
+    }
+
+    /// Orders to lead, each with the topology that was on record when it came.
+    pub fn leads(&self) -> Vec<(String, Value)> {
+        self.0.lock().unwrap().leads.clone()
+    }
+
+    async fn serve(
+        self,
+        name: &'static str,
+        listener: TcpListener,
+        acceptor: TlsAcceptor,
+        api: Api,
+    ) {
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut stream = acceptor.accept(stream).await.unwrap();
+            let (path, body) = request(&mut stream).await;
+            let status = self.answer(name, &path, &body, &api).to_string();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                status.len()
+            );
+            stream.write_all((head + &status).as_bytes()).await.unwrap();
+            let _ = stream.shutdown().await;
+        }
+    }
+
+    fn answer(&self, name: &str, path: &str, body: &[u8], api: &Api) -> Value {
+        let mut state = self.0.lock().unwrap();
+        match path {
+            "/v1/topology" => {
+                let order: TopologyOrder = serde_json::from_slice(body).unwrap();
+                if order.primary == name {
+                    let recorded =
+                        api.get("cachebuses", "b").unwrap()["status"]["topology"].clone();
+                    state.leads.push((name.to_owned(), recorded));
+                }
+                state
+                    .following
+                    .insert(name.to_owned(), (order.primary, order.epoch));
+            }
+            "/v1/monitor" => {
+                state
+                    .monitoring
+                    .insert(name.to_owned(), serde_json::from_slice(body).unwrap());
+            }
+            _ => {}
+        }
+        json!(state.status(name))
+    }
+}
+
+impl State {
+    fn status(&self, name: &str) -> AgentStatus {
+        let sentinel = SENTINELS.contains(&name);
+        let component = if sentinel {
+            Component::Sentinel
+        } else {
+            Component::Redis
+        };
+        AgentStatus {
+            pod: name.to_owned(),
+            uid: self.bus.uid.clone(),
+            agent_version: "test".to_owned(),
+            engine: Some(EngineReport {
+                kind: self.bus.engine.kind,
+                version: "8.0.99".to_owned(),
+            }),
+            crashes: 0,
+            acl_digest: Some(self.acl[&component].clone()),
+            certificate_expires: self.expires,
+            node: if sentinel {
+                NodeStatus::Sentinel(self.sentinel(name))
+            } else {
+                NodeStatus::Redis(Box::new(self.data(name)))
+            },
+        }
+    }
+
+    fn data(&self, name: &str) -> DataStatus {
+        let told = self.following.get(name);
+        let phase = match told {
+            None => Phase::Sealed,
+            Some((primary, _)) if primary == name => Phase::Leading,
+            Some((primary, _)) => Phase::Following(primary.clone()),
+        };
+        let fed = DATA
+            .iter()
+            .filter(|pod| **pod != name && self.following.contains_key(**pod));
+        let replicas = fed.map(|pod| FedReplica {
+            host: self.host(pod),
+            online: true,
+            lag: 0,
+        });
+        DataStatus {
+            replication: Some(ReplicationStatus {
+                link_up: matches!(phase, Phase::Following(_)),
+                replicas: if phase == Phase::Leading {
+                    replicas.collect()
+                } else {
+                    Vec::new()
+                },
+                ..ReplicationStatus::default()
+            }),
+            phase,
+            marker: told.map(|(primary, epoch)| Marker {
+                uid: self.bus.uid.clone(),
+                primary: primary.clone(),
+                epoch: *epoch,
+                complete: true,
+                fence: *epoch,
+            }),
+            keys: Some(0),
+            dataset: false,
+            config: config::settings(&self.bus),
+        }
+    }
+
+    fn sentinel(&self, name: &str) -> SentinelStatus {
+        let monitored = self.monitoring.get(name).map(|order| Monitored {
+            host: self.host(&order.primary),
+            port: self.bus.spec.port,
+            config_epoch: 0,
+            quorum: order.quorum,
+            settings: order.settings.clone(),
+            down: false,
+            failing_over: false,
+            replicas: hosts(self, &DATA, &order.primary),
+            peers: hosts(self, &SENTINELS, name),
+        });
+        SentinelStatus {
+            up: true,
+            monitored,
+        }
+    }
+
+    fn host(&self, pod: &str) -> String {
+        let component = if DATA.contains(&pod) {
+            Component::Redis
+        } else {
+            Component::Sentinel
+        };
+        self.bus.names.pod_fqdn(component, pod)
+    }
+}
+
+fn hosts(state: &State, pods: &[&str], but: &str) -> Vec<String> {
+    let others = pods.iter().filter(|pod| **pod != but);
+    others.map(|pod| state.host(pod)).collect()
+}
+
+fn pod(name: &str, ip: Ipv4Addr) -> Value {
+    let component = if DATA.contains(&name) {
+        "redis"
+    } else {
+        "sentinel"
+    };
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": "data", "labels": {
+            "app.kubernetes.io/managed-by": "cachebus", "app.kubernetes.io/component": component, "cachebus.dev/bus": "b",
+        }},
+        "status": {"phase": "Running", "podIP": ip, "conditions": [{"type": "Ready", "status": "True"}]},
+    })
+}
+
+/// Path and body of a request.
+async fn request(stream: &mut (impl AsyncRead + Unpin)) -> (String, Vec<u8>) {
+    let mut text = Vec::new();
+    loop {
+        let read = stream.read_buf(&mut text).await.unwrap();
+        let head = text
+            .windows(4)
+            .position(|end| end == b"\r\n\r\n")
+            .map(|at| at + 4);
+        if let Some(head) = head {
+            let (head, body) = (
+                String::from_utf8_lossy(&text[..head]).into_owned(),
+                &text[head..],
+            );
+            let length = head.lines().find_map(|line| {
+                line.to_lowercase()
+                    .strip_prefix("content-length: ")?
+                    .parse()
+                    .ok()
+            });
+            if body.len() >= length.unwrap_or(0) {
+                let path = head.split(' ').nth(1).unwrap().to_owned();
+                return (path, body.to_vec());
+            }
+        }
+        assert_ne!(read, 0, "a whole request");
+    }
+}
