@@ -5,6 +5,7 @@ mod look;
 mod orders;
 mod report;
 mod running;
+mod settings;
 mod start;
 
 use crate::error::AgentError;

@@ -2,6 +2,7 @@
 
 use super::DataAgent;
 use super::running::{LOOK, Running};
+use super::settings::compared;
 use crate::auth;
 use crate::error::AgentError;
 use cachebus_admin::{Server, TlsContext};
@@ -223,7 +224,7 @@ impl DataAgent {
             return Ok(());
         };
         self.users.settle(server.acl()).await?;
-        running.config = Some(server.config_get_all().await?);
+        running.config = compared(&self.site.directives()?, &server.config_get_all().await?);
         running.compare_at = Instant::now() + COMPARE;
         if due {
             self.site.refresh()?;

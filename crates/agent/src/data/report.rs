@@ -3,22 +3,12 @@
 use super::DataAgent;
 use super::running::Running;
 use crate::snapshot::{Health, Snapshot};
-use cachebus_admin::{Info, LiveConfig};
+use cachebus_admin::Info;
 use cachebus_core::protocol::{
     AgentStatus, DataStatus, FedReplica, NodeStatus, Phase, ReplicationStatus,
 };
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::time::Instant;
-
-/// Directives whose value is a secret, in every supported engine; they are not reported.
-const SECRET: [&str; 5] = [
-    "masterauth",
-    "primaryauth",
-    "requirepass",
-    "tls-client-key-file-pass",
-    "tls-key-file-pass",
-];
 
 impl DataAgent {
     pub(super) fn publish(&self) {
@@ -79,8 +69,7 @@ impl DataAgent {
             dataset: self.question(&[]).dataset,
             replication: self.info().filter(|info| !info.loading).map(replication),
             config: running
-                .and_then(|running| running.config.as_ref())
-                .map(shown)
+                .map(|running| running.config.clone())
                 .unwrap_or_default(),
         }
     }
@@ -124,12 +113,4 @@ fn replication(info: &Info) -> ReplicationStatus {
             })
             .collect(),
     }
-}
-
-fn shown(config: &LiveConfig) -> BTreeMap<String, String> {
-    config
-        .iter()
-        .filter(|(directive, _)| !SECRET.contains(directive))
-        .map(|(directive, value)| (directive.to_owned(), value.to_owned()))
-        .collect()
 }

@@ -5,10 +5,11 @@ use crate::redis_conf::{SEALED_HOST, SEALED_PORT};
 use crate::serving::Certificate;
 use crate::snapshot::{STALE, is_silence};
 use crate::trouble::Trouble;
-use cachebus_admin::{Info, LiveConfig, NodeRole, Server};
+use cachebus_admin::{Info, NodeRole, Server};
 use cachebus_core::names::Names;
 use cachebus_core::protocol::Phase;
 use cachebus_core::seal::{Role, Sighting};
+use std::collections::BTreeMap;
 use tokio::time::Instant;
 
 /// What [`Running::trouble`] is about.
@@ -25,7 +26,8 @@ pub(super) struct Running {
     pub(super) trouble: Trouble,
     /// The last answer; `None` while there is none.
     pub(super) info: Option<Info>,
-    pub(super) config: Option<LiveConfig>,
+    /// Its settings when they were last compared; empty until then.
+    pub(super) config: BTreeMap<String, String>,
     /// `replica-priority` as last set.
     pub(super) priority: u32,
     /// Its link was up since it began to follow this host, and no full synchronisation has begun since.
@@ -44,7 +46,7 @@ impl Running {
             told: Instant::now(),
             trouble: Trouble::default(),
             info: None,
-            config: None,
+            config: BTreeMap::new(),
             priority,
             linked: None,
             certificate,
