@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-/// How long an order may take; the agent carries on with it all the same.
+/// How long an order may take. The agent carries on with one that it has begun, and leaves one that it has not.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 #[derive(Clone)]

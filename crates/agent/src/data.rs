@@ -9,7 +9,7 @@ mod settings;
 mod start;
 
 use crate::error::AgentError;
-use crate::order::Request;
+use crate::order::{self, Request};
 use crate::serving::Serving;
 use crate::site::Site;
 use crate::snapshot::Snapshot;
@@ -83,7 +83,7 @@ impl DataAgent {
                     self.running = None;
                     self.supervisor.has_ended(ended?)?;
                 }
-                Some(request) = orders.recv() => self.answer(request).await,
+                Some(request) = order::next(&mut orders) => self.answer(request).await,
                 () = sleep_until(look_at) => {
                     self.look().await?;
                     look_at = Instant::now() + if self.is_settled() { SETTLED } else { UNSETTLED };

@@ -28,6 +28,18 @@ pub(crate) struct Request {
 /// The way to the agent's loop.
 pub(crate) type Orders = mpsc::Sender<Request>;
 
+/// The next order that somebody still waits for; `None` when there will be none. One whose caller has gone may be overtaken
+/// by what the caller has learned since.
+pub(crate) async fn next(orders: &mut mpsc::Receiver<Request>) -> Option<Request> {
+    loop {
+        let request = orders.recv().await?;
+        if !request.reply.is_closed() {
+            return Some(request);
+        }
+        tracing::info!("an order is left undone: its caller has gone");
+    }
+}
+
 /// A refusal for a reason of the agent's own.
 pub(crate) fn refuse(reason: &str, message: impl Into<String>) -> Refusal {
     Refusal {
@@ -44,4 +56,33 @@ pub(crate) fn failed(error: &crate::AgentError) -> Refusal {
 /// A refusal because the order is for the other kind of pod.
 pub(crate) fn misdirected(component: Component) -> Refusal {
     refuse("WrongComponent", format!("this is a {component} pod"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn request(text: &str) -> (Request, oneshot::Receiver<Outcome>) {
+        let (reply, outcome) = oneshot::channel();
+        let order = Order::Acl(AclOrder {
+            text: text.to_owned(),
+        });
+        (Request { order, reply }, outcome)
+    }
+
+    #[tokio::test]
+    async fn an_order_is_skipped_once_its_caller_has_gone() {
+        let (orders, mut inbox) = mpsc::channel(2);
+        let (abandoned, outcome) = request("abandoned");
+        orders.send(abandoned).await.unwrap();
+        drop(outcome);
+        let (awaited, _outcome) = request("awaited");
+        let order = awaited.order.clone();
+        orders.send(awaited).await.unwrap();
+        drop(orders);
+
+        assert_eq!(next(&mut inbox).await.unwrap().order, order);
+        assert!(next(&mut inbox).await.is_none());
+    }
 }

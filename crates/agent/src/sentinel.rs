@@ -6,7 +6,7 @@ mod report;
 mod start;
 
 use crate::error::AgentError;
-use crate::order::{Order, Outcome, Request, misdirected, refuse};
+use crate::order::{self, Order, Outcome, Request, misdirected, refuse};
 use crate::serving::{Certificate, Serving};
 use crate::site::Site;
 use crate::snapshot::Snapshot;
@@ -93,9 +93,9 @@ impl SentinelAgent {
                     self.running = None;
                     self.supervisor.has_ended(ended?)?;
                 }
-                Some(request) = orders.recv() => {
+                Some(request) = order::next(&mut orders) => {
                     let outcome = self.obey(request.order).await;
-                    // Whoever asked may have gone; the order was carried out all the same.
+                    // Whoever asked may have gone meanwhile; the order was carried out all the same.
                     let _ = request.reply.send(outcome);
                 }
                 () = sleep_until(look_at) => {

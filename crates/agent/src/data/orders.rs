@@ -13,7 +13,7 @@ impl DataAgent {
     /// Carries out an order and replies with the state after it.
     pub(super) async fn answer(&mut self, request: Request) {
         let outcome = self.obey(request.order).await;
-        // Whoever asked may have gone; the order was carried out all the same.
+        // Whoever asked may have gone meanwhile; the order was carried out all the same.
         let _ = request.reply.send(outcome);
     }
 
