@@ -128,6 +128,6 @@ impl SentinelAgent {
     }
 
     fn is_settled(&self) -> bool {
-        self.users.settled() && self.running.as_ref().is_some_and(|running| running.up)
+        self.users.tried() && self.running.as_ref().is_some_and(|running| running.up)
     }
 }

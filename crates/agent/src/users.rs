@@ -14,8 +14,20 @@ pub(crate) struct Users {
     mounted: String,
     wanted: Wanted,
     ledger: AclLedger,
-    /// The live users were last seen to equal what is wanted.
-    settled: bool,
+    progress: Progress,
+    /// The users of the running server were brought in line once, as far as it took them.
+    begun: bool,
+}
+
+/// How far the live users are from what is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    /// Not known.
+    Untried,
+    /// All that the server takes is done, and it refuses some of it.
+    Refused,
+    /// They were last seen to equal it.
+    Settled,
 }
 
 #[derive(Debug)]
@@ -44,7 +56,8 @@ impl Users {
             mounted,
             wanted,
             ledger: AclLedger::new(),
-            settled: false,
+            progress: Progress::Untried,
+            begun: false,
         })
     }
 
@@ -66,7 +79,7 @@ impl Users {
     pub(crate) fn want(&mut self, text: String) -> Result<(), AclFileError> {
         if text != self.wanted.text {
             self.wanted = Wanted::new(text)?;
-            self.settled = false;
+            self.progress = Progress::Untried;
         }
         Ok(())
     }
@@ -74,17 +87,24 @@ impl Users {
     /// A server that has just started knows what its file told it, which an order may have overtaken.
     pub(crate) fn server_started(&mut self) {
         self.ledger = AclLedger::new();
-        self.settled = false;
+        self.progress = Progress::Untried;
+        self.begun = false;
     }
 
-    /// Whether the live users were last seen to equal what is wanted.
-    pub(crate) fn settled(&self) -> bool {
-        self.settled
+    /// Whether what is wanted was tried on the running server. A user that it refuses is refused again a moment later.
+    pub(crate) fn tried(&self) -> bool {
+        self.progress != Progress::Untried
+    }
+
+    /// Whether the users of the running server were brought in line once, as far as it took them. One user that it refuses
+    /// must not take the others' primary away.
+    pub(crate) fn begun(&self) -> bool {
+        self.begun
     }
 
     /// Digest of the text that the live users were last seen to equal.
     pub(crate) fn digest(&self) -> Option<String> {
-        self.settled.then(|| digest(&self.wanted.text))
+        (self.progress == Progress::Settled).then(|| digest(&self.wanted.text))
     }
 
     /// Brings the live users in line where they are not.
@@ -98,7 +118,12 @@ impl Users {
         if !(report.set.is_empty() && report.deleted.is_empty()) {
             tracing::info!(set = ?report.set, deleted = ?report.deleted, "users changed");
         }
-        self.settled = report.failed.is_empty();
+        self.progress = if report.failed.is_empty() {
+            Progress::Settled
+        } else {
+            Progress::Refused
+        };
+        self.begun = true;
         Ok(())
     }
 }
@@ -157,7 +182,7 @@ mod tests {
     fn another_text_is_not_settled() {
         let folder = tempfile::tempdir().unwrap();
         let mut users = opened(folder.path());
-        users.settled = true;
+        users.progress = Progress::Settled;
         users.want(text("first")).unwrap();
         assert_eq!(users.digest(), Some(digest(&text("first"))));
         users.want(text("second")).unwrap();

@@ -33,7 +33,7 @@ impl DataAgent {
 
     /// Whether nothing is under way, so that the next look may wait.
     pub(super) fn is_settled(&self) -> bool {
-        self.users.settled()
+        self.users.tried()
             && match self.phase() {
                 Phase::Leading => true,
                 Phase::Following(_) => self.link_up(),
@@ -210,7 +210,7 @@ impl DataAgent {
         Ok(())
     }
 
-    /// Compares users and settings with what they shall be, at once where they are known to differ.
+    /// Compares users and settings with what they shall be, at once where other users are wanted than before.
     async fn compare(&mut self) -> Result<(), AgentError> {
         let Some(running) = &mut self.running else {
             return Ok(());
@@ -219,7 +219,7 @@ impl DataAgent {
         let Some(server) = running
             .connection
             .as_ref()
-            .filter(|_| due || !self.users.settled())
+            .filter(|_| due || !self.users.tried())
         else {
             return Ok(());
         };

@@ -84,8 +84,8 @@ impl DataAgent {
             Phase::Loading => Some("the server reads its files"),
             Phase::Sealed => Some("sealed: nobody has said who the primary is"),
             Phase::Following(_) if !self.link_up() => Some("the link to the primary is down"),
-            Phase::Leading | Phase::Following(_) if !self.users.settled() => {
-                Some("the users are not yet what they shall be")
+            Phase::Leading | Phase::Following(_) if !self.users.begun() => {
+                Some("the users have not been brought in line yet")
             }
             Phase::Leading | Phase::Following(_) => None,
         }

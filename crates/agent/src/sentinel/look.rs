@@ -82,7 +82,7 @@ impl Running {
             introduce(sentinel, site).await?;
             self.introduced = true;
         }
-        if !users.settled() || Instant::now() >= self.compare_at {
+        if !users.tried() || Instant::now() >= self.compare_at {
             users.settle(sentinel.acl()).await?;
             self.compare_at = Instant::now() + COMPARE;
         }

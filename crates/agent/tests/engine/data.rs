@@ -29,7 +29,7 @@ fn marker(bus: &Bus) -> Marker {
 }
 
 /// Makes the pod the primary of an empty bus.
-async fn lead(pod: &Pod<'_>, epoch: u64) {
+pub async fn lead(pod: &Pod<'_>, epoch: u64) {
     let order = TopologyOrder {
         allow_empty: true,
         ..order(THIS, epoch)

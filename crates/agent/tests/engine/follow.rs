@@ -45,6 +45,27 @@ async fn users_follow_the_file_and_the_order_whichever_is_later() {
 }
 
 #[tokio::test]
+async fn a_user_that_the_server_refuses_keeps_nobody_from_the_primary() {
+    let bus = Bus::new();
+    let pod = Pod::start(&bus, Component::Redis);
+    pod.phase(Phase::Sealed).await;
+    crate::data::lead(&pod, 1).await;
+    until_is(200, || async { pod.get("/readyz").await.0 }).await;
+
+    bus.write_users(&format!(
+        "user refused on nopass +no-such-command\n{SERVICE}"
+    ));
+    pod.status_with(|status| status.acl_digest.is_none()).await;
+    until_is(true, || async {
+        bus.redis(&["ACL", "USERS"]).await.contains("service")
+    })
+    .await;
+    assert_eq!(pod.status().await.acl_digest, None);
+    assert_eq!(pod.get("/readyz").await.0, 200);
+    pod.stop().await;
+}
+
+#[tokio::test]
 async fn users_that_were_changed_by_hand_are_put_back() {
     let bus = Bus::new();
     let pod = Pod::start(&bus, Component::Redis);
