@@ -100,3 +100,6 @@ impl DataAgent {
         self.supervisor.stop(stop).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -83,6 +83,9 @@ pub enum AgentError {
         /// Exit code of the last one, 128 + n where signal n ended it.
         code: u8,
     },
+    /// There is no connection to the server in this pod, so that nothing can be asked of it.
+    #[error("the server does not answer")]
+    NotConnected,
     /// A call to the server or to a Sentinel failed.
     #[error(transparent)]
     Engine(#[from] cachebus_admin::Error),
@@ -103,6 +106,7 @@ impl AgentError {
             Self::Process { .. } => "ProcessFailed",
             Self::Listen { .. } => "ListenFailed",
             Self::CrashLoop { .. } => "CrashLoop",
+            Self::NotConnected => "NotRunning",
             Self::Engine(error) => error.reason(),
         }
     }

@@ -19,9 +19,10 @@ pub(crate) const STALE: Duration = Duration::from_secs(3);
 pub(crate) fn is_silence(error: &AgentError) -> bool {
     matches!(
         error,
-        AgentError::Engine(
-            Error::Connect { .. } | Error::Timeout { .. } | Error::Disconnected { .. }
-        )
+        AgentError::NotConnected
+            | AgentError::Engine(
+                Error::Connect { .. } | Error::Timeout { .. } | Error::Disconnected { .. }
+            )
     )
 }
 

@@ -13,10 +13,7 @@ impl DataAgent {
         }
         tracing::info!("leading from now on");
         self.set_priority(self.site.config.replica_priority).await?;
-        let Some(server) = self.server() else {
-            return Ok(());
-        };
-        server.promote().await?;
+        self.server()?.promote().await?;
         Ok(())
     }
 
@@ -29,9 +26,7 @@ impl DataAgent {
         tracing::info!(primary = pod, priority, "following from now on");
         self.set_priority(priority).await?;
         let primary = self.site.data_address(pod);
-        let Some(server) = self.server() else {
-            return Ok(());
-        };
+        let server = self.server()?;
         server.replica_of(&primary).await?;
         if was == Phase::Leading {
             // Those who believe that they talk to the primary shall look for it anew.
@@ -45,10 +40,7 @@ impl DataAgent {
         if self.running.as_ref().map(|running| running.priority) == Some(priority) {
             return Ok(());
         }
-        let Some(server) = self.server() else {
-            return Ok(());
-        };
-        server
+        self.server()?
             .config_set(&[("replica-priority", &priority.to_string())])
             .await?;
         if let Some(running) = &mut self.running {
@@ -57,7 +49,12 @@ impl DataAgent {
         Ok(())
     }
 
-    pub(super) fn server(&self) -> Option<&Server> {
-        self.running.as_ref()?.connection.as_ref()
+    /// The way to the running server; an error where there is none at this moment.
+    pub(super) fn server(&self) -> Result<&Server, AgentError> {
+        self.running
+            .as_ref()
+            .and_then(|running| running.connection.as_ref())
+            .filter(|server| !server.is_closed())
+            .ok_or(AgentError::NotConnected)
     }
 }

@@ -154,6 +154,7 @@ impl DataAgent {
             Start::Sealed => Ok(()),
             Start::Hold => self.supervisor.halt(),
             Start::Lead => {
+                self.server()?;
                 self.mark_leading(&votes).await?;
                 self.lead().await
             }

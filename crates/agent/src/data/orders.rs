@@ -42,6 +42,10 @@ impl DataAgent {
         }
         let votes = self.ask_sentinels().await.map_err(|error| failed(&error))?;
         let verdict = judge_order(order, &self.question(&votes))?;
+        // The marker is to say what was done: nothing can be, while a running server cannot be told.
+        if phase != Phase::Holding {
+            self.server().map_err(|error| failed(&error))?;
+        }
         let rewriting = self.running.as_ref().is_some_and(Running::is_rewriting);
         let marker = obeyed(order, &self.question(&votes), rewriting);
         let done = async {
@@ -63,9 +67,7 @@ impl DataAgent {
     }
 
     async fn obey_config(&mut self, order: &ConfigOrder) -> Result<(), Refusal> {
-        let Some(server) = self.server() else {
-            return Err(refuse("NotRunning", "the server does not answer"));
-        };
+        let server = self.server().map_err(|error| failed(&error))?;
         let pairs: Vec<(&str, &str)> = order
             .settings
             .iter()

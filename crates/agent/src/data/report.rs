@@ -60,11 +60,8 @@ impl DataAgent {
         let running = self.running.as_ref();
         DataStatus {
             phase: self.phase(),
-            marker: self
-                .volume
-                .marker()
-                .filter(|marker| marker.uid == self.site.config.uid)
-                .cloned(),
+            // One of another bus too: the choice among the copies that a deleted bus left behind depends on it.
+            marker: self.volume.marker().cloned(),
             keys: running.and_then(Running::keys),
             dataset: self.question(&[]).dataset,
             replication: self.info().filter(|info| !info.loading).map(replication),

@@ -163,4 +163,4 @@ fn is_seal(upstream: &cachebus_admin::UpstreamLink) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::data::tests::serving;
 use cachebus_admin::{Address, Error};
 use std::io;
 use std::time::Duration;
@@ -30,7 +31,7 @@ fn info(more: &str) -> Info {
     Info::parse(&format!("{COMMON}{more}")).unwrap()
 }
 
-fn primary() -> Info {
+pub(in crate::data) fn primary() -> Info {
     info("loading:0\nrole:master\n")
 }
 
@@ -43,16 +44,7 @@ fn replica(host: &str, port: u16, link: &str, syncing: u8) -> Info {
 
 fn running() -> Running {
     let folder = tempfile::tempdir().unwrap();
-    let key = rcgen::generate_simple_self_signed(["x".to_owned()]).unwrap();
-    for (name, text) in [
-        ("tls.crt", key.cert.pem()),
-        ("ca.crt", key.cert.pem()),
-        ("tls.key", key.signing_key.serialize_pem()),
-    ] {
-        std::fs::write(folder.path().join(name), text).unwrap();
-    }
-    let serving = crate::serving::Serving::open(folder.path().to_owned()).unwrap();
-    Running::new(100, serving.certificate())
+    Running::new(100, serving(folder.path()).certificate())
 }
 
 fn names() -> Names {
