@@ -143,7 +143,7 @@ pub enum Phase {
 pub struct DataStatus {
     /// Where the pod stands.
     pub phase: Phase,
-    /// What lies beside the data; `None`: fresh volume, or data of another bus that has not been taken up.
+    /// What lies beside the data, also where an earlier bus of the same name left it (its UID tells); `None`: a fresh volume.
     pub marker: Option<Marker>,
     /// Keys in memory; `None` until loaded.
     pub keys: Option<u64>,
@@ -151,7 +151,7 @@ pub struct DataStatus {
     pub dataset: bool,
     /// Replication as the server reports it, once it runs.
     pub replication: Option<ReplicationStatus>,
-    /// Live settings (`CONFIG GET *`) without those that hold secrets; empty until the server runs.
+    /// Live values of the directives that a bus may set; none holds a secret. Empty until the server runs.
     pub config: BTreeMap<String, String>,
 }
 

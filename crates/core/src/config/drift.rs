@@ -17,7 +17,7 @@ pub struct Drift {
 /// Directives by which the nodes reach one another.
 const TRANSPORT: [&str; 2] = ["tls-port", "tls-replication"];
 
-/// What differs between the spec and what a server answered to `CONFIG GET *`. What the answer lacks is not compared: a
+/// What differs between the spec and what a server reports. What the answer lacks is not compared: a
 /// server that does not run yet has no drift.
 #[must_use]
 pub fn drift(bus: &Bus, live: &BTreeMap<String, String>) -> Drift {
