@@ -143,7 +143,7 @@ impl Node {
         Ok(redis::from_redis_value(word)?)
     }
 
-    /// The rules of each user.
+    /// The rules of each user, in one order on every node.
     pub async fn users(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let lines: Vec<String> = self.call(&["ACL", "LIST"]).await?;
         lines
@@ -151,7 +151,7 @@ impl Node {
             .map(|line| {
                 let rest = line.strip_prefix("user ").context("a line of ACL LIST")?;
                 let (name, rules) = rest.split_once(' ').context("a user without rules")?;
-                Ok((name.to_owned(), rules.to_owned()))
+                Ok((name.to_owned(), canonical(rules)))
             })
             .collect()
     }
@@ -169,6 +169,16 @@ impl Node {
     ) -> anyhow::Result<Vec<BTreeMap<String, String>>> {
         self.call(&["SENTINEL", what, master_name]).await
     }
+}
+
+/// The rules of a user with the words of each part sorted: Redis 7.0 prints commands in the order of a hash table.
+fn canonical(rules: &str) -> String {
+    let parts = rules.split(['(', ')']).map(|part| {
+        let mut words: Vec<&str> = part.split_whitespace().collect();
+        words.sort_unstable();
+        words.join(" ")
+    });
+    parts.collect::<Vec<_>>().join("|")
 }
 
 /// The names of the users that are not the same in both.
@@ -272,4 +282,15 @@ async fn get(mut stream: Box<dyn Bytes>, path: &str) -> anyhow::Result<String> {
         bail!("{}: {body}", head.lines().next().unwrap_or_default());
     }
     Ok(body.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::canonical;
+
+    #[test]
+    fn the_order_of_words_is_of_no_matter_and_their_part_is() {
+        assert_eq!(canonical("on +a +b (~x +c)"), canonical("+b on +a (+c ~x)"));
+        assert_ne!(canonical("on +a (~x +c)"), canonical("on +c (~x +a)"));
+    }
 }

@@ -79,33 +79,44 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
         .map(|place| place.pod)
         .find(|pod| *pod != primary)
         .context("the bus has no replica")?;
-    metrics(&bus).await?;
+    metrics(&bus, &primary).await?;
     logs(&bus, &replica).await?;
     server_killed(&lab, &bus, &replica).await
 }
 
-async fn metrics(bus: &Bus) -> anyhow::Result<()> {
-    let places = [
-        (bus.place(Component::Redis, 0), REDIS_METRICS),
-        (bus.place(Component::Sentinel, 0), SENTINEL_METRICS),
-    ];
-    for (place, names) in places {
-        let text = agent_http(&bus.client, bus.names.namespace(), &place.pod, "/metrics").await?;
-        let missing: Vec<_> = names
-            .iter()
-            .filter(|name| {
-                !text.lines().any(|line| {
-                    line.strip_prefix(**name)
-                        .is_some_and(|rest| rest.starts_with(['{', ' ']))
-                })
-            })
-            .collect();
-        ensure!(missing.is_empty(), "{} has no {missing:?}", place.pod);
+async fn metrics(bus: &Bus, primary: &str) -> anyhow::Result<()> {
+    // Databases without keys have no figures, and without a look-up there is no ratio of hits.
+    bus.on_primary::<()>(&["SET", "agent:1", "1"]).await?;
+    bus.on_primary::<()>(&["GET", "agent:1"]).await?;
+    let sentinel = bus.place(Component::Sentinel, 0).pod;
+    for (pod, names) in [(primary, REDIS_METRICS), (&sentinel, SENTINEL_METRICS)] {
+        let namespace = bus.names.namespace();
+        wait::until("the figures are there", Duration::from_secs(10), || async {
+            let text = agent_http(&bus.client, namespace, pod, "/metrics").await?;
+            let missing = missing(names, &text);
+            ensure!(missing.is_empty(), "{pod} has no {missing:?}");
+            Ok(())
+        })
+        .await?;
         for path in ["/livez", "/readyz", "/startupz"] {
-            agent_http(&bus.client, bus.names.namespace(), &place.pod, path).await?;
+            agent_http(&bus.client, namespace, pod, path).await?;
         }
     }
     Ok(())
+}
+
+fn missing<'a>(names: &[&'a str], text: &str) -> Vec<&'a str> {
+    let is_there = |name: &&str| {
+        text.lines().any(|line| {
+            line.strip_prefix(*name)
+                .is_some_and(|rest| rest.starts_with(['{', ' ']))
+        })
+    };
+    names
+        .iter()
+        .copied()
+        .filter(|name| !is_there(name))
+        .collect()
 }
 
 /// Every line of a pod is one JSON object, the server's own too.
