@@ -150,10 +150,14 @@ impl Copy<'_> {
         let own = view.own_marker(self.data);
         let led = own.is_some_and(|marker| marker.primary == self.pod);
         let whole = marker.is_some_and(|marker| marker.complete);
-        let recorded = recorded_primary(view).as_deref() == Some(self.pod)
-            // Where Sentinels have moved on since, the record says nothing any more.
-            && (view.topology.primary.is_none() || view.epoch(self.data) <= view.topology.epoch);
         let mut epoch = view.epoch(self.data);
+        // What it noted since of another primary, or of its own newer lead, the record does not know.
+        let up_to_date = match &view.topology.primary {
+            Some(_) if led => epoch <= view.topology.epoch,
+            Some(_) => epoch < view.topology.epoch,
+            None => true,
+        };
+        let recorded = up_to_date && recorded_primary(view).as_deref() == Some(self.pod);
         if led && recorded {
             // The record's epoch was raised while it led.
             epoch = epoch.max(view.topology.epoch);

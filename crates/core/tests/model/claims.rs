@@ -60,7 +60,7 @@ impl World {
 
     /// No other copy that had reported when the choice was made holds all that the chosen one holds, and more, and is of a newer
     /// lead, or is what led. A copy that is not known to be whole, or that a predecessor of the bus left behind, counts for
-    /// nothing; of two replicas of one lead either will do.
+    /// nothing; of two replicas of one lead either will do, and what an agent had no second to note nobody can know.
     pub fn claim_nothing_lost(&self, node: usize) {
         let (chosen, lead) = (self.nodes[node].data(), self.nodes[node].lead());
         for (other, held) in self.choice.iter().filter(|(other, _)| *other != node) {
@@ -69,7 +69,8 @@ impl World {
                 continue;
             };
             let led = marker.primary == other.name;
-            let newer = other.lead() > lead || (other.lead() == lead && led);
+            let noted = other.volume.noted;
+            let newer = noted > lead || (noted == lead && led);
             if !newer || !marker.complete || marker.uid != self.bus.uid {
                 continue;
             }

@@ -19,6 +19,8 @@ pub struct Volume {
     pub files: Option<Writes>,
     /// The newest lead that the files are of, whoever's. No agent knows this number; markers are to follow it.
     pub lead: usize,
+    /// The lead of which the agent saw that the files were, last.
+    pub noted: usize,
     pub marker: Option<Marker>,
 }
 
@@ -280,6 +282,10 @@ impl DataNode {
             let primary = primary.split('.').next().unwrap();
             priority(config, next.as_ref(), dataset, primary, linked)
         });
+        let in_sync = server.role == Role::Master || server.link_up;
+        if in_sync && next.as_ref().is_some_and(|marker| marker.complete) {
+            self.volume.noted = server.lead;
+        }
         self.volume.marker = next;
         let server = self.server.as_mut().unwrap();
         server.linked = linked;

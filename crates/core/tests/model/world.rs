@@ -127,6 +127,7 @@ impl World {
             }
             self.nodes[index].volume = Volume {
                 lead: 0,
+                noted: 0,
                 files: Some(if index == led {
                     writes
                 } else {

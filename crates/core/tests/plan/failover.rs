@@ -90,6 +90,17 @@ fn a_leader_that_is_older_than_the_record_does_not_become_primary_by_leading() {
 }
 
 #[test]
+fn a_leader_that_the_recorded_primary_has_followed_since_stays() {
+    let scene = Scene::well()
+        .sentinels_idle()
+        .recorded(primary("b-redis-0", 2))
+        .node(0, sealed(7, "b-redis-2", 2))
+        .node(1, follows("b-redis-2", 2))
+        .node(2, led_by("b-redis-2", 2));
+    assert_eq!(scene.chosen(), ("b-redis-2".to_owned(), false));
+}
+
+#[test]
 fn a_wiped_status_is_found_again() {
     let mut scene = Scene::well();
     scene.observed.status.topology = None;
