@@ -65,14 +65,16 @@ pub fn choose(view: &View<'_>, lost: Option<&str>) -> Course {
             Some(lost) if may_move_on => Blocked::new(
                 reason::PRIMARY_LOST_DATA,
                 format!(
-                    "Sentinels name {lost}, whose dataset is gone; they have {patience} ms to promote a replica"
+                    "Sentinels name {lost}, whose dataset is gone; they have {} s to promote a replica",
+                    patience / 1_000
                 ),
             ),
             _ => Blocked::new(
                 reason::WAITING_FOR_COPIES,
                 format!(
-                    "a primary is chosen when {} have reported, or {patience} ms after the first copy did",
-                    [missing, silent].concat().join(", ")
+                    "a primary is chosen when {} have reported, or {} s after the first copy did",
+                    [missing, silent].concat().join(", "),
+                    patience / 1_000
                 ),
             ),
         });
