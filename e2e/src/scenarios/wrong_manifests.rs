@@ -129,12 +129,12 @@ async fn refused(lab: &Lab, namespace: &str, base: &Value, wrong: &Wrong) -> any
     let api = buses(lab, namespace);
     let name = wrong.metadata.name.as_ref().unwrap_or(&wrong.name);
     if let Some(from) = &wrong.from {
-        let there = object(name, namespace, merged(base, from))?;
+        let there = object(name, namespace, &merged(base, from))?;
         api.create(&PostParams::default(), &there)
             .await
             .context("what it is an update of")?;
     }
-    let manifest = Patch::Apply(object(name, namespace, merged(base, &wrong.spec))?);
+    let manifest = Patch::Apply(object(name, namespace, &merged(base, &wrong.spec))?);
     // Fields of an object that is there are taken over, as `kubectl apply` takes over its own.
     let sent = api
         .patch(name, &PatchParams::apply("e2e").force(), &manifest)
@@ -212,7 +212,7 @@ async fn undecodable(lab: &Lab, namespace: &str) -> anyhow::Result<()> {
     .await?;
     let written = wait::until("the loosened schema is served", LIMIT, || async {
         let spec = json!({"connections": {"maxClients": "many"}});
-        let object = object("undecodable", namespace, spec)?;
+        let object = object("undecodable", namespace, &spec)?;
         buses(lab, namespace)
             .create(&PostParams::default(), &object)
             .await?;
@@ -268,7 +268,7 @@ async fn schema(
     Ok(())
 }
 
-fn object(name: &str, namespace: &str, spec: Value) -> anyhow::Result<DynamicObject> {
+fn object(name: &str, namespace: &str, spec: &Value) -> anyhow::Result<DynamicObject> {
     Ok(serde_json::from_value(json!({
         "apiVersion": CacheBus::api_version(&()),
         "kind": CacheBus::kind(&()),
