@@ -1,5 +1,7 @@
 //! The plan, the seal, the status and the Events, case by case.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
+// Cases read better when what goes into an optional field is one already.
+#![allow(clippy::unnecessary_wraps)]
 
 #[path = "plan/choice.rs"]
 mod choice;
