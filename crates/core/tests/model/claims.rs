@@ -68,9 +68,9 @@ impl World {
             let Some(marker) = other.volume.marker.as_ref() else {
                 continue;
             };
-            let led = marker.primary == other.name;
+            let was_primary = marker.primary == other.name;
             let noted = other.volume.noted;
-            let newer = noted > lead || (noted == lead && led);
+            let newer = noted > lead || (noted == lead && was_primary);
             if !newer || !marker.complete || marker.uid != self.bus.uid {
                 continue;
             }
@@ -86,7 +86,7 @@ impl World {
     }
 
     /// What must hold of every plan, whatever it was made from.
-    pub fn claim_plan(&self, plan: &Plan, observed: &Observed) {
+    pub fn claim_plan(plan: &Plan, observed: &Observed) {
         let changes = plan
             .actions
             .iter()

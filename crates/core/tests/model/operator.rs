@@ -66,7 +66,7 @@ impl World {
         let version = (self.store.len() - 1).saturating_sub(behind);
         let observed = self.observe(version, faulty);
         let plan = plan(&self.bus, &observed, &Desired::default());
-        self.claim_plan(&plan, &observed);
+        Self::claim_plan(&plan, &observed);
         self.say(|| format!("operator {operator} sees status {version}: {plan:?}"));
         self.operators[operator] = Operator {
             pending: plan.actions.into(),
