@@ -168,7 +168,12 @@ fn settle(view: &View<'_>, primary: &str) -> Course {
     };
     let settled = Topology {
         primary: Some(primary.to_owned()),
-        epoch: uncontested(view, primary, decided),
+        // Only who leads gives orders, and a raised epoch makes a copy look newer than it is.
+        epoch: if stays && !view.leads(primary) {
+            decided
+        } else {
+            uncontested(view, primary, decided)
+        },
         since: if stays && recorded.since.is_some() {
             recorded.since.clone()
         } else {

@@ -14,7 +14,7 @@ fn restarted() -> Scene {
 fn waiting_for(scene: Scene, seconds: i64) -> Scene {
     let topology = scene.observed.status.topology.clone().unwrap_or_default();
     scene.recorded(Topology {
-        choosing_since: ago(seconds),
+        choosing_since: Some(ago(seconds)),
         ..topology
     })
 }
@@ -22,7 +22,7 @@ fn waiting_for(scene: Scene, seconds: i64) -> Scene {
 #[test]
 fn missing_copies_are_waited_for_from_the_first_report_on() {
     let scene = restarted().node(1, sealed(7, "b-redis-0", 3));
-    assert_eq!(scene.record().choosing_since, ago(0));
+    assert_eq!(scene.record().choosing_since, Some(ago(0)));
     assert_eq!(scene.record().target, None);
 
     let waits = waiting_for(scene.clone(), 29);

@@ -22,7 +22,7 @@ fn whom_a_majority_names_is_recorded_whether_or_not_it_answers() {
     let record = named.clone().node(1, led_by("b-redis-1", 2)).record();
     assert_eq!(record.primary.as_deref(), Some("b-redis-1"));
     assert_eq!(record.epoch, 2);
-    assert_eq!(record.since, ago(0));
+    assert_eq!(record.since, Some(ago(0)));
     let silent = named.silent(1).record();
     assert_eq!(silent.primary.as_deref(), Some("b-redis-1"));
 }
@@ -58,7 +58,11 @@ fn one_second_leader_is_ended_in_a_pass() {
 fn who_was_just_promoted_is_left_alone() {
     let promoted = Scene::well().node(1, led_by("b-redis-1", 2));
     let named_is_down = promoted.clone().silent(0);
-    assert_eq!(named_is_down.orders(), [], "before anybody has heard of it");
+    assert_eq!(
+        named_is_down.actions(),
+        [],
+        "before anybody has heard of it"
+    );
     let mut newer = promoted.watch(0, "b-redis-1", 0);
     newer.config_epoch = 1;
     let some_have_heard = promoted.sentinel(0, Some(newer));
@@ -135,10 +139,10 @@ fn primary_lost() -> Scene {
 #[test]
 fn sentinels_have_time_to_replace_a_primary_that_lost_its_dataset() {
     let scene = primary_lost();
-    assert_eq!(scene.record().choosing_since, ago(0));
+    assert_eq!(scene.record().choosing_since, Some(ago(0)));
     let waiting = |seconds| {
         scene.clone().recorded(Topology {
-            choosing_since: ago(seconds),
+            choosing_since: Some(ago(seconds)),
             ..primary("b-redis-0", 1)
         })
     };
@@ -188,10 +192,10 @@ fn a_named_pod_that_follows_is_made_to_lead_after_a_while() {
         .node(0, unlinked("b-redis-1"))
         .node(1, unlinked("b-redis-0"))
         .node(2, unlinked("b-redis-0"));
-    assert_eq!(scene.record().choosing_since, ago(0));
+    assert_eq!(scene.record().choosing_since, Some(ago(0)));
     let waiting = |seconds| {
         scene.clone().recorded(Topology {
-            choosing_since: ago(seconds),
+            choosing_since: Some(ago(seconds)),
             ..primary("b-redis-0", 1)
         })
     };

@@ -209,15 +209,15 @@ pub fn fqdn(pod: &str) -> String {
 }
 
 /// So many seconds ago.
-pub fn ago(seconds: i64) -> Option<Time> {
-    Some(Time(Timestamp::from_second(NOW_S - seconds).unwrap()))
+pub fn ago(seconds: i64) -> Time {
+    Time(Timestamp::from_second(NOW_S - seconds).unwrap())
 }
 
 pub fn primary(pod: &str, epoch: u64) -> Topology {
     Topology {
         primary: Some(pod.to_owned()),
         epoch,
-        since: ago(3_600),
+        since: Some(ago(3_600)),
         ..Topology::default()
     }
 }

@@ -12,11 +12,11 @@ fn config() -> AgentConfig {
     agent_json(&bus("{}"))
 }
 
-fn vote(pod: &str, config_epoch: u64) -> Option<Vote> {
-    Some(Vote {
+fn names(pod: &str, config_epoch: u64) -> Vote {
+    Vote {
         primary_host: fqdn(pod),
         config_epoch,
-    })
+    }
 }
 
 fn start(votes: &[Option<Vote>], marker: Option<&Marker>, dataset: bool) -> Start {
@@ -39,7 +39,11 @@ fn following(pod: &str, priority: u32) -> Start {
 
 #[test]
 fn who_is_named_leads_only_with_whole_files_of_this_bus() {
-    let votes = [vote("b-redis-0", 1), vote("b-redis-0", 1), None];
+    let votes = [
+        Some(names("b-redis-0", 1)),
+        Some(names("b-redis-0", 1)),
+        None,
+    ];
     let whole = marker("b-redis-1", 1);
     assert_eq!(start(&votes, Some(&whole), true), Start::Lead);
     assert_eq!(start(&votes, Some(&whole), false), Start::Hold);
@@ -58,7 +62,11 @@ fn who_is_named_leads_only_with_whole_files_of_this_bus() {
 
 #[test]
 fn only_a_copy_of_the_named_primary_is_a_candidate() {
-    let votes = [vote("b-redis-1", 1), vote("b-redis-1", 1), None];
+    let votes = [
+        Some(names("b-redis-1", 1)),
+        Some(names("b-redis-1", 1)),
+        None,
+    ];
     let copy = marker("b-redis-1", 1);
     assert_eq!(
         start(&votes, Some(&copy), true),
@@ -97,18 +105,22 @@ fn without_a_majority_the_server_is_sealed() {
     let whole = marker("b-redis-0", 1);
     for votes in [
         vec![None, None, None],
-        vec![vote("b-redis-0", 1), None, None],
-        vec![vote("b-redis-0", 1), vote("b-redis-1", 1), None],
+        vec![Some(names("b-redis-0", 1)), None, None],
         vec![
-            vote("c-redis-0", 1),
-            vote("c-redis-0", 1),
-            vote("c-redis-0", 1),
+            Some(names("b-redis-0", 1)),
+            Some(names("b-redis-1", 1)),
+            None,
+        ],
+        vec![
+            Some(names("c-redis-0", 1)),
+            Some(names("c-redis-0", 1)),
+            Some(names("c-redis-0", 1)),
         ],
         // The third knows more, and the others will hear of it.
         vec![
-            vote("b-redis-0", 1),
-            vote("b-redis-0", 1),
-            vote("b-redis-1", 2),
+            Some(names("b-redis-0", 1)),
+            Some(names("b-redis-0", 1)),
+            Some(names("b-redis-1", 2)),
         ],
     ] {
         assert_eq!(
@@ -122,9 +134,9 @@ fn without_a_majority_the_server_is_sealed() {
 #[test]
 fn an_older_minority_takes_nothing_from_a_majority() {
     let votes = [
-        vote("b-redis-1", 2),
-        vote("b-redis-1", 2),
-        vote("b-redis-0", 1),
+        Some(names("b-redis-1", 2)),
+        Some(names("b-redis-1", 2)),
+        Some(names("b-redis-0", 1)),
     ];
     let copy = marker("b-redis-1", 1);
     assert_eq!(
@@ -227,11 +239,15 @@ fn orders_of_other_buses_older_epochs_and_other_pods_are_refused() {
 #[test]
 fn an_order_against_the_sentinels_is_refused_unless_it_says_so() {
     let own = marker("b-redis-0", 3);
-    let majority = [vote("b-redis-1", 1), vote("b-redis-1", 1), None];
+    let majority = [
+        Some(names("b-redis-1", 1)),
+        Some(names("b-redis-1", 1)),
+        None,
+    ];
     let moving = [
-        vote("b-redis-0", 1),
-        vote("b-redis-0", 1),
-        vote("b-redis-1", 2),
+        Some(names("b-redis-0", 1)),
+        Some(names("b-redis-0", 1)),
+        Some(names("b-redis-1", 2)),
     ];
     for votes in [majority, moving] {
         let contradicts = order("b-redis-0", 9);

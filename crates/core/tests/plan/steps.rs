@@ -70,7 +70,7 @@ fn a_target_that_leads_is_recorded_as_primary() {
     let record = scene.record();
     assert_eq!(record.primary.as_deref(), Some("b-redis-0"));
     assert_eq!((record.epoch, record.target), (1, None));
-    assert_eq!(record.since, ago(0));
+    assert_eq!(record.since, Some(ago(0)));
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_target_that_led_before_its_order_is_ordered_all_the_same() {
 #[test]
 fn the_others_follow_and_sentinels_hear_of_the_primary_once_they_are_linked() {
     let mut since = primary("b-redis-0", 1);
-    since.since = ago(2);
+    since.since = Some(ago(2));
     let booted = Scene::new("{}")
         .recorded(since)
         .node(0, leads(1))
@@ -115,7 +115,7 @@ fn the_others_follow_and_sentinels_hear_of_the_primary_once_they_are_linked() {
     assert_eq!(linked.monitors().len(), 3);
 
     let mut late = booted;
-    late.observed.status.topology.as_mut().unwrap().since = ago(10);
+    late.observed.status.topology.as_mut().unwrap().since = Some(ago(10));
     assert_eq!(late.monitors().len(), 3);
 }
 
@@ -124,7 +124,7 @@ fn a_pod_with_an_order_of_its_own_epoch_for_another_primary_gets_a_newer_epoch()
     let scene = Scene::well().node(1, sealed(7, "b-redis-2", 1));
     assert_eq!(scene.record().epoch, 2);
     assert_eq!(scene.record().primary.as_deref(), Some("b-redis-0"));
-    assert_eq!(scene.record().since, ago(3_600));
+    assert_eq!(scene.record().since, Some(ago(3_600)));
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn a_pod_of_a_bus_of_the_same_name_is_nobody() {
     assert!(scene.reasons().contains(&reason::FOREIGN_POD));
     let record = scene.record();
     assert_eq!(record.primary, None);
-    assert_eq!(record.choosing_since, ago(0));
+    assert_eq!(record.choosing_since, Some(ago(0)));
 }
 
 #[test]
