@@ -11,8 +11,6 @@ use super::docker::{self, Fingerprint};
 use super::home::Home;
 use super::versions::{DEBIAN, DEBIAN_ENGINES};
 
-const MIRROR: &str = "http://deb.debian.org/debian";
-
 /// What an image has no use for.
 const DROPPED: [&str; 5] = [
     "var/cache/apt/archives",
@@ -114,7 +112,6 @@ impl Root {
                     .arg(format!("--include={}", self.packages.join(",")))
                     .arg(self.suite)
                     .arg(&root)
-                    .arg(MIRROR)
                     .run()
                     .with_context(|| {
                         let log = fs::read_to_string(root.join("debootstrap/debootstrap.log"));
