@@ -58,6 +58,12 @@ pub async fn topology(bus: &Bus) -> anyhow::Result<String> {
 async fn servers(bus: &Bus, primary: &str) -> anyhow::Result<()> {
     let fqdn = bus.names.pod_fqdn(Component::Redis, primary);
     for node in bus.data_nodes().await? {
+        let role = if node.pod == primary {
+            "master"
+        } else {
+            "slave"
+        };
+        ensure!(node.role().await? == role, "{} is no {role}", node.pod);
         let info = node.info("replication").await?;
         let said = |name: &str| info.get(name).map_or("", String::as_str);
         let wanted: &[(&str, &str)] = if node.pod == primary {

@@ -49,6 +49,8 @@ struct ObjectRef {
 /// What one user asked for.
 #[derive(Debug, Default)]
 pub struct Asked {
+    /// Requests for its Lease. None: the log does not tell of it.
+    pub leases: u32,
     /// Reads, Lease aside, by kind: `list pods`.
     pub reads: BTreeMap<String, u32>,
     /// Writes, Lease aside, each with its object.
@@ -139,7 +141,11 @@ impl Asked {
         } else {
             "ResponseComplete"
         };
-        if stage != begun || object_ref.resource == "leases" {
+        if stage != begun {
+            return;
+        }
+        if object_ref.resource == "leases" {
+            self.leases += 1;
             return;
         }
         let ObjectRef {
@@ -194,6 +200,7 @@ mod tests {
         ] {
             asked.add(&each);
         }
+        assert_eq!(asked.leases, 1);
         assert_eq!(asked.reads(), 1);
         assert_eq!(asked.writes, ["patch services n/o"]);
     }

@@ -12,6 +12,7 @@ use crate::bus::{Bus, READY, small};
 use crate::lab::Lab;
 use crate::nodes::{agent_http, agent_status};
 use crate::pods::restarts;
+use crate::roles::Sampler;
 use crate::wait;
 
 /// Names that existing dashboards and alerts expect of data nodes.
@@ -81,7 +82,8 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
         .context("the bus has no replica")?;
     metrics(&bus, &primary).await?;
     logs(&bus, &replica).await?;
-    server_killed(&lab, &bus, &replica).await
+    server_killed(&lab, &bus, &replica).await?;
+    primary_killed(&lab, &bus, &primary).await
 }
 
 async fn metrics(bus: &Bus, primary: &str) -> anyhow::Result<()> {
@@ -152,13 +154,30 @@ async fn server_killed(lab: &Lab, bus: &Bus, pod: &str) -> anyhow::Result<()> {
     )
     .await?;
     lab.note(format_args!(
-        "a killed server in sync again after {:.1} s",
+        "{pod}: a killed server is back and all agree after {:.1} s",
         began.elapsed().as_secs_f64()
     ));
     bus.await_ready(READY).await?;
     ensure!(bus.pods().uids().await? == uids, "a pod was replaced");
     let restarts: i32 = bus.pods().list().await?.iter().map(restarts).sum();
     ensure!(restarts == 0, "{restarts} restarts of containers");
+    Ok(())
+}
+
+/// It has its data, and is back before a Sentinel holds it for down.
+async fn primary_killed(lab: &Lab, bus: &Bus, primary: &str) -> anyhow::Result<()> {
+    bus.on_primary::<()>(&["SET", "agent:2", "kept"]).await?;
+    let sampler = Sampler::start(bus);
+    server_killed(lab, bus, primary).await?;
+    let mut history = sampler.stop().await;
+    history.forget_before_silence(primary);
+    history.never_two_primaries()?;
+    let value: Option<String> = bus.on_primary(&["GET", "agent:2"]).await?;
+    ensure!(value.as_deref() == Some("kept"), "the key is {value:?}");
+    ensure!(
+        bus.primary().await? == primary,
+        "another primary: {history}"
+    );
     Ok(())
 }
 

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::ensure;
+use serde_json::json;
 
 use super::Scenario;
-use super::total_restart::{load, spec, verify};
 use crate::agreement;
 use crate::bus::{Bus, small};
+use crate::keys;
 use crate::lab::Lab;
 use crate::roles::Sampler;
 use crate::wait;
@@ -18,22 +19,32 @@ const BACK: Duration = Duration::from_mins(2);
 
 pub const SCENARIO: Scenario = Scenario {
     name: "agents_alone",
-    proves: "with the operator away, all pods die at once and the bus comes back by itself with every key and the same primary (issue 4; failures 1, 9)",
+    proves: "with the operator away, all pods die at once and the bus comes back by itself with every key and the same primary; a namespace deletion completes (issue 4, 10; failures 1, 9)",
     alone: true,
     run: |lab| Box::pin(run(lab)),
 };
 
 async fn run(lab: Lab) -> anyhow::Result<()> {
     let namespace = lab.namespace().await?;
-    let bus = Bus::ready(&lab, &namespace, "bus", small(spec())?).await?;
-    load(&lab, &bus).await?;
+    let bus = Bus::ready(&lab, &namespace, "bus", small(keys::spec())?).await?;
+    keys::load(&lab, &bus).await?;
+    let doomed = lab.another_namespace("doomed").await?;
+    let alone = small(json!({"replicas": 0}))?;
+    Bus::ready(&lab, &doomed, "bus", alone).await?;
     lab.operator.stop().await?;
-    let result = restart(&lab, &bus).await;
+    let result = unattended(&lab, &bus, &doomed).await;
     lab.operator.start().await?;
     result?;
     bus.await_ready(BACK).await?;
     agreement::check(&bus).await?;
-    verify(&lab, &bus).await
+    keys::verify(&lab, &bus).await
+}
+
+async fn unattended(lab: &Lab, bus: &Bus, doomed: &str) -> anyhow::Result<()> {
+    restart(lab, bus).await?;
+    lab.delete_namespace(doomed).await?;
+    lab.note("without an operator: a namespace with a bus deleted");
+    Ok(())
 }
 
 async fn restart(lab: &Lab, bus: &Bus) -> anyhow::Result<()> {

@@ -4,6 +4,7 @@ mod agent;
 mod agents_alone;
 mod contract;
 mod drift;
+mod emptied_primary;
 mod engines;
 mod fault_points;
 mod healing;
@@ -36,6 +37,7 @@ pub const ALL: &[&Scenario] = &[
     &engines::SCENARIO,
     &contract::SCENARIO,
     &total_restart::SCENARIO,
+    &emptied_primary::SCENARIO,
     &tls_modes::SCENARIO,
     &three_buses::SCENARIO,
     &wrong_manifests::SCENARIO,

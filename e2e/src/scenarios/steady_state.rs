@@ -81,7 +81,12 @@ async fn measure(lab: &Lab, buses: &[Bus], time: Duration) -> anyhow::Result<()>
         asked.writes.len(),
         commands::grown(&before, &after).len(),
     ));
-    let Asked { reads, writes } = asked;
+    let Asked {
+        leases,
+        reads,
+        writes,
+    } = asked;
+    ensure!(leases > 0, "the audit log does not tell of {user}");
     ensure!(writes.is_empty(), "API writes: {writes:?}");
     ensure!(
         each <= READS,
