@@ -14,6 +14,7 @@ use serde_json::json;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 pub const UID: &str = "6f1c";
 pub const PASSWORD: &str = "0123456789abcdefghijABCDEFGHIJ01";
@@ -193,11 +194,16 @@ fn tester() -> String {
 }
 
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    // Below the ports that connections take for themselves, and each only once in this process: a port that was free a moment
+    // ago may be the near end of another test's connection by the time the server binds it.
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id() % 150).unwrap() * 100;
+    loop {
+        let port = 12_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        if TcpListener::bind(("0.0.0.0", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 pub fn read(path: &Path) -> String {
