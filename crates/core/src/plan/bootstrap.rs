@@ -160,10 +160,6 @@ impl Copy<'_> {
             None => true,
         };
         let recorded = up_to_date && recorded_primary(view).as_deref() == Some(self.pod);
-        if led && recorded {
-            // The record's epoch was raised while it led.
-            epoch = epoch.max(view.topology.epoch);
-        }
         if led && whole {
             // It has all that it sent to those that count themselves as its copies.
             epoch = newest_copy_of(view, self.pod).max(epoch);

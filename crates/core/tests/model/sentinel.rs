@@ -184,7 +184,10 @@ impl World {
             .as_mut()
             .unwrap()
             .promote(MadeBy::Sentinels);
-        self.claim_not_empty(chosen);
+        // One that was in sync may lack what an isolated primary goes on taking.
+        if !self.nodes[chosen].server.as_ref().unwrap().linked {
+            self.claim_not_empty(chosen);
+        }
         self.begin_lead(chosen);
         self.say(|| format!("Sentinels promote {}", self.nodes[chosen].name));
         if self.rng.one_in(15) {

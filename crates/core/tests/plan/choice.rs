@@ -107,7 +107,7 @@ fn newer_epochs_win_over_more_keys_and_over_the_record() {
 }
 
 #[test]
-fn the_recorded_primary_counts_as_of_the_recorded_epoch() {
+fn the_recorded_primary_wins_among_equals() {
     let scene = restarted()
         .recorded(primary("b-redis-0", 6))
         .node(0, sealed(5, "b-redis-0", 3))
@@ -122,6 +122,16 @@ fn who_led_has_all_that_its_copies_have_however_they_count() {
         .node(0, empty())
         .node(1, sealed(7, "b-redis-2", 5))
         .node(2, sealed(7, "b-redis-2", 4));
+    assert_eq!(scene.chosen().0, "b-redis-2");
+}
+
+#[test]
+fn a_raised_record_does_not_make_its_primary_newer_than_who_was_promoted_since() {
+    let scene = restarted()
+        .recorded(primary("b-redis-0", 2))
+        .node(0, sealed(7, "b-redis-0", 1))
+        .node(1, sealed(7, "b-redis-0", 1))
+        .node(2, sealed(7, "b-redis-2", 2));
     assert_eq!(scene.chosen().0, "b-redis-2");
 }
 
