@@ -4,11 +4,20 @@ use crate::metrics::{ApiRequest, Metrics};
 use ::http::{Method, Request};
 use kube::client::{Body, Client, ClientBuilder};
 use kube::config::Config;
+use std::time::Duration;
+use tower::timeout::TimeoutLayer;
 use tower::util::MapRequestLayer;
+
+/// To connect to the API server: an address that answers nothing, as a Service's before kube-proxy knows it, is soon tried
+/// again.
+const CONNECTION: Duration = Duration::from_secs(5);
+/// Until an answer begins. A watch's answer begins at once and goes on for as long as it may.
+const ANSWER: Duration = Duration::from_secs(20);
 
 /// A client of the cluster that the environment names: in a pod that cluster, else the current context of `KUBECONFIG`.
 pub async fn connect(metrics: &Metrics) -> anyhow::Result<Client> {
-    let config = Config::infer().await?;
+    let mut config = Config::infer().await?;
+    config.connect_timeout = Some(CONNECTION);
     let requests = metrics.api_requests.clone();
     let count = MapRequestLayer::new(move |request: Request<Body>| {
         requests
@@ -16,7 +25,10 @@ pub async fn connect(metrics: &Metrics) -> anyhow::Result<Client> {
             .inc();
         request
     });
-    Ok(ClientBuilder::try_from(config)?.with_layer(&count).build())
+    Ok(ClientBuilder::try_from(config)?
+        .with_layer(&TimeoutLayer::new(ANSWER))
+        .with_layer(&count)
+        .build())
 }
 
 /// The verb and the resource of a request as RBAC names them; nothing that grows with the number of objects.

@@ -38,9 +38,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         .context("cannot listen to signals")?
         .boxed()
         .shared();
-    let mut leadership = Leadership::candidate(client, &settings)
-        .await
-        .context("cannot run for leadership")?;
+    let mut leadership = Leadership::candidate(client, &settings);
     let ended = tokio::select! {
         result = server => result.context("the HTTP server ended").and_then(|result| Ok(result?)),
         result = lead(&mut leadership, &scopes, shutdown, &readiness, &metrics) => result,

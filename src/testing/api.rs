@@ -194,6 +194,7 @@ impl State {
                 current["status"] = body["status"].clone();
                 (StatusCode::OK, self.store(path, current))
             }
+            ("PUT", Some(_)) => (StatusCode::OK, self.store(path, body)),
             ("PATCH", Some(mut current)) => {
                 merge(&mut current, &body);
                 (StatusCode::OK, self.store(path, current))

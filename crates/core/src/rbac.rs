@@ -102,6 +102,6 @@ pub const RULES: &[Rule] = &[
 pub const LEADER_RULES: &[Rule] = &[Rule {
     group: "coordination.k8s.io",
     resource: "leases",
-    verbs: &["create", "get", "patch"],
+    verbs: &["create", "get", "list", "update", "watch"],
     why: "one operator pod acts at a time",
 }];
