@@ -61,6 +61,11 @@ impl Operator {
     /// Brings the operator back as it was installed.
     pub async fn start(&self) -> anyhow::Result<()> {
         self.scale(self.replicas).await?;
+        self.await_ready().await
+    }
+
+    /// Waits until every operator pod is ready.
+    pub async fn await_ready(&self) -> anyhow::Result<()> {
         let wanted = self.replicas;
         let ready = move |deployment: Option<&Deployment>| {
             deployment

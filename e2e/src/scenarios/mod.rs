@@ -2,6 +2,7 @@
 
 mod agent;
 mod agents_alone;
+mod api_server_away;
 mod contract;
 mod drift;
 mod emptied_primary;
@@ -47,6 +48,7 @@ pub const ALL: &[&Scenario] = &[
     &healing::SCENARIO,
     &agent::SCENARIO,
     &agents_alone::SCENARIO,
+    &api_server_away::SCENARIO,
     &fault_points::SCENARIO,
     &steady_state::SCENARIO,
 ];

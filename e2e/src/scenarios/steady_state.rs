@@ -10,7 +10,8 @@ use super::Scenario;
 use crate::audit::{Asked, Audit};
 use crate::bus::{Bus, small};
 use crate::lab::Lab;
-use crate::{commands, process, wait};
+use crate::process::Process;
+use crate::{commands, wait};
 
 /// API reads of the operator per bus and minute.
 const READS: f64 = 3.0;
@@ -73,7 +74,12 @@ async fn measure(lab: &Lab, buses: &[Bus], time: Duration) -> anyhow::Result<()>
 
     let minutes = time.as_secs_f64() / 60.0;
     let each = f64::from(asked.reads()) / minutes / f64::from(u32::try_from(buses.len())?);
-    let memory = process::largest_resident_mib("cachebus", "operator")?;
+    let memory = Process::all("cachebus", Some("operator"))?
+        .iter()
+        .filter_map(Process::resident_kib)
+        .max()
+        .context("the operator's processes have ended")?
+        .div_ceil(1024);
     lab.note(format_args!(
         "{} buses, {:.0} s: {} API writes, {each:.2} API reads per bus and minute, {memory} MiB resident, {} state-changing commands",
         buses.len(),
