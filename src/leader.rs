@@ -210,25 +210,20 @@ impl Election {
             ),
             ..LeaseSpec::default()
         };
-        let parameters = PostParams::default();
-        match current {
-            Some(lease) => {
-                let lease = Lease {
-                    spec: Some(spec),
-                    ..lease
-                };
-                self.api.replace(&self.name, &parameters, &lease).await
-            }
-            None => {
-                let lease = Lease {
-                    metadata: ObjectMeta {
-                        name: Some(self.name.clone()),
-                        ..ObjectMeta::default()
-                    },
-                    spec: Some(spec),
-                };
-                self.api.create(&parameters, &lease).await
-            }
+        let metadata = match current {
+            Some(lease) => lease.metadata,
+            None => ObjectMeta {
+                name: Some(self.name.clone()),
+                ..ObjectMeta::default()
+            },
+        };
+        let exists = metadata.resource_version.is_some();
+        let (parameters, spec) = (PostParams::default(), Some(spec));
+        let lease = Lease { metadata, spec };
+        if exists {
+            self.api.replace(&self.name, &parameters, &lease).await
+        } else {
+            self.api.create(&parameters, &lease).await
         }
         .map(Some)
     }

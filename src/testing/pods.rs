@@ -214,6 +214,7 @@ impl State {
         });
         SentinelStatus {
             up: true,
+            run_id: Some(format!("id-of-{name}")),
             monitored,
         }
     }

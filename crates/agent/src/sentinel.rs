@@ -51,6 +51,7 @@ struct Running {
     /// It told how it is a moment ago.
     up: bool,
     trouble: Trouble,
+    run_id: Option<String>,
     monitored: Option<Monitored>,
     /// The Sentinel has the password of the data nodes; without it, it would hold its primary for down.
     introduced: bool,

@@ -112,6 +112,14 @@ impl Site {
         Address::new(self.names.pod_fqdn(Component::Redis, pod), self.config.port)
     }
 
+    /// The announced address of a Sentinel.
+    pub(crate) fn sentinel_address(&self, pod: &str) -> Address {
+        Address::new(
+            self.names.pod_fqdn(Component::Sentinel, pod),
+            self.config.sentinel_port,
+        )
+    }
+
     fn secured(&self, endpoint: Endpoint, tls: &Arc<TlsContext>) -> Endpoint {
         let endpoint = endpoint.with_deadline(DEADLINE);
         if self.config.tls {

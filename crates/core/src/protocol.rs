@@ -186,6 +186,9 @@ pub struct FedReplica {
 pub struct SentinelStatus {
     /// Whether the Sentinel answers.
     pub up: bool,
+    /// Its identity among Sentinels, once it was asked: 40 hexadecimal digits, kept in its file.
+    #[serde(default)]
+    pub run_id: Option<String>,
     /// What it knows of this bus's primary; `None`: it has not been told.
     pub monitored: Option<Monitored>,
 }
@@ -263,6 +266,19 @@ pub struct MonitorOrder {
     pub quorum: u32,
     /// Its settings.
     pub settings: MonitorSettings,
+    /// Other Sentinels that it has not found, to be introduced.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub peers: Vec<Peer>,
+}
+
+/// A Sentinel, for another to know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Peer {
+    /// Its pod.
+    pub pod: String,
+    /// Its [`SentinelStatus::run_id`].
+    pub run_id: String,
 }
 
 /// Why an order was not carried out.

@@ -1,4 +1,4 @@
-//! A new configuration, told in Sentinel's own gossip.
+//! Sentinel's own gossip: who else watches, and who leads.
 
 use super::Sentinel;
 use crate::{command::Command, endpoint::Address, error::Error};
@@ -31,13 +31,37 @@ impl Sentinel {
         else {
             return Ok(Announcement::NoPeer);
         };
+        self.hello(name, primary, &peer.address, &peer.run_id, epoch)
+            .await?;
+        Ok(Announcement::Sent)
+    }
+
+    /// Makes another Sentinel of the master `name` known to this one, which else finds it by its next hello: one each 2 s. A primary
+    /// that differs from what this Sentinel believes changes nothing, since the hello is of epoch 0.
+    pub async fn meet(
+        &self,
+        name: &str,
+        primary: &Address,
+        peer: &Address,
+        run_id: &str,
+    ) -> Result<(), Error> {
+        self.hello(name, primary, peer, run_id, 0).await
+    }
+
+    async fn hello(
+        &self,
+        name: &str,
+        primary: &Address,
+        peer: &Address,
+        run_id: &str,
+        epoch: u64,
+    ) -> Result<(), Error> {
         let message = format!(
-            "{},{},{},{epoch},{name},{},{},{epoch}",
-            peer.address.host, peer.address.port, peer.run_id, primary.host, primary.port
+            "{},{},{run_id},{epoch},{name},{},{},{epoch}",
+            peer.host, peer.port, primary.host, primary.port
         );
         let command = Command::new("PUBLISH").arg(HELLO_CHANNEL).arg(message);
-        self.connection.call::<()>(command).await?;
-        Ok(Announcement::Sent)
+        self.connection.call::<()>(command).await
     }
 
     /// The highest epoch this Sentinel shows for a master: config epoch, or a vote of another Sentinel. No command shows the Sentinel's

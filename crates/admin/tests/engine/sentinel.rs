@@ -115,6 +115,36 @@ async fn a_sentinel_is_told_what_to_monitor() {
 }
 
 #[tokio::test]
+async fn sentinels_that_are_introduced_know_each_other_at_once() {
+    let primary = Process::server(&[]);
+    let (process, other) = (Process::sentinel(""), Process::sentinel(""));
+    let (sentinel, peer) = (
+        process.connect_sentinel().await,
+        other.connect_sentinel().await,
+    );
+    sentinel
+        .monitor(MASTER, &primary.address(), 2)
+        .await
+        .unwrap();
+    let run_id = peer.my_id().await.unwrap();
+    sentinel
+        .meet(MASTER, &primary.address(), &other.address(), &run_id)
+        .await
+        .unwrap();
+    let known = sentinel.sentinels(MASTER).await.unwrap();
+    assert_eq!(known.len(), 1);
+    assert_eq!(
+        (&known[0].address, &known[0].run_id),
+        (&other.address(), &run_id)
+    );
+    let master = sentinel.master(MASTER).await.unwrap();
+    assert_eq!(
+        (master.address, master.config_epoch),
+        (primary.address(), 0)
+    );
+}
+
+#[tokio::test]
 async fn a_name_that_does_not_resolve_is_refused() {
     let process = Process::sentinel("sentinel resolve-hostnames yes");
     let sentinel = process.connect_sentinel().await;

@@ -159,6 +159,7 @@ fn commands_are_bounded() {
 fn a_sentinel_is_told() {
     let node = NodeStatus::Sentinel(SentinelStatus {
         up: true,
+        run_id: None,
         monitored: Some(Monitored {
             host: "b-redis-0.x".to_owned(),
             port: 6379,

@@ -73,6 +73,9 @@ impl Running {
         self.up = true;
         self.answered = Instant::now();
         self.told = self.answered;
+        if self.run_id.is_none() {
+            self.run_id = Some(sentinel.my_id().await?);
+        }
         let name = &site.config.master_name;
         self.monitored = match sentinel.primary_address(name).await? {
             Some(_) => Some(monitored(sentinel, name).await?),

@@ -105,5 +105,11 @@ async fn monitor(sentinel: &Sentinel, site: &Site, order: &MonitorOrder) -> Resu
         sentinel.set(name, &options).await?;
         tracing::info!(?options, "settings of the Sentinel changed by order");
     }
+    for peer in &order.peers {
+        let address = site.sentinel_address(&peer.pod);
+        sentinel
+            .meet(name, &primary, &address, &peer.run_id)
+            .await?;
+    }
     Ok(())
 }

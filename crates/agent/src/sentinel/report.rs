@@ -35,6 +35,7 @@ impl SentinelAgent {
             certificate_expires: running.and_then(|running| running.certificate.expires),
             node: NodeStatus::Sentinel(SentinelStatus {
                 up: running.is_some_and(|running| running.up),
+                run_id: running.and_then(|running| running.run_id.clone()),
                 monitored: running
                     .filter(|running| running.up)
                     .and_then(|running| running.monitored.clone()),

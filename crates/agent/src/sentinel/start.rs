@@ -45,6 +45,7 @@ impl SentinelAgent {
             told: Instant::now(),
             up: false,
             trouble: Trouble::default(),
+            run_id: None,
             monitored: None,
             introduced: learned.monitors(),
             info: Arc::default(),

@@ -44,6 +44,7 @@ fn order(bus: &Bus, primary: &str) -> MonitorOrder {
         quorum: bus.config.quorum,
         settings: bus.config.monitor.clone(),
         instead_of: None,
+        peers: Vec::new(),
     }
 }
 

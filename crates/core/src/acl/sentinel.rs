@@ -12,6 +12,7 @@ const OPERATE: &[&str] = &[
     "acl|setuser",
     "info",
     "ping",
+    "publish",
     "sentinel|ckquorum",
     "sentinel|get-master-addr-by-name",
     "sentinel|master",
@@ -64,7 +65,9 @@ const EVENT_CHANNELS: &[&str] = &[
 /// The rules of every user of a Sentinel, without their passwords.
 pub(super) fn lines(bus: &Bus) -> impl Iterator<Item = Line> {
     let internal = [
-        Line::new(OPERATOR).commands(OPERATE),
+        Line::new(OPERATOR)
+            .channels(&[HELLO_CHANNEL])
+            .commands(OPERATE),
         Line::new(SENTINEL)
             .channels(&[HELLO_CHANNEL])
             .commands(PEER),

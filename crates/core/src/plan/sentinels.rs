@@ -5,7 +5,7 @@ use super::orders::{contradicted, linked};
 use super::view::View;
 use super::{Action, Plan};
 use crate::config::agent_json;
-use crate::protocol::{AgentConfig, MonitorOrder, Monitored, Phase, SentinelStatus};
+use crate::protocol::{AgentConfig, MonitorOrder, Monitored, Peer, Phase, SentinelStatus};
 use std::collections::BTreeSet;
 
 /// A Sentinel finds replicas each ten seconds, the first time at once: it is worth waiting so long, and no longer, for
@@ -92,7 +92,9 @@ impl Told<'_> {
             }
             return;
         }
-        if monitored.quorum != self.config.quorum || monitored.settings != self.config.monitor {
+        let settings =
+            monitored.quorum == self.config.quorum && monitored.settings == self.config.monitor;
+        if !settings || !self.strangers().is_empty() {
             plan.act(self.order(None));
         }
         if monitored.down || monitored.failing_over {
@@ -122,6 +124,23 @@ impl Told<'_> {
                 .all(|pod| view.data(pod).is_some_and(linked))
     }
 
+    /// The other Sentinels that this one has not found, to be introduced: by itself it finds them within seconds.
+    fn strangers(&self) -> Vec<Peer> {
+        let view = self.view;
+        let monitored = view
+            .sentinel(self.pod)
+            .and_then(|sentinel| sentinel.monitored.as_ref());
+        unknown_peers(view, self.pod, monitored)
+            .into_iter()
+            .filter_map(|pod| {
+                Some(Peer {
+                    pod: pod.to_owned(),
+                    run_id: view.sentinel(pod)?.run_id.clone()?,
+                })
+            })
+            .collect()
+    }
+
     fn order(&self, instead_of: Option<String>) -> Action {
         Action::Monitor {
             pod: self.pod.to_owned(),
@@ -131,6 +150,7 @@ impl Told<'_> {
                 instead_of,
                 quorum: self.config.quorum,
                 settings: self.config.monitor.clone(),
+                peers: self.strangers(),
             },
         }
     }
@@ -165,11 +185,6 @@ pub fn unknown<'a>(
         .iter()
         .filter_map(|host| names.data_pod_of_host(host))
         .collect();
-    let peers: BTreeSet<&str> = monitored
-        .peers
-        .iter()
-        .filter_map(|host| host.split('.').next())
-        .collect();
     let missing_replicas = view
         .reports()
         .filter(|(pod, data)| {
@@ -177,12 +192,26 @@ pub fn unknown<'a>(
         })
         .map(|(pod, _)| pod)
         .filter(|pod| !replicas.contains(*pod));
-    let missing_peers = view
-        .observed
+    let missing_peers = unknown_peers(view, sentinel, Some(monitored));
+    missing_replicas.chain(missing_peers).collect()
+}
+
+/// The answering Sentinels that a Sentinel does not know; all others, where it watches nobody.
+fn unknown_peers<'a>(
+    view: &View<'a>,
+    sentinel: &str,
+    monitored: Option<&Monitored>,
+) -> Vec<&'a str> {
+    let known: BTreeSet<&str> = monitored
+        .into_iter()
+        .flat_map(|monitored| &monitored.peers)
+        .filter_map(|host| host.split('.').next())
+        .collect();
+    view.observed
         .sentinels
         .keys()
         .map(String::as_str)
         .filter(|pod| *pod != sentinel && view.sentinels.iter().any(|known| known == pod))
-        .filter(|pod| view.sentinel(pod).is_some() && !peers.contains(*pod));
-    missing_replicas.chain(missing_peers).collect()
+        .filter(|pod| view.sentinel(pod).is_some() && !known.contains(pod))
+        .collect()
 }

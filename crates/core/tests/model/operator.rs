@@ -121,6 +121,7 @@ impl World {
             });
             let status = NodeStatus::Sentinel(SentinelStatus {
                 up: true,
+                run_id: Some(sentinel.name.clone()),
                 monitored,
             });
             let agent = reachable.then(|| self.agent(&sentinel.name, status));

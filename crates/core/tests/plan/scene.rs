@@ -89,6 +89,7 @@ impl Scene {
         let pod = self.bus.names.pod(Component::Sentinel, ordinal);
         let status = SentinelStatus {
             up: true,
+            run_id: Some(format!("id-of-{pod}")),
             monitored,
         };
         let agent = agent(&pod, NodeStatus::Sentinel(status));

@@ -2,7 +2,7 @@
 
 use crate::scene::{Scene, follows, fqdn, leads, primary, sealed};
 use cachebus_core::plan::{Action, reason};
-use cachebus_core::protocol::SentinelStatus;
+use cachebus_core::protocol::{Peer, SentinelStatus};
 
 #[test]
 fn a_sentinel_that_knows_nothing_is_told_and_no_other() {
@@ -68,7 +68,17 @@ fn sentinels_that_have_not_found_everybody_are_waited_for() {
     watch.peers.remove(0);
     let unacquainted = scene.sentinel(0, Some(watch));
     let plan = unacquainted.plan();
-    assert_eq!(plan.actions, []);
+    let [Action::Monitor { pod, order }] = plan.actions.as_slice() else {
+        panic!("{:?}", plan.actions);
+    };
+    let stranger = Peer {
+        pod: "b-sentinel-1".to_owned(),
+        run_id: "id-of-b-sentinel-1".to_owned(),
+    };
+    assert_eq!(
+        (pod.as_str(), &order.peers),
+        ("b-sentinel-0", &vec![stranger])
+    );
     assert!(plan.unsettled);
     assert_eq!(plan.blocked[0].reason, reason::SENTINEL_UNACQUAINTED);
     assert_eq!(
