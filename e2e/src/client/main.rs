@@ -6,6 +6,7 @@ mod dataset;
 mod demo;
 mod first_write;
 mod matrix;
+mod reach;
 mod say;
 
 use std::path::PathBuf;
@@ -51,6 +52,11 @@ enum Task {
     },
     /// Does nothing but hold an open connection until it ends; prints why it ended, as JSON.
     Hold,
+    /// Connects to places; prints which let it in, as JSON.
+    Reach {
+        /// Each `host:port`.
+        places: Vec<String>,
+    },
     /// A service of the tour: changes a task each second and tells of it.
     DemoWriter,
     /// A service of the tour: hears of changed tasks and reads them.
@@ -69,6 +75,7 @@ async fn main() -> anyhow::Result<()> {
         Task::Load { keys } => dataset::load(&binding, keys).await,
         Task::Verify { keys } => dataset::verify(&binding, keys).await,
         Task::FirstWrite { key } => first_write::run(&binding, &key).await,
+        Task::Reach { places } => reach::run(places).await,
         Task::Hold => connect::hold(&binding).await,
         Task::DemoWriter => demo::write(&binding).await,
         Task::DemoReader => demo::read(&binding).await,

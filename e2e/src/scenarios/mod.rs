@@ -9,6 +9,7 @@ mod emptied_primary;
 mod engines;
 mod fault_points;
 mod healing;
+mod policies;
 mod removed_service;
 mod sample;
 mod secrets;
@@ -49,6 +50,7 @@ pub const ALL: &[&Scenario] = &[
     &agent::SCENARIO,
     &agents_alone::SCENARIO,
     &api_server_away::SCENARIO,
+    &policies::SCENARIO,
     &fault_points::SCENARIO,
     &steady_state::SCENARIO,
 ];

@@ -123,7 +123,7 @@ impl Lab {
 
     /// Lets everything through again.
     pub fn ignore_policies(&self) -> anyhow::Result<()> {
-        policy::ignore()
+        policy::ignore(self)
     }
 
     /// Prints what there is.

@@ -22,8 +22,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Makes every node enforce the policies as they are now.
 pub(super) fn enforce(lab: &Lab) -> anyhow::Result<()> {
-    if lab.source() == Source::Registry {
-        note("the cluster's network enforces policies by itself");
+    if enforces_by_itself(lab) {
         return Ok(());
     }
     load(&read(lab)?.ruleset())
@@ -31,6 +30,9 @@ pub(super) fn enforce(lab: &Lab) -> anyhow::Result<()> {
 
 /// Enforces the policies as they change, until the program is stopped.
 pub(super) fn follow(lab: &Lab) -> anyhow::Result<()> {
+    if enforces_by_itself(lab) {
+        return Ok(());
+    }
     let mut loaded = String::new();
     loop {
         let ruleset = read(lab)?.ruleset();
@@ -43,8 +45,19 @@ pub(super) fn follow(lab: &Lab) -> anyhow::Result<()> {
 }
 
 /// Makes every node let everything through again.
-pub(super) fn ignore() -> anyhow::Result<()> {
+pub(super) fn ignore(lab: &Lab) -> anyhow::Result<()> {
+    if enforces_by_itself(lab) {
+        return Ok(());
+    }
     load(&format!("table {TABLE} {{}}\ndelete table {TABLE}\n"))
+}
+
+fn enforces_by_itself(lab: &Lab) -> bool {
+    let so = lab.source() == Source::Registry;
+    if so {
+        note("the cluster's network enforces policies by itself");
+    }
+    so
 }
 
 fn read(lab: &Lab) -> anyhow::Result<Cluster> {
