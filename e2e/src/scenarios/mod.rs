@@ -9,6 +9,7 @@ mod emptied_primary;
 mod engines;
 mod fault_points;
 mod healing;
+mod invalid_spec;
 mod policies;
 mod removed_service;
 mod sample;
@@ -43,6 +44,7 @@ pub const ALL: &[&Scenario] = &[
     &tls_modes::SCENARIO,
     &three_buses::SCENARIO,
     &wrong_manifests::SCENARIO,
+    &invalid_spec::SCENARIO,
     &drift::SCENARIO,
     &secrets::SCENARIO,
     &removed_service::SCENARIO,
