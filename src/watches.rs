@@ -36,6 +36,9 @@ pub type WatchedBus = DeserializeGuard<CacheBus>;
 
 /// Objects of a page of the first list. A small page keeps the peak of memory low.
 const PAGE_SIZE: u32 = 50;
+/// Seconds after which a watch is renewed. Each renewal is a read of the API server, and leader and followers have one
+/// watch for each kind; one that has died without a word is noticed no earlier.
+const RENEWAL_S: u32 = 480;
 
 /// What is known of the cluster. All but the buses themselves carry [`MANAGER`]'s label.
 #[derive(Clone)]
@@ -141,18 +144,15 @@ impl Watches<'_> {
     fn buses(&self) -> Store<WatchedBus> {
         let writer = Writer::new(());
         let store = writer.as_reader();
-        let changes = watcher(
-            self.api::<WatchedBus>(),
-            watcher::Config::default().page_size(PAGE_SIZE),
-        )
-        .default_backoff()
-        .modify(strip)
-        .reflect(writer)
-        .applied_objects()
-        .predicate_filter(
-            predicates::generation.combine(identity),
-            PredicateConfig::default(),
-        );
+        let changes = watcher(self.api::<WatchedBus>(), config())
+            .default_backoff()
+            .modify(strip)
+            .reflect(writer)
+            .applied_objects()
+            .predicate_filter(
+                predicates::generation.combine(identity),
+                PredicateConfig::default(),
+            );
         self.run(
             "cachebuses.cachebus.dev (is the CRD installed?)",
             store.clone(),
@@ -238,9 +238,13 @@ impl Watches<'_> {
 
 /// A selector of what the operator made, and pods that were made from it.
 fn ours() -> watcher::Config {
+    config().labels(&format!("app.kubernetes.io/managed-by={MANAGER}"))
+}
+
+fn config() -> watcher::Config {
     watcher::Config::default()
-        .labels(&format!("app.kubernetes.io/managed-by={MANAGER}"))
         .page_size(PAGE_SIZE)
+        .timeout(RENEWAL_S)
 }
 
 /// Drops what nobody reads and what is large.
