@@ -22,7 +22,8 @@ impl Process {
                 let id = folder.file_name()?.to_str()?.parse().ok()?;
                 // Processes come and go: one that cannot be read is none of ours.
                 let command = fs::read_to_string(folder.join("cmdline")).ok()?;
-                let mut words = command.split('\0');
+                // A server writes a title over its arguments, in one piece.
+                let mut words = command.split(['\0', ' ']);
                 let ours = words.next()?.rsplit('/').next() == Some(program)
                     && argument.is_none_or(|argument| words.next() == Some(argument));
                 ours.then(|| Self {

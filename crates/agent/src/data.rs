@@ -17,6 +17,7 @@ use crate::stop::Stop;
 use crate::supervisor::Supervisor;
 use crate::users::Users;
 use crate::volume::Volume;
+use cachebus_core::seal::saved;
 use running::Running;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -97,7 +98,12 @@ impl DataAgent {
     async fn stop(mut self, stop: &mut Stop) -> Result<(), AgentError> {
         self.stopping = true;
         self.publish();
-        self.supervisor.stop(stop).await
+        let will_save = self.running.as_ref().is_some_and(Running::will_save);
+        let code = self.supervisor.stop(stop).await?;
+        match self.volume.marker().map(saved) {
+            Some(marker) if will_save && code == Some(0) => self.volume.mark(marker).await,
+            _ => Ok(()),
+        }
     }
 }
 

@@ -29,6 +29,9 @@ pub(crate) struct RedisConf<'a> {
     pub(crate) upstream: &'a Upstream,
     /// `replica-priority`; 0: no Sentinel promotes it.
     pub(crate) priority: u32,
+    /// Whether the data that there is lies in an append-only file; `None`: there is none. The server reads what there is,
+    /// and is told afterwards to keep its data as the spec wants it.
+    pub(crate) aof: Option<bool>,
     /// The user by which it follows a primary.
     pub(crate) replication: &'a Credentials,
 }
@@ -43,6 +46,9 @@ impl RedisConf<'_> {
         lines.add("replica-priority", &[&self.priority.to_string()]);
         lines.add("masteruser", &[&self.replication.username]);
         lines.add("masterauth", &[self.replication.password.expose()]);
+        if let Some(aof) = self.aof {
+            lines.add("appendonly", &[if aof { "yes" } else { "no" }]);
+        }
         match self.upstream {
             Upstream::Nobody => {}
             Upstream::Sealed => {
@@ -66,6 +72,7 @@ mod tests {
             announce: &Address::new("b-redis-1.b-redis-nodes.ns.svc.cluster.local", 6379),
             upstream,
             priority: 0,
+            aof: None,
             replication: &Credentials::new("replication", "secret"),
         }
         .render()

@@ -112,7 +112,7 @@ impl SentinelAgent {
     async fn stop(mut self, stop: &mut Stop) -> Result<(), AgentError> {
         self.stopping = true;
         self.publish();
-        self.supervisor.stop(stop).await
+        self.supervisor.stop(stop).await.map(drop)
     }
 
     async fn obey(&mut self, order: Order) -> Outcome {

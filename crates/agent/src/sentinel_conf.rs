@@ -167,6 +167,7 @@ sentinel sentinel-pass old
             sentinels: Vec::new(),
             quorum: 2,
             replica_priority: 100,
+            replicas: 2,
             monitor: MonitorSettings {
                 down_after_ms: 5000,
                 failover_timeout_ms: 60_000,

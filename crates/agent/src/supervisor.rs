@@ -89,14 +89,15 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Ends the server, if one runs.
-    pub(crate) async fn stop(&mut self, stop: &mut Stop) -> Result<(), AgentError> {
-        if let Some(process) = self.process.take() {
-            tracing::info!("stopping the server");
-            let ended = process.stop(stop).await?;
-            tracing::info!(code = ended.code(), "the server has ended");
-        }
-        Ok(())
+    /// Ends the server, if one runs. Returns its exit code.
+    pub(crate) async fn stop(&mut self, stop: &mut Stop) -> Result<Option<u8>, AgentError> {
+        let Some(process) = self.process.take() else {
+            return Ok(None);
+        };
+        tracing::info!("stopping the server");
+        let code = process.stop(stop).await?.code();
+        tracing::info!(code, "the server has ended");
+        Ok(Some(code))
     }
 
     /// Takes note of the ends of orphans, where this process inherits them.

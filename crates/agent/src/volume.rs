@@ -12,8 +12,10 @@ use std::path::{Path, PathBuf};
 /// server makes are no dataset: without this, an emptied volume would pass for an honest, empty copy after a second start.
 const BLANK_FILE: &str = "cachebus.blank";
 
-/// What an AOF consists of, and an RDB file, by the engines' default names.
-const DATASET_FILES: [&str; 2] = ["appendonlydir", "dump.rdb"];
+/// What an append-only file consists of, by the name that the configuration gives it.
+const AOF_FOLDER: &str = "appendonlydir";
+/// The snapshot.
+const SNAPSHOT_FILE: &str = "dump.rdb";
 
 /// The marker and the dataset of a data volume.
 #[derive(Debug)]
@@ -50,9 +52,24 @@ impl Volume {
     /// Whether there are data files, made by a server that had data.
     pub(crate) fn has_dataset(&self) -> bool {
         !self.blank
-            && DATASET_FILES
-                .iter()
-                .any(|name| is_filled(&self.folder.join(name)))
+            && match self.is_in_aof() {
+                Some(true) => self.has(AOF_FOLDER),
+                Some(false) => self.has(SNAPSHOT_FILE),
+                None => false,
+            }
+    }
+
+    /// Whether the data is in the append-only file, else in the snapshot: where the last server kept it or, if that was not
+    /// noted, what there is. A server that is started for the other one would begin empty, beside its data.
+    pub(crate) fn is_in_aof(&self) -> Option<bool> {
+        let noted = self.marker.as_ref().and_then(|marker| marker.aof);
+        noted
+            .or_else(|| self.has(AOF_FOLDER).then_some(true))
+            .or_else(|| self.has(SNAPSHOT_FILE).then_some(false))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        is_filled(&self.folder.join(name))
     }
 
     /// To be called before a server starts: notes whether the files it makes will stand for data.
@@ -110,6 +127,7 @@ mod tests {
             primary: "b-redis-0".to_owned(),
             epoch: 3,
             complete,
+            aof: None,
             fence: 0,
         }
     }
@@ -142,6 +160,24 @@ mod tests {
         assert!(!volume.has_dataset());
         fs::write(folder.path().join("dump.rdb"), "REDIS0011").unwrap();
         assert!(volume.has_dataset());
+    }
+
+    #[tokio::test]
+    async fn only_files_of_the_kind_that_the_last_server_kept_are_its_dataset() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join(AOF_FOLDER)).unwrap();
+        fs::write(folder.path().join(AOF_FOLDER).join("manifest"), "x").unwrap();
+        let mut volume = Volume::open(folder.path()).unwrap();
+        assert_eq!(volume.is_in_aof(), Some(true));
+        let in_snapshot = Marker {
+            aof: Some(false),
+            ..marker(true)
+        };
+        volume.mark(in_snapshot).await.unwrap();
+        assert!(!volume.has_dataset());
+        fs::write(folder.path().join(SNAPSHOT_FILE), "REDIS0011").unwrap();
+        assert!(volume.has_dataset());
+        assert_eq!(volume.is_in_aof(), Some(false));
     }
 
     #[tokio::test]

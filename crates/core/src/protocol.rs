@@ -43,6 +43,9 @@ pub struct AgentConfig {
     pub quorum: u32,
     /// `replica-priority` of a copy that may be promoted.
     pub replica_priority: u32,
+    /// Copies that are asked for besides the primary's.
+    #[serde(default)]
+    pub replicas: u32,
     /// What the Sentinels are told of the primary.
     pub monitor: MonitorSettings,
 }
@@ -70,8 +73,12 @@ pub struct Marker {
     /// Epoch of that.
     pub epoch: u64,
     /// Whether the files hold what the memory holds: false from the beginning of a full synchronisation until the
-    /// append-only file has been rewritten after it. `primary` and `epoch` then still speak of the older files.
+    /// append-only file has been rewritten after it. `primary` and `epoch` then still speak of the older files. Without an
+    /// append-only file it is true only from a shutdown with a snapshot to the next start.
     pub complete: bool,
+    /// Whether the data is in the append-only file; else it is in the snapshot. `None`: not noted yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aof: Option<bool>,
     /// Highest epoch of an order that this pod obeyed, whether or not data of that epoch ever arrived. Older orders are
     /// refused.
     #[serde(default)]

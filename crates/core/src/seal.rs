@@ -9,7 +9,7 @@ mod marker;
 mod order;
 mod votes;
 
-pub use marker::{Role, Sighting, next_marker, obeyed};
+pub use marker::{Role, Sighting, next_marker, obeyed, saved};
 pub use order::{Verdict, judge_order, refusal};
 pub use votes::{Opinion, Vote, opinion};
 
@@ -57,7 +57,7 @@ pub enum Start {
 pub fn decide(question: &Question<'_>) -> Start {
     match heard(question) {
         Opinion::Majority { pod, .. } if pod == question.pod => {
-            if question.dataset && own(question).is_some_and(|marker| marker.complete) {
+            if question.dataset && is_newest(question) {
                 Start::Lead
             } else {
                 Start::Hold
@@ -91,6 +91,11 @@ pub fn priority(
     } else {
         NEVER_PROMOTE
     }
+}
+
+/// Whether no other copy can be newer than what lies on this pod's disk.
+fn is_newest(question: &Question<'_>) -> bool {
+    own(question).is_some_and(|marker| marker.complete || question.config.replicas == 0)
 }
 
 /// What the Sentinels say, taken together.

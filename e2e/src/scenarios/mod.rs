@@ -14,6 +14,7 @@ mod policies;
 mod removed_service;
 mod sample;
 mod secrets;
+mod snapshots_only;
 mod steady_state;
 mod three_buses;
 mod tls_modes;
@@ -50,6 +51,7 @@ pub const ALL: &[&Scenario] = &[
     &removed_service::SCENARIO,
     &healing::SCENARIO,
     &agent::SCENARIO,
+    &snapshots_only::SCENARIO,
     &agents_alone::SCENARIO,
     &api_server_away::SCENARIO,
     &policies::SCENARIO,

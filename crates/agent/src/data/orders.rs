@@ -47,7 +47,8 @@ impl DataAgent {
             self.server().map_err(|error| failed(&error))?;
         }
         let rewriting = self.running.as_ref().is_some_and(Running::is_rewriting);
-        let marker = obeyed(order, &self.question(&votes), rewriting);
+        let aof = self.keeps_aof().map_err(|error| failed(&error))?;
+        let marker = obeyed(order, &self.question(&votes), rewriting, aof);
         let done = async {
             self.volume.mark(marker).await?;
             match (verdict, phase) {

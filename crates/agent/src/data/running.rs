@@ -86,6 +86,7 @@ impl Running {
         Some(Sighting {
             role,
             rewriting: self.is_rewriting(),
+            aof: info.aof.enabled,
         })
     }
 
@@ -98,6 +99,19 @@ impl Running {
                     .get("aof_rewrite_scheduled")
                     .is_some_and(|value| value != "0")
         })
+    }
+
+    /// Whether a snapshot of its memory is a whole copy, and is what a shutdown leaves behind.
+    pub(super) fn will_save(&self) -> bool {
+        let Some(info) = self.info.as_ref().filter(|info| !info.loading) else {
+            return false;
+        };
+        let whole = upstream(info).is_none() || self.linked.is_some();
+        let saves = self
+            .config
+            .get("save")
+            .is_some_and(|rules| !rules.is_empty());
+        whole && saves && !info.aof.enabled
     }
 
     /// Keys in memory, once it has loaded.

@@ -50,19 +50,21 @@ impl DataAgent {
         priority: u32,
     ) -> Result<(), AgentError> {
         let site = &self.site;
+        let dataset = self.volume.has_dataset();
+        let aof = self.volume.is_in_aof().filter(|_| dataset);
         let text = RedisConf {
             shared: &site.directives()?,
             announce: &site.data_address(&site.pod),
             upstream: &upstream,
             priority,
+            aof,
             replication: &auth::credentials(&site.layout.auth_dir, REPLICATION)?,
         }
         .render();
         let path = site.layout.run_dir.join(REDIS_CONF);
         atomic_file::replace(&path, text, 0o600).await?;
-        let dataset = self.volume.has_dataset();
         self.volume.before_start().await?;
-        tracing::info!(?upstream, priority, dataset, "starting the server");
+        tracing::info!(?upstream, priority, dataset, ?aof, "starting the server");
         self.supervisor.start(&self.site, &[path.into()])?;
         self.users.server_started();
         self.holding = false;
@@ -76,10 +78,27 @@ impl DataAgent {
         let sighting = Sighting {
             role: Role::Leading,
             rewriting: false,
+            aof: self.keeps_aof()?,
         };
         match next_marker(&self.question(votes), &sighting) {
             Some(marker) => self.volume.mark(marker).await,
             None => Ok(()),
+        }
+    }
+
+    /// Whether the server keeps an append-only file or, while none runs, will keep one.
+    pub(super) fn keeps_aof(&self) -> Result<bool, AgentError> {
+        let running = self.running.as_ref();
+        if let Some(info) = running.and_then(|running| running.info.as_ref()) {
+            return Ok(info.aof.enabled);
+        }
+        match self
+            .volume
+            .is_in_aof()
+            .filter(|_| self.volume.has_dataset())
+        {
+            Some(aof) => Ok(aof),
+            None => Ok(wants_aof(&self.site.directives()?)),
         }
     }
 
@@ -102,4 +121,12 @@ impl DataAgent {
         let endpoints = self.site.sentinels(self.serving.client());
         Ok(sentinels::ask(&endpoints, &credentials, &self.site.config.master_name).await)
     }
+}
+
+/// Whether these directives ask for an append-only file.
+fn wants_aof(directives: &str) -> bool {
+    directives
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .any(|(name, value)| name == "appendonly" && value.trim_matches('"') == "yes")
 }

@@ -55,6 +55,7 @@ fn site(folder: &Path) -> Site {
             sentinels: Vec::new(),
             quorum: 2,
             replica_priority: 100,
+            replicas: 2,
             monitor: MonitorSettings {
                 down_after_ms: 5_000,
                 failover_timeout_ms: 60_000,
@@ -75,6 +76,7 @@ fn marker(uid: &str) -> Marker {
         primary: "b-redis-0".to_owned(),
         epoch: 1,
         complete: true,
+        aof: None,
         fence: 1,
     }
 }

@@ -64,6 +64,7 @@ fn data() -> NodeStatus {
             primary: "b-redis-1".to_owned(),
             epoch: 9,
             complete: true,
+            aof: None,
             fence: 0,
         }),
         keys: None,

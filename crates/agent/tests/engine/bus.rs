@@ -2,6 +2,7 @@
 
 use crate::certificates::{Authority, Pair};
 use crate::engine;
+use cachebus_api::persistence::Aof;
 use cachebus_core::acl::{AclFiles, digest, files};
 use cachebus_core::config;
 use cachebus_core::credentials::{Credentials, INTERNAL_USERS, Password, mounted};
@@ -26,6 +27,7 @@ pub struct Bus {
     pub folder: tempfile::TempDir,
     pub names: Names,
     pub config: AgentConfig,
+    core: cachebus_core::bus::Bus,
     users: AclFiles,
     pub authority: Authority,
     pub operator: Pair,
@@ -63,8 +65,9 @@ impl Bus {
             operator: authority.issue(&[&names.operator_identity()]),
             authority,
             names,
+            core,
         };
-        bus.write_config(&core);
+        bus.write_config();
         bus.write_users("");
         bus.write_passwords();
         bus.write_certificate();
@@ -81,7 +84,14 @@ impl Bus {
         self.path(&format!("{component}-data"))
     }
 
-    fn write_config(&self, core: &cachebus_core::bus::Bus) {
+    /// Has the next server keep its data in another way.
+    pub fn keep(&mut self, aof: Aof) {
+        self.core.spec.persistence.aof = aof;
+        self.write_config();
+    }
+
+    fn write_config(&self) {
+        let core = &self.core;
         let folder = self.path("config");
         let config = serde_json::to_string(&self.config).unwrap();
         fs::write(folder.join(AGENT_JSON), config).unwrap();

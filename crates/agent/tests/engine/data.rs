@@ -2,6 +2,7 @@
 
 use crate::bus::{Bus, UID, read};
 use crate::pod::{Pod, data, until_is};
+use cachebus_api::persistence::Aof;
 use cachebus_core::names::{Component, MARKER_FILE};
 use cachebus_core::protocol::{ConfigOrder, Marker, Phase, Refusal, TopologyOrder};
 use std::fs;
@@ -75,6 +76,7 @@ async fn a_fresh_pod_is_sealed_until_an_order_lets_it_lead_empty() {
             primary: THIS.to_owned(),
             epoch: 3,
             complete: true,
+            aof: Some(true),
             fence: 3,
         }
     );
@@ -141,6 +143,69 @@ async fn stopping_ends_the_server_with_its_data_on_disk() {
     assert_eq!(data(&status).keys, Some(1));
     assert_eq!(data(&status).marker.as_ref().unwrap().epoch, 1);
     pod.stop().await;
+}
+
+#[tokio::test]
+async fn without_an_append_only_file_a_copy_is_whole_only_after_a_shutdown() {
+    let mut bus = Bus::new();
+    bus.keep(Aof::Disabled);
+    let pod = Pod::start(&bus, Component::Redis);
+    pod.phase(Phase::Sealed).await;
+    lead(&pod, 1).await;
+    assert_eq!(bus.redis(&["SET", "k", "v"]).await, "OK");
+    let running = marker(&bus);
+    assert_eq!(
+        (running.epoch, running.complete, running.aof),
+        (1, false, Some(false))
+    );
+    pod.status_with(|status| data(status).config.contains_key("save"))
+        .await;
+    pod.stop().await;
+    assert!(marker(&bus).complete);
+
+    let pod = Pod::start(&bus, Component::Redis);
+    let status = pod.phase(Phase::Sealed).await;
+    assert_eq!((data(&status).dataset, data(&status).keys), (true, Some(1)));
+    lead(&pod, 2).await;
+    until_is(false, || async { marker(&bus).complete }).await;
+    pod.stop().await;
+}
+
+#[tokio::test]
+async fn data_that_was_kept_in_another_way_is_read_and_then_kept_as_the_spec_says() {
+    let mut bus = Bus::new();
+    for (before, after) in [
+        (Aof::Disabled, Aof::Everysec),
+        (Aof::Everysec, Aof::Disabled),
+    ] {
+        bus.keep(before);
+        let pod = Pod::start(&bus, Component::Redis);
+        pod.phase(Phase::Sealed).await;
+        lead(&pod, 1).await;
+        assert_eq!(bus.redis(&["SET", "k", "v"]).await, "OK");
+        pod.status_with(|status| data(status).config.contains_key("save"))
+            .await;
+        pod.stop().await;
+
+        bus.keep(after);
+        let pod = Pod::start(&bus, Component::Redis);
+        let status = pod.phase(Phase::Sealed).await;
+        assert_eq!((data(&status).dataset, data(&status).keys), (true, Some(1)));
+        lead(&pod, 1).await;
+        let wanted = if after == Aof::Disabled { "no" } else { "yes" };
+        let order = ConfigOrder {
+            settings: [("appendonly".to_owned(), wanted.to_owned())].into(),
+        };
+        let (code, body) = pod.put("/v1/config", &order).await;
+        assert_eq!(code, 200, "{body}");
+        let whole = after != Aof::Disabled;
+        until_is((Some(whole), whole), || async {
+            let marker = marker(&bus);
+            (marker.aof, marker.complete)
+        })
+        .await;
+        pod.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -144,6 +144,7 @@ async fn a_primary_with_its_dataset_leads_by_the_word_of_its_sentinels() {
         primary: OTHER.to_owned(),
         epoch: 5,
         complete: true,
+        aof: Some(true),
         fence: 5,
     };
     fs::write(

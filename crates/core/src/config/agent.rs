@@ -32,6 +32,7 @@ pub fn agent_json(bus: &Bus) -> AgentConfig {
             .collect(),
         quorum: sentinel.replicas / 2 + 1,
         replica_priority: REPLICA_PRIORITY,
+        replicas: bus.spec.replicas,
         monitor: MonitorSettings {
             down_after_ms: milliseconds(&sentinel.down_after),
             failover_timeout_ms: milliseconds(&sentinel.failover_timeout),

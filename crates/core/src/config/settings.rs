@@ -91,6 +91,11 @@ fn typed(bus: &Bus) -> Vec<(&'static str, String)> {
                 .unwrap_or(u32::from(spec.replicas >= 2))
                 .to_string(),
         ),
+        // What a replica was sent is no copy to come back with, where none is kept.
+        (
+            "rdb-del-sync-files",
+            yes_no(spec.persistence.aof == Aof::Disabled && spec.persistence.rdb.is_empty()),
+        ),
         ("repl-backlog-size", backlog_size(bus).to_string()),
         ("save", save(bus)),
         ("tcp-backlog", connections.tcp_backlog.to_string()),

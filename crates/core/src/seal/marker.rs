@@ -11,6 +11,8 @@ pub struct Sighting<'a> {
     pub role: Role<'a>,
     /// An append-only file rewrite is running or scheduled.
     pub rewriting: bool,
+    /// It keeps an append-only file.
+    pub aof: bool,
 }
 
 /// What a running server is.
@@ -77,22 +79,41 @@ pub fn next_marker(question: &Question<'_>, seen: &Sighting<'_>) -> Option<Marke
     };
     marker.epoch = counted.max(marker.fence);
     marker.primary = primary;
-    marker.complete = true;
+    // One that was switched on holds nothing until it has been written for the first time.
+    let in_aof = seen.aof && !(seen.rewriting && marker.aof == Some(false));
+    marker.complete = in_aof;
+    marker.aof = Some(in_aof);
     Some(marker)
+}
+
+/// The marker after a shutdown that wrote a snapshot of a whole copy, where there is no append-only file.
+#[must_use]
+pub fn saved(marker: &Marker) -> Marker {
+    Marker {
+        complete: true,
+        aof: Some(false),
+        ..marker.clone()
+    }
 }
 
 /// The marker to write before an accepted order is carried out, so that no older order is obeyed after a crash.
 ///
-/// `rewriting` as in [`Sighting`].
+/// `rewriting` and `aof` as in [`Sighting`].
 #[must_use]
-pub fn obeyed(order: &TopologyOrder, question: &Question<'_>, rewriting: bool) -> Marker {
+pub fn obeyed(
+    order: &TopologyOrder,
+    question: &Question<'_>,
+    rewriting: bool,
+    aof: bool,
+) -> Marker {
     let mut marker = taken_up(question.config, question.marker, &order.primary);
     marker.fence = order.epoch;
     let files_follow_memory = marker.complete || !rewriting;
     if order.primary == question.pod && files_follow_memory {
         marker.primary.clone_from(&order.primary);
         marker.epoch = order.epoch;
-        marker.complete = true;
+        marker.complete = aof;
+        marker.aof = Some(aof);
     }
     marker
 }
@@ -106,6 +127,7 @@ fn taken_up(config: &AgentConfig, marker: Option<&Marker>, primary: &str) -> Mar
             primary: primary.to_owned(),
             epoch: 0,
             complete: false,
+            aof: marker.and_then(|marker| marker.aof),
             fence: 0,
         },
     }

@@ -265,6 +265,7 @@ impl DataNode {
             Role::Replica(None) | Role::Master => None,
         };
         let seen = Sighting {
+            aof: true,
             role: match followed {
                 None => SeenRole::Leading,
                 Some(primary) => SeenRole::Following {
@@ -317,7 +318,7 @@ impl DataNode {
                 message: "the server is not ready".to_owned(),
             });
         }
-        self.volume.marker = Some(obeyed(order, &question, rewriting));
+        self.volume.marker = Some(obeyed(order, &question, rewriting, true));
         if rng.one_in(40) {
             // Dies between the note and the deed.
             self.kill(1 + rng.below(3));

@@ -138,6 +138,7 @@ impl World {
                     primary: self.nodes[led].name.clone(),
                     epoch: 7,
                     complete: true,
+                    aof: Some(true),
                     fence: 7,
                 }),
             };

@@ -4,7 +4,7 @@ use crate::common::{UID, bus};
 use crate::scene::{fqdn, marker};
 use cachebus_core::config::agent_json;
 use cachebus_core::protocol::{Marker, TopologyOrder};
-use cachebus_core::seal::{Question, Role, Sighting, Vote, next_marker, obeyed};
+use cachebus_core::seal::{Question, Role, Sighting, Vote, next_marker, obeyed, saved};
 
 const POD: &str = "b-redis-0";
 
@@ -26,7 +26,33 @@ fn seen_with(
         marker: before,
         dataset: true,
     };
-    next_marker(&question, &Sighting { role, rewriting })
+    let aof = true;
+    next_marker(
+        &question,
+        &Sighting {
+            role,
+            rewriting,
+            aof,
+        },
+    )
+}
+
+/// The same, of a server that keeps no append-only file.
+fn seen_without_aof(before: Option<&Marker>, role: Role<'_>) -> Marker {
+    let config = agent_json(&bus("{}"));
+    let question = Question {
+        config: &config,
+        pod: POD,
+        votes: &[],
+        marker: before,
+        dataset: true,
+    };
+    let sighting = Sighting {
+        role,
+        rewriting: false,
+        aof: false,
+    };
+    next_marker(&question, &sighting).unwrap()
 }
 
 fn linked(primary: &str) -> Role<'_> {
@@ -42,6 +68,35 @@ fn half(primary: &str, epoch: u64) -> Marker {
         complete: false,
         ..marker(primary, epoch)
     }
+}
+
+#[test]
+fn files_that_do_not_follow_memory_vouch_for_nothing_until_a_snapshot_is_written() {
+    let in_aof = marker(POD, 3);
+    let leading = seen_without_aof(Some(&in_aof), Role::Leading);
+    assert_eq!(
+        (leading.epoch, leading.complete, leading.aof),
+        (3, false, Some(false))
+    );
+    let copy = seen_without_aof(Some(&marker("b-redis-1", 3)), linked("b-redis-1"));
+    assert!(!copy.complete);
+    assert_eq!(seen_without_aof(Some(&leading), Role::Leading), leading);
+    let shut_down = saved(&leading);
+    assert!(shut_down.complete);
+    assert!(!seen_without_aof(Some(&shut_down), Role::Leading).complete);
+}
+
+#[test]
+fn an_append_only_file_that_was_switched_on_vouches_once_it_is_written() {
+    let before = Marker {
+        aof: Some(false),
+        complete: false,
+        ..marker(POD, 3)
+    };
+    let rewriting = seen(Some(&before), Role::Leading, true).unwrap();
+    assert_eq!((rewriting.aof, rewriting.complete), (Some(false), false));
+    let written = seen(Some(&before), Role::Leading, false).unwrap();
+    assert_eq!((written.aof, written.complete), (Some(true), true));
 }
 
 #[test]
@@ -162,7 +217,7 @@ fn obey(primary: &str, epoch: u64, before: Option<&Marker>, rewriting: bool) -> 
         allow_empty: true,
         instead_of: None,
     };
-    obeyed(&order, &question, rewriting)
+    obeyed(&order, &question, rewriting, true)
 }
 
 #[test]

@@ -238,6 +238,7 @@ pub fn marker(primary: &str, epoch: u64) -> Marker {
         primary: primary.to_owned(),
         epoch,
         complete: true,
+        aof: Some(true),
         fence: epoch,
     }
 }

@@ -20,9 +20,17 @@ fn names(pod: &str, config_epoch: u64) -> Vote {
 }
 
 fn start(votes: &[Option<Vote>], marker: Option<&Marker>, dataset: bool) -> Start {
-    let config = config();
+    start_in(&config(), votes, marker, dataset)
+}
+
+fn start_in(
+    config: &AgentConfig,
+    votes: &[Option<Vote>],
+    marker: Option<&Marker>,
+    dataset: bool,
+) -> Start {
     decide(&Question {
-        config: &config,
+        config,
         pod: "b-redis-0",
         votes,
         marker,
@@ -35,6 +43,26 @@ fn following(pod: &str, priority: u32) -> Start {
         pod: pod.to_owned(),
         priority,
     }
+}
+
+#[test]
+fn the_only_copy_need_not_be_whole_to_lead() {
+    let alone = AgentConfig {
+        replicas: 0,
+        ..config()
+    };
+    let votes = [
+        Some(names("b-redis-0", 1)),
+        Some(names("b-redis-0", 1)),
+        None,
+    ];
+    let half = Marker {
+        complete: false,
+        ..marker("b-redis-0", 1)
+    };
+    assert_eq!(start_in(&alone, &votes, Some(&half), true), Start::Lead);
+    assert_eq!(start_in(&alone, &votes, Some(&half), false), Start::Hold);
+    assert_eq!(start_in(&alone, &votes, None, true), Start::Hold);
 }
 
 #[test]

@@ -41,6 +41,7 @@ pub(super) const OWN: &[Directive] = &[
     of("min-replicas-to-write", COUNT),
     of("port", Integer(0, 65_535)),
     of("protected-mode", YesNo),
+    of("rdb-del-sync-files", YesNo),
     of("repl-backlog-size", Bytes(1)),
     of("replica-read-only", YesNo),
     of("replica-serve-stale-data", YesNo),
