@@ -26,6 +26,32 @@ pub struct PartialPod {
 pub struct PodSpec {
     /// Node it runs on, once it has one.
     pub node_name: Option<Box<str>>,
+    /// Containers.
+    #[serde(default)]
+    pub containers: Box<[Container]>,
+}
+
+/// What was asked for of a container, in part.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Container {
+    /// Resources.
+    #[serde(default)]
+    pub resources: ContainerResources,
+}
+
+/// Resources of a container, in part.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct ContainerResources {
+    /// What it must not exceed.
+    #[serde(default)]
+    pub limits: ContainerLimits,
+}
+
+/// What a container must not exceed, in part.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct ContainerLimits {
+    /// Bytes.
+    pub memory: Option<Box<str>>,
 }
 
 /// What became of a pod, in part.
@@ -112,6 +138,14 @@ pub struct PartialStatefulSet {
     /// What became of it.
     #[serde(default)]
     pub status: StatefulSetStatus,
+}
+
+impl PartialPod {
+    /// The memory limit of its one container, as Kubernetes prints it.
+    pub fn memory_limit(&self) -> Option<&str> {
+        let container = self.spec.containers.first()?;
+        container.resources.limits.memory.as_deref()
+    }
 }
 
 impl PartialStatefulSet {

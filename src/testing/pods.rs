@@ -192,6 +192,7 @@ impl State {
                 primary: primary.clone(),
                 epoch: *epoch,
                 complete: true,
+                aof: Some(true),
                 fence: *epoch,
             }),
             keys: Some(0),

@@ -29,7 +29,7 @@ pub struct Node {
     pub agent: Option<AgentStatus>,
     /// Why its agent did not answer, for people.
     pub unreachable: Option<String>,
-    /// Bytes that its volume has been grown to, where the claim is known.
+    /// Bytes that its claim asks for, where that is known.
     pub volume_bytes: Option<u64>,
 }
 
@@ -42,6 +42,8 @@ pub struct PodView {
     pub ip: Option<String>,
     /// Node it runs on, once it has one.
     pub node: Option<String>,
+    /// Memory limit of its container, bytes.
+    pub memory_limit: Option<u64>,
     /// Condition `Ready`.
     pub ready: bool,
     /// Deletion has begun.

@@ -5,7 +5,7 @@ mod trouble;
 use crate::agents::{Address, BusAgents};
 use crate::context::Context;
 use crate::partial::PartialPod;
-use cachebus_api::CacheBusStatus;
+use cachebus_api::{Bytes, CacheBusStatus};
 use cachebus_core::bus::Bus;
 use cachebus_core::names::{BUS_LABEL, COMPONENT_LABEL, Component, ROLE_LABEL};
 use cachebus_core::observed::{Node, Observed, PodView};
@@ -70,6 +70,10 @@ async fn nodes(
     for pod in pods(context, bus, component) {
         nodes.entry(pod.name_any()).or_default().pod = Some(view(&pod));
     }
+    let claimed = claimed(context, bus, component);
+    for node in nodes.values_mut() {
+        node.volume_bytes = claimed;
+    }
     let looks = nodes.iter_mut().filter_map(|(name, node)| {
         let address = Address::of(component, name, node.pod.as_ref()?.ip.as_ref()?)?;
         Some(async move {
@@ -108,6 +112,9 @@ fn view(pod: &PartialPod) -> PodView {
         uid: pod.uid().unwrap_or_default(),
         ip: owned(&status.pod_ip).filter(|ip| !ended && !ip.is_empty()),
         node: owned(&pod.spec.node_name),
+        memory_limit: pod
+            .memory_limit()
+            .and_then(|limit| Bytes::text(limit).get()),
         ready: status
             .conditions
             .iter()
@@ -117,6 +124,13 @@ fn view(pod: &PartialPod) -> PodView {
         role: pod.labels().get(ROLE_LABEL).cloned(),
         trouble: trouble::trouble(status),
     }
+}
+
+/// Bytes that the claims of a component ask for.
+fn claimed(context: &Context, bus: &Bus, component: Component) -> Option<u64> {
+    let key = ObjectRef::new(&bus.names.workload(component)).within(bus.names.namespace());
+    let stateful_set = context.stores.stateful_sets.get(&key)?;
+    Bytes::text(stateful_set.claim_size()?).get()
 }
 
 /// The revision that new pods of each StatefulSet are made from, once its controller has seen its latest generation.

@@ -9,7 +9,7 @@ use crate::protocol::ConfigOrder;
 pub fn settle(view: &View<'_>, plan: &mut Plan) {
     let running = view.reports().filter(|(_, data)| !data.config.is_empty());
     for (pod, data) in running {
-        let settings = drift(view.bus, &data.config).live;
+        let settings = drift(view.bus, &data.config, view.memory_limit(pod)).live;
         if !settings.is_empty() {
             plan.act(Action::Configure {
                 pod: pod.to_owned(),

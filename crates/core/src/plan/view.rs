@@ -68,6 +68,11 @@ impl<'a> View<'a> {
         node.data().filter(|_| self.is_ours(node))
     }
 
+    /// Memory limit of a data pod's container, bytes, where that is known.
+    pub fn memory_limit(&self, pod: &str) -> Option<u64> {
+        self.observed.data.get(pod)?.pod.as_ref()?.memory_limit
+    }
+
     /// The reports of all data pods of this bus, those too that should not exist any more.
     pub fn reports(&self) -> impl Iterator<Item = (&'a str, &'a DataStatus)> + use<'a> {
         let uid = self.bus.uid.as_str();

@@ -15,6 +15,8 @@ mod services;
 mod volumes;
 mod workload;
 
+pub(crate) use resources::memory_limit_of_data_nodes;
+
 use crate::acl::AclFiles;
 use crate::bus::{Bus, Platform};
 use crate::credentials::Credentials;

@@ -46,6 +46,12 @@ pub(super) fn agent(bus: &Bus, component: Component) -> ResourceRequirements {
     }
 }
 
+/// Memory limit of the containers of data nodes, bytes. `None`: there is none.
+pub fn memory_limit_of_data_nodes(bus: &Bus) -> Option<u64> {
+    let limits = agent(bus, Component::Redis).limits?;
+    Bytes::text(&limits.get("memory")?.0).get()
+}
+
 /// The container that installs the agent: it copies one file.
 pub(super) fn install() -> ResourceRequirements {
     requirements(

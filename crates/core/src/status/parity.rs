@@ -40,7 +40,8 @@ pub fn configuration(view: &View<'_>) -> Finding {
     let other: Vec<String> = view
         .reports()
         .filter_map(|(pod, data)| {
-            let directives: Vec<String> = drift(view.bus, &data.config).live.into_keys().collect();
+            let drift = drift(view.bus, &data.config, view.memory_limit(pod));
+            let directives: Vec<String> = drift.live.into_keys().collect();
             (!directives.is_empty()).then(|| format!("{pod} ({})", directives.join(", ")))
         })
         .collect();

@@ -50,7 +50,7 @@ fn engine(view: &View<'_>, node: &Node) -> Option<String> {
 }
 
 fn directives(view: &View<'_>, pod: &str) -> Option<String> {
-    let directives = drift(view.bus, &view.data(pod)?.config).restart;
+    let directives = drift(view.bus, &view.data(pod)?.config, view.memory_limit(pod)).restart;
     (!directives.is_empty()).then(|| format!("older {}", directives.join(", ")))
 }
 

@@ -126,12 +126,36 @@ fn drift_after(spec: &str, edits: &[(&str, &str)]) -> (Vec<String>, Vec<String>)
     let bus = bus(spec);
     let mut live = settings(&bus);
     live.insert("maxmemory-samples".to_owned(), "5".to_owned());
-    assert_eq!(drift(&bus, &live), drift(&bus, &BTreeMap::new()));
+    assert_eq!(
+        drift(&bus, &live, None),
+        drift(&bus, &BTreeMap::new(), None)
+    );
     for (name, value) in edits {
         live.insert((*name).to_owned(), (*value).to_owned());
     }
-    let drift = drift(&bus, &live);
+    let drift = drift(&bus, &live, None);
     (drift.live.into_keys().collect(), drift.restart)
+}
+
+#[test]
+fn data_grows_only_into_a_container_that_has_room_for_it() {
+    const GIB: u64 = 1 << 30;
+    let grown = bus("memory: {max: 8Gi}");
+    let of = |max: u64, limit| {
+        let live = BTreeMap::from([("maxmemory".to_owned(), max.to_string())]);
+        drift(&grown, &live, limit)
+    };
+    for limit in [Some(12 * GIB), None] {
+        assert!(of(2 * GIB, limit).live.contains_key("maxmemory"));
+    }
+    let waits = of(2 * GIB, Some(3 * GIB));
+    assert_eq!(waits.live, BTreeMap::new());
+    assert_eq!(waits.restart, ["maxmemory"]);
+    // What was set by hand, or without bound, shrinks at once.
+    for too_much in [16 * GIB, 0] {
+        let shrinks = of(too_much, Some(3 * GIB));
+        assert!(shrinks.live.contains_key("maxmemory"), "{too_much}");
+    }
 }
 
 #[test]
