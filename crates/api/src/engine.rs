@@ -30,10 +30,10 @@ pub enum EngineKind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Engine {
-    /// Family of the engine.
+    /// Family of the engine. Cannot change.
     #[serde(default)]
     pub kind: EngineKind,
-    /// Version `<major>.<minor>`. Supported: Redis 7.0, 7.2, 7.4, 8.0, 8.2; Valkey 8.0, 8.1, 9.0, 9.1.
+    /// Version `<major>.<minor>`. Supported: Redis 7.0, 7.2, 7.4, 8.0, 8.2; Valkey 8.0, 8.1, 9.0, 9.1. Cannot go back.
     #[serde(default = "Engine::default_version")]
     #[schemars(regex(pattern = r"^[0-9]{1,2}\.[0-9]{1,2}$"), length(max = 5))]
     pub version: String,

@@ -19,7 +19,8 @@ pub enum Reclaim {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
-    /// Size of each data pod's volume. May grow, never shrink.
+    /// Size of each data pod's volume. Never shrinks. A larger one is for pods of new buses: volumes that exist are not
+    /// grown, and `status.pendingRestart` names them.
     #[serde(default = "Storage::default_size")]
     pub size: Bytes,
     /// Storage class. Default: the cluster's. Cannot change: the data would stay behind.

@@ -140,6 +140,35 @@ pub(crate) fn storage_class_stays() -> Rule {
     )
 }
 
+/// Files of one family are not the other's, and pods that restart one by one would hold both.
+pub(crate) fn engine_kind_stays() -> Rule {
+    rule(
+        "self.engine.kind == oldSelf.engine.kind",
+        "engine.kind cannot change: make a bus of the other kind and move the data",
+        ".engine.kind",
+    )
+}
+
+/// Older versions do not read the files of newer ones.
+pub(crate) fn engine_version_rises() -> Rule {
+    rule(
+        "self.engine.kind != oldSelf.engine.kind || \
+         int(self.engine.version.split('.')[0]) * 100 + int(self.engine.version.split('.')[1]) >= \
+         int(oldSelf.engine.version.split('.')[0]) * 100 + int(oldSelf.engine.version.split('.')[1])",
+        "engine.version cannot go back: older versions do not read the files of newer ones",
+        ".engine.version",
+    )
+}
+
+/// Pods that restart one by one would not reach one another.
+pub(crate) fn transport_stays() -> Rule {
+    rule(
+        "(self.tls.mode == 'Disabled') == (oldSelf.tls.mode == 'Disabled')",
+        "tls.mode cannot change from or to Disabled: nodes with TLS and nodes without would not reach one another",
+        ".tls.mode",
+    )
+}
+
 /// `cache.read` or `cache.write` of a service names declared keyspaces.
 pub(crate) fn declared_keyspaces(field: &str) -> Rule {
     references(

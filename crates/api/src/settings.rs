@@ -221,7 +221,8 @@ pub enum TlsMode {
     Required,
     /// TLS on the bus's ports, between the nodes and between the Sentinels; plain text on `plaintextPort` besides.
     Optional,
-    /// Plain text between clients and nodes. The operator still reaches its agents by mutual TLS.
+    /// Plain text between clients and nodes. The operator still reaches its agents by mutual TLS. A bus cannot change from or
+    /// to this.
     Disabled,
 }
 

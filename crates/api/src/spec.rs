@@ -49,6 +49,9 @@ use std::collections::BTreeMap;
 #[x_kube(validation = rules::distinct_secrets())]
 #[x_kube(validation = rules::storage_grows())]
 #[x_kube(validation = rules::storage_class_stays())]
+#[x_kube(validation = rules::engine_kind_stays())]
+#[x_kube(validation = rules::engine_version_rises())]
+#[x_kube(validation = rules::transport_stays())]
 pub struct CacheBusSpec {
     /// The engine's family, version and image.
     #[serde(default)]
