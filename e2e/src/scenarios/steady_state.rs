@@ -4,6 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::{ObjectMeta, PostParams};
 use serde_json::json;
 
 use super::Scenario;
@@ -27,18 +32,19 @@ const READY: Duration = Duration::from_mins(10);
 
 pub const SCENARIO: Scenario = Scenario {
     name: "steady_state",
-    proves: "at rest the operator writes nothing to the API server and changes nothing on servers and Sentinels, reads little and stays small (issue 7; failures 4, 15)",
+    proves: "at rest the operator writes nothing to the API server and changes nothing on servers and Sentinels, reads little and stays small (issue 7; failures 4, 15, 17)",
     alone: true,
     run: |lab| Box::pin(run(lab)),
 };
 
 async fn run(lab: Lab) -> anyhow::Result<()> {
     let namespace = lab.namespace().await?;
-    let (sizes, time): (&[usize], _) = if lab.long {
-        (&[1, 20], Duration::from_mins(5))
+    let (sizes, time, foreign): (&[usize], _, _) = if lab.long {
+        (&[1, 20], Duration::from_mins(5), 10_000)
     } else {
-        (&[2], Duration::from_mins(1))
+        (&[2], Duration::from_mins(1), 2_000)
     };
+    foreign_secrets(&lab, foreign).await?;
     let mut buses = Vec::new();
     for size in sizes {
         while buses.len() < *size {
@@ -52,6 +58,33 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
             .await
             .with_context(|| format!("{size} buses"))?;
     }
+    Ok(())
+}
+
+/// Secrets of others, together larger than the operator may become: who caches them shows.
+async fn foreign_secrets(lab: &Lab, number: usize) -> anyhow::Result<()> {
+    let namespace = lab.another_namespace("foreign").await?;
+    let api: Api<Secret> = Api::namespaced(lab.client.clone(), &namespace);
+    let size = 2 * usize::try_from(MEMORY_MIB)? * (1 << 20) / number;
+    let content = ByteString(vec![b'x'; size]);
+    stream::iter(0..number)
+        .map(|ordinal| {
+            let secret = Secret {
+                metadata: ObjectMeta {
+                    name: Some(format!("foreign-{ordinal}")),
+                    ..ObjectMeta::default()
+                },
+                data: Some(BTreeMap::from([("content".to_owned(), content.clone())])),
+                ..Secret::default()
+            };
+            let api = api.clone();
+            async move { api.create(&PostParams::default(), &secret).await }
+        })
+        .buffer_unordered(16)
+        .try_for_each(|_| std::future::ready(Ok(())))
+        .await
+        .context("Secrets of others")?;
+    lab.note(format_args!("{number} Secrets of others are there"));
     Ok(())
 }
 
