@@ -72,7 +72,14 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     .await?
     .output(READY)
     .await?;
-    agreement::settings(&bus).await?;
+    for node in bus.data_nodes().await? {
+        let live = node.config().await?.remove("maxclients");
+        ensure!(
+            live == Some(bus.spec.connections.max_clients.to_string()),
+            "{}: maxclients is {live:?}",
+            node.pod
+        );
+    }
     ensure!(bus.pods().uids().await? == pods, "a pod was replaced");
 
     bus.send().await?;
