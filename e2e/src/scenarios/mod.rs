@@ -10,6 +10,7 @@ mod engines;
 mod fault_points;
 mod healing;
 mod invalid_spec;
+mod one_namespace;
 mod policies;
 mod removed_service;
 mod sample;
@@ -55,6 +56,7 @@ pub const ALL: &[&Scenario] = &[
     &agents_alone::SCENARIO,
     &api_server_away::SCENARIO,
     &policies::SCENARIO,
+    &one_namespace::SCENARIO,
     &fault_points::SCENARIO,
     &steady_state::SCENARIO,
 ];
