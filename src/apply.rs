@@ -60,10 +60,10 @@ impl Applied {
 
 /// The Secrets that are made once and that all others follow from.
 pub struct Foundations<'a> {
-    /// Every password; all others are copies.
+    /// Every password, and a copy of the authority; all others are copies.
     pub credentials: &'a Secret,
-    /// The authority; all certificates are signed by it.
-    pub authority: &'a Secret,
+    /// The authority; all certificates are signed by it. `None`: its key is lost, and what is left of it stays as it is.
+    pub authority: Option<&'a Secret>,
 }
 
 /// The bus for which objects are sent.

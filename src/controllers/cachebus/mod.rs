@@ -53,7 +53,9 @@ pub async fn reconcile(object: &WatchedBus, context: &Context) -> Result<Next, E
         return report::invalid(context, watched, &violations).await;
     };
 
-    let material = settle::settle(context, &bus)?;
+    let Some(material) = settle::settle(context, &bus)? else {
+        return report::cut_off(context, watched, &bus, &violations).await;
+    };
     let agents = context.agents.of(&bus, &material.certificates)?;
     let mut observed = observe::observe(context, &bus, &agents, watched.status()).await;
 
@@ -62,6 +64,8 @@ pub async fn reconcile(object: &WatchedBus, context: &Context) -> Result<Next, E
         return Ok(Next::Again);
     }
 
+    let expires = pki::expiry(&material.certificates.serving.certificate);
+    let lost = material.blocked(&bus);
     let desired = Desired { acl: material.acl };
     // What would be ordered rests on the Secrets: users on passwords, the way to agents on certificates.
     let mut plan = if applied.founded {
@@ -70,6 +74,7 @@ pub async fn reconcile(object: &WatchedBus, context: &Context) -> Result<Next, E
         Plan::default()
     };
     plan.blocked.splice(0..0, applied.blocked);
+    plan.blocked.extend(lost);
     fault::point(FaultPoint::Planned);
 
     let acted = act(context, &bus, &agents, &mut watched, &mut observed, &plan).await;
@@ -82,7 +87,6 @@ pub async fn reconcile(object: &WatchedBus, context: &Context) -> Result<Next, E
     }
     plan.blocked.extend(acted.blocked);
 
-    let expires = pki::expiry(&material.certificates.serving.certificate);
     let current = status::report(&bus, &observed, &plan, &desired, expires);
     let status = report::with_violations(&watched, current, &violations);
     if !report::report(context, &mut watched, &status).await? {

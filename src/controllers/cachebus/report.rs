@@ -7,9 +7,10 @@ use crate::error::Error;
 use crate::events;
 use crate::fault::{self, FaultPoint};
 use cachebus_api::{CacheBus, CacheBusStatus};
-use cachebus_core::bus::Violation;
+use cachebus_core::bus::{Bus as ValidBus, Violation};
 use cachebus_core::events::between;
 use cachebus_core::status;
+use cachebus_core::tls::authority_lost;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, ResourceExt as _};
 
@@ -61,6 +62,21 @@ pub async fn invalid(
     let status = with_violations(&bus, bus.status(), violations);
     let written = report(context, &mut bus, &status).await?;
     Ok(if written { Next::OnChange } else { Next::Again })
+}
+
+/// Says that the agents of a bus cannot be spoken to, nor may certificates be made with which they could. Nothing else is
+/// done for it, since nobody says how it is.
+pub async fn cut_off(
+    context: &Context,
+    mut watched: Bus<'_>,
+    bus: &ValidBus,
+    violations: &[Violation],
+) -> Result<Next, Error> {
+    let lost = authority_lost(&bus.names);
+    let current = status::cut_off(watched.status(), bus.generation, &lost, now_ms());
+    let status = with_violations(&watched, current, violations);
+    let written = report(context, &mut watched, &status).await?;
+    Ok(if written { Next::Later } else { Next::Again })
 }
 
 /// Writes a status, unless it is there. Events tell how it differs from the one that the watch shows. `false`: the object

@@ -91,6 +91,7 @@ async fn any_secret_that_is_deleted_or_edited_comes_back_as_it_was() {
         "b-sentinel-auth",
         "b-acl",
         "b-binding-dashboard",
+        "b-ca",
     ] {
         let before = data(&world, secret);
         world.api.remove("secrets", secret);
@@ -104,6 +105,68 @@ async fn any_secret_that_is_deleted_or_edited_comes_back_as_it_was() {
         });
         world.settle().await;
         assert_eq!(data(&world, secret), before, "{secret} edited");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_lost_comes_back_from_the_authority_that_clients_hold() {
+    let mut world = World::with_bus();
+    world.settle().await;
+    let authority = data(&world, "b-ca")["tls.crt"].clone();
+    for secret in ["b-tls", "b-operator-tls"] {
+        world.api.remove("secrets", secret);
+        world.settle().await;
+        assert_eq!(data(&world, secret)["ca.crt"], authority, "{secret}");
+    }
+    // As a Secret of somebody else's certificates would have it.
+    world.api.change("secrets", "b-tls", |secret| {
+        secret["data"]["ca.crt"] = json!("bm9uc2Vuc2U=");
+    });
+    let serving = data(&world, "b-tls")["tls.crt"].clone();
+    world.settle().await;
+    assert_eq!(data(&world, "b-tls")["ca.crt"], authority);
+    assert_eq!(data(&world, "b-tls")["tls.crt"], serving);
+}
+
+#[tokio::test]
+async fn an_authority_that_is_lost_is_said_and_replaced_only_at_a_persons_wish() {
+    let mut world = World::with_bus();
+    world.settle().await;
+    let (serving, binding) = (data(&world, "b-tls"), data(&world, "b-binding-dashboard"));
+    let password = data(&world, "b-credentials")["dashboard"].clone();
+    world.api.remove("secrets", "b-ca");
+    world.api.remove("secrets", "b-credentials");
+    world.settle().await;
+    assert_eq!(world.condition("TLSReady")["reason"], "AuthorityLost");
+    assert_eq!(world.api.get("secrets", "b-ca"), None);
+    assert_eq!(data(&world, "b-tls"), serving);
+    assert_eq!(data(&world, "b-binding-dashboard"), binding);
+    assert_eq!(data(&world, "b-credentials")["dashboard"], password);
+
+    world.api.remove("secrets", "b-tls");
+    world.settle().await;
+    assert_ne!(world.condition("TLSReady")["reason"], "AuthorityLost");
+    let authority = data(&world, "b-ca")["tls.crt"].clone();
+    assert_ne!(authority, serving["ca.crt"]);
+    for secret in ["b-tls", "b-operator-tls", "b-binding-dashboard"] {
+        assert_eq!(data(&world, secret)["ca.crt"], authority, "{secret}");
+    }
+}
+
+#[tokio::test]
+async fn a_bus_whose_agents_cannot_be_spoken_to_is_left_as_it_is() {
+    let mut world = World::with_bus();
+    world.settle().await;
+    for secret in ["b-ca", "b-credentials", "b-operator-tls"] {
+        world.api.remove("secrets", secret);
+    }
+    world.see();
+    assert_eq!(world.pass().await.unwrap(), Next::Later);
+    let writes = world.api.writes();
+    assert_eq!(writes[0], "PUT cachebuses/b/status");
+    assert!(writes[1..].iter().all(|write| write.contains("events")));
+    for condition in ["TLSReady", "Ready"] {
+        assert_eq!(world.condition(condition)["reason"], "AuthorityLost");
     }
 }
 

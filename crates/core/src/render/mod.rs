@@ -144,7 +144,7 @@ pub fn render(bus: &Bus, platform: &Platform, inputs: &Inputs<'_>) -> Rendered {
         acl: secrets::acl(bus, acl),
         serving_certificate: secrets::serving_certificate(bus, certificates),
         operator_certificate: secrets::operator_certificate(bus, certificates),
-        bindings: secrets::bindings(bus, credentials, &certificates.authority.certificate),
+        bindings: secrets::bindings(bus, credentials, certificates.authority.certificate()),
         redis_account: identity::account(bus, Redis),
         sentinel_account: identity::account(bus, Sentinel),
         redis_network: network::policy(bus, platform, Redis),

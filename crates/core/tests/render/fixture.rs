@@ -7,7 +7,7 @@ use cachebus_core::credentials::{Credentials, INTERNAL_USERS, Password};
 use cachebus_core::engine;
 use cachebus_core::names::Names;
 use cachebus_core::render::{ClaimSizes, Endpoint, Inputs, Rendered, Routes, render};
-use cachebus_core::tls::{Certificates, KeyPair};
+use cachebus_core::tls::{Authority, Certificates, KeyPair};
 use k8s_openapi::api::core::v1::Secret;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -81,7 +81,7 @@ pub fn certificates() -> Certificates {
         key: format!("secret key of the {name}\n"),
     };
     Certificates {
-        authority: pair("authority"),
+        authority: Authority::Whole(pair("authority")),
         serving: pair("servers"),
         operator: pair("operator"),
     }
