@@ -40,6 +40,8 @@ pub const SENTINEL_CONF: &str = "sentinel.conf";
 pub const REDIS_ACL: &str = "redis.acl";
 /// ACL file of the Sentinels.
 pub const SENTINEL_ACL: &str = "sentinel.acl";
+/// Entry of the ConfigMap with the last valid spec, see [`crate::last_valid`].
+pub const LAST_VALID: &str = "bus.json";
 /// Entry of the credentials Secret with the second copy of the authority's certificate. No user's name has a dot.
 pub const AUTHORITY_COPY: &str = "ca.crt";
 /// Entry of the credentials Secret with the second copy of the authority's key.
@@ -159,6 +161,12 @@ impl Names {
     #[must_use]
     pub fn config(&self) -> String {
         format!("{}-config", self.bus)
+    }
+
+    /// The ConfigMap with the last valid spec. No pod mounts it.
+    #[must_use]
+    pub fn last_valid(&self) -> String {
+        format!("{}-last-valid", self.bus)
     }
 
     /// The Secret with every generated password, the source of all others, and the second copy of the authority. No pod

@@ -6,12 +6,13 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::events;
 use crate::fault::{self, FaultPoint};
+use crate::partial::PartialBus;
 use cachebus_api::{CacheBus, CacheBusStatus};
 use cachebus_core::bus::{Bus as ValidBus, Violation};
 use cachebus_core::events::between;
 use cachebus_core::status;
 use cachebus_core::tls::authority_lost;
-use kube::api::{ObjectMeta, PostParams};
+use kube::api::{ObjectMeta, PostParams, TypeMeta};
 use kube::{Api, ResourceExt as _};
 
 /// A bus as it was last read or written.
@@ -106,8 +107,9 @@ pub async fn replace(
 ) -> Result<bool, Error> {
     let name = bus.object.name_any();
     let namespace = bus.object.namespace().unwrap_or_default();
-    let api: Api<CacheBus> = Api::namespaced(context.client.clone(), &namespace);
-    let object = CacheBus {
+    let api: Api<PartialBus> = Api::namespaced(context.client.clone(), &namespace);
+    let object = PartialBus {
+        types: TypeMeta::resource::<CacheBus>(),
         metadata: ObjectMeta {
             name: Some(name.clone()),
             namespace: Some(namespace),
@@ -115,7 +117,6 @@ pub async fn replace(
             resource_version: bus.version.clone(),
             ..ObjectMeta::default()
         },
-        spec: bus.object.spec.clone(),
         status: Some(status.clone()),
     };
     match api

@@ -33,6 +33,8 @@ use std::collections::BTreeMap;
 pub struct Rendered {
     /// What agents and servers are told, without secrets.
     pub config: ConfigMap,
+    /// The spec that these objects are made from, for a time when there is no valid one.
+    pub last_valid: ConfigMap,
     /// Internal passwords that data pods mount.
     pub redis_auth: Secret,
     /// Internal passwords that Sentinel pods mount.
@@ -139,6 +141,7 @@ pub fn render(bus: &Bus, platform: &Platform, inputs: &Inputs<'_>) -> Rendered {
     } = inputs;
     Rendered {
         config: config_map::config(bus),
+        last_valid: config_map::last_valid(bus),
         redis_auth: secrets::auth(bus, Redis, credentials),
         sentinel_auth: secrets::auth(bus, Sentinel, credentials),
         acl: secrets::acl(bus, acl),

@@ -123,6 +123,7 @@ pub fn rendered_with(bus: &Bus, routes: &Routes, claims: &ClaimSizes) -> Rendere
 pub fn objects(rendered: &Rendered) -> BTreeMap<String, Value> {
     let Rendered {
         config,
+        last_valid,
         redis_auth,
         sentinel_auth,
         acl,
@@ -147,6 +148,7 @@ pub fn objects(rendered: &Rendered) -> BTreeMap<String, Value> {
     } = rendered;
     let mut objects: BTreeMap<String, Value> = [
         ("config", value(config)),
+        ("last_valid", value(last_valid)),
         ("redis_auth", secret(redis_auth)),
         ("sentinel_auth", secret(sentinel_auth)),
         ("acl", secret(acl)),
