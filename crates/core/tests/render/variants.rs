@@ -77,6 +77,13 @@ access: {namespaces: {matchLabels: {team: apps}}}
 }
 
 #[test]
+fn metrics_for_one_namespace() {
+    insta::assert_yaml_snapshot!(changes(
+        "access: {metrics: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}"
+    ));
+}
+
+#[test]
 fn live_settings_change_no_pod() {
     let changes = changes(
         "
