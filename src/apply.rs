@@ -60,10 +60,10 @@ impl Applied {
 
 /// The Secrets that are made once and that all others follow from.
 pub struct Foundations<'a> {
-    /// Every password; all others are copies.
+    /// Every password, and a copy of the authority; all others are copies.
     pub credentials: &'a Secret,
-    /// The authority; all certificates are signed by it.
-    pub authority: &'a Secret,
+    /// The authority; all certificates are signed by it. `None`: its key is lost, and what is left of it stays as it is.
+    pub authority: Option<&'a Secret>,
 }
 
 /// The bus for which objects are sent.
@@ -82,6 +82,7 @@ pub async fn apply(
     // A field that nobody sends does not compile.
     let Rendered {
         config,
+        last_valid,
         redis_auth,
         sentinel_auth,
         acl,
@@ -128,10 +129,10 @@ pub async fn apply(
 
     let services = [redis_nodes, sentinel_nodes, primary, replicas, sentinels];
     let services = services.map(|service| send.object(&stores.services, service));
-    let (bound, unbound, config, services, accounts, networks, budgets) = join!(
+    let (bound, unbound, configs, services, accounts, networks, budgets) = join!(
         send.bindings(bindings.values()),
         send.no_other_bindings(bindings.values()),
-        send.object(&stores.config_maps, config),
+        send.both(&stores.config_maps, config, last_valid),
         join_all(services),
         send.both(&stores.service_accounts, redis_account, sentinel_account),
         send.both(&stores.network_policies, redis_network, sentinel_network),
@@ -141,7 +142,7 @@ pub async fn apply(
         bound
             .into_iter()
             .chain(unbound)
-            .chain([config])
+            .chain(configs)
             .chain(services),
     );
     applied.add(accounts.into_iter().chain(networks).chain(budgets));

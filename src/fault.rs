@@ -9,9 +9,9 @@ use std::sync::OnceLock;
 pub enum FaultPoint {
     /// Passwords have been drawn, none has been stored.
     PasswordsSettled,
-    /// The Secret with every password is stored, no copy of it.
+    /// The Secret with every password and a copy of the authority is stored, nothing else.
     CredentialsStored,
-    /// The authority is stored, nothing that it signed.
+    /// The authority has its own Secret, and nothing that it signed is stored.
     AuthorityStored,
     /// The serving certificate is stored.
     ServingCertificateStored,

@@ -16,14 +16,19 @@ pub enum Owner {
 
 /// Whose an object is, by its metadata.
 pub fn owner(bus: &Bus, metadata: &ObjectMeta) -> Owner {
+    owner_of(bus.names.bus(), &bus.uid, metadata)
+}
+
+/// The same for the bus of this name and UID.
+pub fn owner_of(bus: &str, uid: &str, metadata: &ObjectMeta) -> Owner {
     let controller = metadata
         .owner_references
         .iter()
         .flatten()
         .find(|reference| reference.controller == Some(true));
     match controller {
-        Some(controller) if controller.uid == bus.uid => Owner::Ours,
-        Some(controller) if controller.kind == "CacheBus" && controller.name == bus.names.bus() => {
+        Some(controller) if controller.uid == uid => Owner::Ours,
+        Some(controller) if controller.kind == "CacheBus" && controller.name == bus => {
             Owner::Foreign(format!(
                 "an earlier CacheBus {} (UID {}), whose objects are being deleted",
                 controller.name, controller.uid
@@ -35,7 +40,7 @@ pub fn owner(bus: &Bus, metadata: &ObjectMeta) -> Owner {
                 .labels
                 .as_ref()
                 .and_then(|labels| labels.get(BUS_LABEL))
-                .is_some_and(|name| name == bus.names.bus());
+                .is_some_and(|name| name == bus);
             if labelled {
                 Owner::Ours
             } else {

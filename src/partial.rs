@@ -1,10 +1,24 @@
-//! The parts of pods and StatefulSets that the operator reads. Nothing else of them is decoded or kept.
+//! The parts of objects that the operator reads. Nothing else of them is decoded or kept.
 
+use cachebus_api::{CacheBus, CacheBusStatus};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Resource;
-use kube::api::ObjectMeta;
-use serde::Deserialize;
+use kube::api::{ObjectMeta, TypeMeta};
+use serde::{Deserialize, Serialize};
+
+/// A bus without its spec, which may be one that cannot be decoded.
+#[derive(Clone, Debug, Serialize, Deserialize, Resource)]
+#[resource(inherit = "CacheBus")]
+pub struct PartialBus {
+    /// Version and kind.
+    #[serde(flatten)]
+    pub types: TypeMeta,
+    /// Metadata.
+    pub metadata: ObjectMeta,
+    /// Status.
+    pub status: Option<CacheBusStatus>,
+}
 
 /// A pod, in part.
 #[derive(Clone, Debug, Default, Deserialize, Resource)]

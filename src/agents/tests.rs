@@ -25,7 +25,9 @@ fn bus_with_certificates(name: &str) -> (Bus, Certificates) {
     let bus = testing::bus(name);
     // Certificates are checked against the clock of the machine.
     let now = k8s_openapi::jiff::Timestamp::now().as_second();
-    let certificates = pki::settle(&bus, &StoredCertificates::default(), now).unwrap();
+    let certificates = pki::settle(&bus, &StoredCertificates::default(), now)
+        .unwrap()
+        .unwrap();
     (bus, certificates)
 }
 
@@ -98,7 +100,7 @@ async fn an_agent_of_the_bus_is_heard() {
     let (bus, certificates) = bus_with_certificates("b");
     let agent = agent(
         &certificates.serving,
-        &certificates.authority.certificate,
+        certificates.authority.certificate(),
         Some(answer("200 OK", &status())),
     )
     .await;
@@ -111,7 +113,7 @@ async fn a_pod_of_another_bus_at_the_same_address_is_not_believed() {
     let (_, others) = bus_with_certificates("c");
     let agent = agent(
         &others.serving,
-        &certificates.authority.certificate,
+        certificates.authority.certificate(),
         Some(answer("200 OK", &status())),
     )
     .await;
@@ -127,7 +129,7 @@ async fn the_operator_of_one_bus_is_no_operator_of_another() {
     let (_, others) = bus_with_certificates("c");
     let agent = agent(
         &certificates.serving,
-        &others.authority.certificate,
+        others.authority.certificate(),
         Some(answer("200 OK", &status())),
     )
     .await;
@@ -139,7 +141,7 @@ async fn a_certificate_of_the_bus_that_is_no_pods_is_not_believed() {
     let (bus, certificates) = bus_with_certificates("b");
     let agent = agent(
         &certificates.operator,
-        &certificates.authority.certificate,
+        certificates.authority.certificate(),
         Some(answer("200 OK", &status())),
     )
     .await;
@@ -154,7 +156,7 @@ async fn an_agent_that_does_not_answer_is_given_up() {
     let (bus, certificates) = bus_with_certificates("b");
     let agent = agent(
         &certificates.serving,
-        &certificates.authority.certificate,
+        certificates.authority.certificate(),
         None,
     )
     .await;
@@ -180,7 +182,7 @@ async fn what_an_agent_refuses_is_told_from_what_goes_wrong() {
     ] {
         let agent = agent(
             &certificates.serving,
-            &certificates.authority.certificate,
+            certificates.authority.certificate(),
             Some(answer(status, body)),
         )
         .await;

@@ -32,7 +32,7 @@ impl Configs {
         let key = (bus.names.namespace().to_owned(), bus.names.bus().to_owned());
         let mut configs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(config) = configs.get(&key)
-            && config.authority == certificates.authority.certificate
+            && config.authority == certificates.authority.certificate()
             && config.operator == certificates.operator.certificate
         {
             return Ok(config.connector.clone());
@@ -42,7 +42,7 @@ impl Configs {
             detail,
         })?;
         let config = Config {
-            authority: certificates.authority.certificate.clone(),
+            authority: certificates.authority.certificate().to_owned(),
             operator: certificates.operator.certificate.clone(),
             connector: TlsConnector::from(Arc::new(config)),
         };
@@ -66,7 +66,7 @@ fn client_config(certificates: &Certificates) -> Result<ClientConfig, String> {
         |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|error| text(&error));
     let mut roots = RootCertStore::empty();
     roots
-        .add(der(&certificates.authority.certificate)?)
+        .add(der(certificates.authority.certificate())?)
         .map_err(|error| text(&error))?;
     let key = PrivateKeyDer::from_pem_slice(certificates.operator.key.as_bytes())
         .map_err(|error| text(&error))?;

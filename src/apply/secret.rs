@@ -33,10 +33,11 @@ impl Sender<'_> {
         copies: [(&Secret, FaultPoint); 5],
     ) -> Applied {
         let mut applied = Applied::default();
-        for (secret, point) in [
-            (foundations.credentials, FaultPoint::CredentialsStored),
-            (foundations.authority, FaultPoint::AuthorityStored),
-        ] {
+        let credentials = (foundations.credentials, FaultPoint::CredentialsStored);
+        let authority = foundations
+            .authority
+            .map(|secret| (secret, FaultPoint::AuthorityStored));
+        for (secret, point) in [credentials].into_iter().chain(authority) {
             applied.add([self.secret(secret, point).await]);
             if !applied.is_clean() {
                 return applied;

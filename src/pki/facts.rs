@@ -6,16 +6,23 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::pem::{Pem, parse_x509_pem};
 
-/// A stored certificate with what it says. `authority`: the certificate that must have signed it; `None`: itself.
-/// `None`: there is nothing in it that can be parsed.
-pub fn stored(pair: KeyPair, authority: Option<&KeyPair>) -> Option<StoredCertificate> {
+/// A stored certificate with what it says. `authorities`: the certificates of those that may have signed it, PEM. `None`:
+/// there is nothing in it that can be parsed.
+pub fn stored<'a>(
+    pair: KeyPair,
+    authorities: impl IntoIterator<Item = &'a str>,
+) -> Option<StoredCertificate> {
     let pem = pem(&pair.certificate)?;
     let certificate = pem.parse_x509().ok()?;
     let facts = CertificateFacts {
         not_before: certificate.validity().not_before.timestamp(),
         not_after: certificate.validity().not_after.timestamp(),
         dns_names: dns_names(&certificate),
-        issuer_matches: is_signed_by(&certificate, authority),
+        signers: authorities
+            .into_iter()
+            .filter(|authority| is_signed_by(&certificate, authority))
+            .map(str::to_owned)
+            .collect(),
         key_matches: is_key_of(&pair.key, &certificate),
     };
     Some(StoredCertificate { pair, facts })
@@ -51,11 +58,8 @@ fn dns_names(certificate: &X509Certificate<'_>) -> BTreeSet<String> {
         .collect()
 }
 
-fn is_signed_by(certificate: &X509Certificate<'_>, authority: Option<&KeyPair>) -> bool {
-    let Some(authority) = authority else {
-        return certificate.verify_signature(None).is_ok();
-    };
-    let Some(pem) = pem(&authority.certificate) else {
+fn is_signed_by(certificate: &X509Certificate<'_>, authority: &str) -> bool {
+    let Some(pem) = pem(authority) else {
         return false;
     };
     pem.parse_x509().is_ok_and(|authority| {

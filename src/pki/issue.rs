@@ -2,7 +2,7 @@
 
 use super::facts;
 use cachebus_core::bus::Bus;
-use cachebus_core::tls::{AUTHORITY_LIFETIME_S, KeyPair, LEAF_LIFETIME_S, StoredCertificate};
+use cachebus_core::tls::{AUTHORITY_LIFETIME_S, KeyPair, LEAF_LIFETIME_S};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyUsagePurpose,
@@ -20,11 +20,6 @@ pub enum Purpose {
     Serving,
     /// The operator connects to agents with it.
     Operator,
-}
-
-/// The stored certificate, unless a new one is due.
-pub fn kept(stored: Option<&StoredCertificate>, due: bool) -> Option<KeyPair> {
-    stored.filter(|_| !due).map(|stored| stored.pair.clone())
 }
 
 /// A new authority.

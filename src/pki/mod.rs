@@ -7,7 +7,9 @@ mod issue;
 pub use facts::stored;
 
 use cachebus_core::bus::Bus;
-use cachebus_core::tls::{self, CertificateNames, Certificates, StoredCertificates, TlsDecision};
+use cachebus_core::tls::{
+    self, Authority, CertificateNames, Certificates, Kept, StoredCertificates, TlsDecision,
+};
 
 /// A certificate could not be issued.
 #[derive(Debug, thiserror::Error)]
@@ -18,42 +20,51 @@ pub struct PkiError {
     source: rcgen::Error,
 }
 
-/// The certificates that the bus shall have: those it has had, and new ones where they are due.
+/// The certificates that the bus shall have: those it has had, and new ones where they are due. `None`: see
+/// [`TlsDecision::CutOff`].
 pub fn settle(
     bus: &Bus,
     stored: &StoredCertificates,
     now_s: i64,
-) -> Result<Certificates, PkiError> {
+) -> Result<Option<Certificates>, PkiError> {
     let names = CertificateNames::of(bus);
-    let (authority, serving, operator) = match tls::decide(stored, now_s, &names) {
-        TlsDecision::Keep(certificates) => return Ok(certificates),
-        TlsDecision::Issue {
-            authority,
-            serving,
-            operator,
-        } => (authority, serving, operator),
-    };
+    match tls::decide(stored, now_s, &names) {
+        TlsDecision::Keep(certificates) => Ok(Some(certificates)),
+        TlsDecision::Issue(kept) => complete(bus, kept, &names, now_s).map(Some),
+        TlsDecision::CutOff => Ok(None),
+    }
+}
+
+fn complete(
+    bus: &Bus,
+    kept: Kept,
+    names: &CertificateNames,
+    now_s: i64,
+) -> Result<Certificates, PkiError> {
     let failed = |what| {
         let bus = format!("{}/{}", bus.names.namespace(), bus.names.bus());
         move |source| PkiError { what, bus, source }
     };
-    let authority = issue::kept(stored.authority.as_ref(), authority)
+    let authority = kept
+        .authority
         .map_or_else(|| issue::authority(bus, now_s), Ok)
         .map_err(failed("authority's"))?;
-    let serving = issue::kept(stored.serving.as_ref(), serving)
+    let serving = kept
+        .serving
         .map_or_else(
             || issue::leaf(&authority, &names.serving, issue::Purpose::Serving, now_s),
             Ok,
         )
         .map_err(failed("serving"))?;
-    let operator = issue::kept(stored.operator.as_ref(), operator)
+    let operator = kept
+        .operator
         .map_or_else(
             || issue::leaf(&authority, &names.operator, issue::Purpose::Operator, now_s),
             Ok,
         )
         .map_err(failed("operator's"))?;
     Ok(Certificates {
-        authority,
+        authority: Authority::Whole(authority),
         serving,
         operator,
     })

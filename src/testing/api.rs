@@ -208,8 +208,9 @@ impl State {
         let current = self.objects.get(path);
         let mut comparable = object.clone();
         for field in ["resourceVersion", "generation"] {
-            comparable["metadata"][field] =
-                current.map_or(Value::Null, |current| current["metadata"][field].clone());
+            if let Some(there) = current.and_then(|current| current["metadata"].get(field)) {
+                comparable["metadata"][field] = there.clone();
+            }
         }
         if let Some(current) = current
             && comparable == *current

@@ -31,6 +31,7 @@ struct State {
     expires: Option<i64>,
     following: BTreeMap<String, (String, u64)>,
     monitoring: BTreeMap<String, MonitorOrder>,
+    config_epoch: u64,
     /// Orders to lead, with the topology that was on record at that moment.
     leads: Vec<(String, Value)>,
 }
@@ -61,6 +62,7 @@ impl Pods {
             expires: crate::pki::expiry(&tls["tls.crt"]),
             following: BTreeMap::new(),
             monitoring: BTreeMap::new(),
+            config_epoch: 0,
             leads: Vec::new(),
         })));
         let config = ServerConfig::builder()
@@ -87,6 +89,19 @@ impl Pods {
     /// Orders to lead, each with the topology that was on record when it came.
     pub fn leads(&self) -> Vec<(String, Value)> {
         self.0.lock().unwrap().leads.clone()
+    }
+
+    /// Sentinels make another pod the primary by themselves.
+    pub fn fail_over(&self, to: &str) {
+        let mut state = self.0.lock().unwrap();
+        state.config_epoch += 1;
+        for (primary, epoch) in state.following.values_mut() {
+            to.clone_into(primary);
+            *epoch += 1;
+        }
+        for order in state.monitoring.values_mut() {
+            to.clone_into(&mut order.primary);
+        }
     }
 
     async fn serve(
@@ -205,7 +220,7 @@ impl State {
         let monitored = self.monitoring.get(name).map(|order| Monitored {
             host: self.host(&order.primary),
             port: self.bus.spec.port,
-            config_epoch: 0,
+            config_epoch: self.config_epoch,
             quorum: order.quorum,
             settings: order.settings.clone(),
             down: false,

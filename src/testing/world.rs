@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::watches::{Filler, Stores, WatchedBus};
+use cachebus_core::bus::Platform;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::ObjectRef;
 use serde_json::Value;
@@ -35,6 +36,11 @@ impl World {
 
     /// An operator that has just started, on an API server that is there already.
     pub fn on(api: Api) -> Self {
+        Self::told(api, platform())
+    }
+
+    /// The same, told this at its start.
+    pub fn told(api: Api, platform: Platform) -> Self {
         // A second test of the same process finds it installed.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let (stores, filler) = Stores::by_hand();
@@ -47,7 +53,7 @@ impl World {
             client: api.client(),
             stores,
             agents: Agents::new(metrics.clone()),
-            platform: platform(),
+            platform,
             memory: Memory::default(),
             recorder: Recorder::new(api.client(), reporter),
             metrics,

@@ -2,15 +2,32 @@
 
 use crate::error::AgentError;
 use crate::metrics;
+use crate::port::{self, Limits};
 use crate::snapshot::Snapshot;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use tokio::net::TcpListener;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// Probes and scrapes: each from another address than the next, as a rule, and one connection at a time.
+const LIMITS: Limits = Limits {
+    name: "http",
+    connections: 64,
+    of_one: 8,
+};
+/// How long the head of a request may take.
+const HEAD: Duration = Duration::from_secs(5);
+/// How long a connection may last. It serves one request.
+const CONNECTION: Duration = Duration::from_secs(10);
 
 type Snapshots = watch::Receiver<Option<Snapshot>>;
 
@@ -26,8 +43,18 @@ pub(crate) fn routes(snapshots: Snapshots) -> Router {
 
 /// Serves them until dropped.
 pub(crate) async fn serve(listener: TcpListener, snapshots: Snapshots) {
-    // Ends only with the process: accept errors are retried inside.
-    let _ = axum::serve(listener, routes(snapshots)).await;
+    let routes = routes(snapshots);
+    port::serve(listener, LIMITS, |stream| answer(stream, routes.clone())).await;
+}
+
+async fn answer(stream: TcpStream, routes: Router) -> io::Result<()> {
+    let connection = port::http(HEAD)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+    timeout(CONNECTION, connection)
+        .await
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+        .map_err(io::Error::other)
 }
 
 /// Opens a port. Where the system has no IPv6, all addresses are those of IPv4.
@@ -88,3 +115,6 @@ fn verdict(trouble: Option<&'static str>) -> Response {
         Some(trouble) => (StatusCode::SERVICE_UNAVAILABLE, format!("{trouble}\n")).into_response(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,8 @@
 //! The TLS in front of the operator's port: the bus's own authority, and the operator's name.
 
+use crate::port::{self, Limits};
 use axum::Router;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, ServerName};
@@ -9,16 +10,20 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
-use tokio::time::{sleep, timeout};
+use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-/// How long a handshake, or the head of a request, may take.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Connections at a time; the operator needs one or two.
-const CONNECTIONS: usize = 32;
-/// Between attempts to accept while the system has no file descriptors to give.
-const EXHAUSTED: Duration = Duration::from_millis(200);
+/// How long a handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// How long a connection may be without a request.
+const IDLE: Duration = Duration::from_mins(1);
+/// The operator needs one or two connections.
+const LIMITS: Limits = Limits {
+    name: "operator",
+    connections: 32,
+    of_one: 32,
+};
 
 /// Who may speak to this agent, and what is behind the port.
 #[derive(Clone)]
@@ -32,33 +37,13 @@ pub(crate) struct Gate {
 
 /// Serves until dropped.
 pub(crate) async fn serve(listener: TcpListener, gate: Gate) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
-        };
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                let gate = gate.clone();
-                tokio::spawn(async move {
-                    if let Err(error) = gate.admit(stream).await {
-                        tracing::debug!(%peer, %error, "connection to the operator's port ended");
-                    }
-                    drop(place);
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the operator's port accepts nobody");
-                sleep(EXHAUSTED).await;
-            }
-        }
-    }
+    port::serve(listener, LIMITS, |stream| gate.clone().admit(stream)).await;
 }
 
 impl Gate {
     async fn admit(self, stream: TcpStream) -> io::Result<()> {
         let config = Arc::clone(&self.tls.borrow());
-        let stream = timeout(PATIENCE, TlsAcceptor::from(config).accept(stream))
+        let stream = timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream))
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         let certificate = stream
@@ -72,9 +57,7 @@ impl Gate {
                 "the certificate is not the operator's",
             ));
         }
-        hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(PATIENCE * 12)
+        port::http(IDLE)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.routes))
             .await
             .map_err(io::Error::other)

@@ -108,7 +108,7 @@ pub struct CacheBusSpec {
     #[serde(default)]
     #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub services: Vec<Service>,
-    /// From where services reach the bus.
+    /// From where the bus is reached.
     #[serde(default)]
     pub access: Access,
 }

@@ -40,6 +40,12 @@ pub const SENTINEL_CONF: &str = "sentinel.conf";
 pub const REDIS_ACL: &str = "redis.acl";
 /// ACL file of the Sentinels.
 pub const SENTINEL_ACL: &str = "sentinel.acl";
+/// Entry of the ConfigMap with the last valid spec, see [`crate::last_valid`].
+pub const LAST_VALID: &str = "bus.json";
+/// Entry of the credentials Secret with the second copy of the authority's certificate. No user's name has a dot.
+pub const AUTHORITY_COPY: &str = "ca.crt";
+/// Entry of the credentials Secret with the second copy of the authority's key.
+pub const AUTHORITY_KEY_COPY: &str = "ca.key";
 /// File beside the data that says whose it is, see [`crate::protocol::Marker`].
 pub const MARKER_FILE: &str = "cachebus.json";
 
@@ -157,7 +163,14 @@ impl Names {
         format!("{}-config", self.bus)
     }
 
-    /// The Secret with every generated password, the source of all others. No pod mounts it.
+    /// The ConfigMap with the last valid spec. No pod mounts it.
+    #[must_use]
+    pub fn last_valid(&self) -> String {
+        format!("{}-last-valid", self.bus)
+    }
+
+    /// The Secret with every generated password, the source of all others, and the second copy of the authority. No pod
+    /// mounts it.
     #[must_use]
     pub fn credentials(&self) -> String {
         format!("{}-credentials", self.bus)

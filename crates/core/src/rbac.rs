@@ -46,7 +46,7 @@ pub const RULES: &[Rule] = &[
         group: "",
         resource: "configmaps",
         verbs: OWNED,
-        why: "configuration of the pods",
+        why: "configuration of the pods; the last valid spec, read where the present one is invalid",
     },
     Rule {
         group: "",

@@ -12,7 +12,7 @@ pub use condition::kind;
 use crate::bus::{Bus, Violation};
 use crate::observed::Observed;
 use crate::plan::view::{View, time};
-use crate::plan::{Action, Desired, Plan};
+use crate::plan::{Action, Blocked, Desired, Plan};
 use cachebus_api::CacheBusStatus;
 use cachebus_api::engine::EngineKind;
 use cachebus_api::status::{Binding, Count, Topology};
@@ -48,7 +48,7 @@ pub fn report(
         quorum.finding(&view),
         parity::users(&view, desired),
         parity::configuration(&view),
-        parity::certificates(&view, certificate_expires),
+        parity::certificates(&view, plan, certificate_expires),
         rollout::complete(&view, plan, &pending_restart),
     ];
     let primary = view.topology.primary.as_deref().unwrap_or_default();
@@ -121,6 +121,32 @@ pub fn invalid(
         reporter.replace(&mut status.conditions, finding);
     }
     status
+}
+
+/// The status of a bus whose agents cannot be spoken to, since there is no certificate to do it with: as last written, but
+/// for what keeps it from being looked after.
+#[must_use]
+pub fn cut_off(
+    previous: CacheBusStatus,
+    generation: i64,
+    why: &Blocked,
+    now_ms: u64,
+) -> CacheBusStatus {
+    let mut conditions = previous.conditions.clone();
+    let reporter = Reporter {
+        previous: &previous.conditions,
+        generation,
+        now: time(now_ms),
+    };
+    for kind in [kind::TLS_READY, kind::READY] {
+        let finding = Finding::bad(kind, why.reason, why.message.clone());
+        reporter.replace(&mut conditions, finding);
+    }
+    CacheBusStatus {
+        observed_generation: Some(generation),
+        conditions,
+        ..previous
+    }
 }
 
 /// The record as this pass leaves it.

@@ -1,10 +1,16 @@
 //! Certificates of the bus: which are kept and which must be issued.
 //!
 //! The shell parses and signs; here it is decided. Every certificate is signed by the bus's own authority, which is
-//! never replaced while it is valid: every client holds it.
+//! never replaced while anything that it signed is valid: every client holds it. It lies in two Secrets, so that either
+//! may be lost or edited by hand and comes back as it was.
+
+mod decide;
+
+pub use decide::{Kept, TlsDecision, decide};
 
 use crate::bus::Bus;
 use crate::names::{Component, Names};
+use crate::plan::{Blocked, reason};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -30,11 +36,57 @@ impl fmt::Debug for KeyPair {
     }
 }
 
+/// The bus's own authority.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// It can sign.
+    Whole(KeyPair),
+    /// Its key is lost. What it signed holds, and nothing can be signed any more.
+    Lost {
+        /// Its certificate, as it lies beside what it signed.
+        certificate: String,
+    },
+}
+
+impl Authority {
+    /// Its certificate, PEM.
+    #[must_use]
+    pub fn certificate(&self) -> &str {
+        match self {
+            Self::Whole(pair) => &pair.certificate,
+            Self::Lost { certificate } => certificate,
+        }
+    }
+
+    /// Certificate and key, while there is a key.
+    #[must_use]
+    pub fn pair(&self) -> Option<&KeyPair> {
+        match self {
+            Self::Whole(pair) => Some(pair),
+            Self::Lost { .. } => None,
+        }
+    }
+}
+
+/// That the key of a bus's authority is lost, and what a person may do.
+#[must_use]
+pub fn authority_lost(names: &Names) -> Blocked {
+    let (own, copy) = (names.authority(), names.credentials());
+    let serving = names.serving_certificate();
+    Blocked {
+        reason: reason::AUTHORITY_LOST,
+        message: format!(
+            "neither Secret {own} nor Secret {copy} holds the key of the bus's authority, so no certificate can be renewed; \
+             restore {own} from a backup, or delete Secret {serving} to have a new authority, which every client must then be given"
+        ),
+    }
+}
+
 /// The certificates of a bus.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificates {
     /// The bus's own authority.
-    pub authority: KeyPair,
+    pub authority: Authority,
     /// What every pod serves with, and replicas and Sentinels connect with.
     pub serving: KeyPair,
     /// What the operator connects to agents with.
@@ -50,8 +102,8 @@ pub struct CertificateFacts {
     pub not_after: i64,
     /// DNS names among its subject alternative names.
     pub dns_names: BTreeSet<String>,
-    /// Whether the stored authority signed it (an authority: itself).
-    pub issuer_matches: bool,
+    /// The authorities that signed it, of those that are stored anywhere: their certificates, PEM.
+    pub signers: BTreeSet<String>,
     /// Whether the stored key is its key.
     pub key_matches: bool,
 }
@@ -68,8 +120,8 @@ pub struct StoredCertificate {
 /// The certificates that the bus's Secrets hold; `None`: no Secret, or nothing in it that can be parsed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoredCertificates {
-    /// The bus's own authority.
-    pub authority: Option<StoredCertificate>,
+    /// The copies of the bus's own authority that can be parsed, the most trusted first.
+    pub authorities: Vec<StoredCertificate>,
     /// What every pod serves with.
     pub serving: Option<StoredCertificate>,
     /// What the operator connects with.
@@ -120,77 +172,4 @@ fn forms(names: &Names, service: &str) -> [String; 4] {
         format!("{service}.{namespace}.svc"),
         names.service_fqdn(service),
     ]
-}
-
-/// What is to become of the certificates.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TlsDecision {
-    /// All are good.
-    Keep(Certificates),
-    /// Issue those that are marked; the others stay as stored.
-    Issue {
-        /// A new authority; then everything it signs is new too.
-        authority: bool,
-        /// A new serving certificate.
-        serving: bool,
-        /// A new client certificate for the operator.
-        operator: bool,
-    },
-}
-
-/// Decides which certificates stay. A leaf is issued again when its names differ, when it does not fit its key or its
-/// authority, or when less than a third of its life is left.
-#[must_use]
-pub fn decide(stored: &StoredCertificates, now_s: i64, names: &CertificateNames) -> TlsDecision {
-    let Some(authority) = stored.authority.as_ref().filter(|authority| {
-        authority.facts.issuer_matches
-            && authority.facts.key_matches
-            && now_s < authority.facts.not_after
-    }) else {
-        return TlsDecision::Issue {
-            authority: true,
-            serving: true,
-            operator: true,
-        };
-    };
-    let good = |leaf: &Option<StoredCertificate>, names: &BTreeSet<String>| {
-        leaf.as_ref()
-            .filter(|leaf| stays(&leaf.facts, &authority.facts, now_s, names))
-            .map(|leaf| leaf.pair.clone())
-    };
-    match (
-        good(&stored.serving, &names.serving),
-        good(&stored.operator, &names.operator),
-    ) {
-        (Some(serving), Some(operator)) => TlsDecision::Keep(Certificates {
-            authority: authority.pair.clone(),
-            serving,
-            operator,
-        }),
-        (serving, operator) => TlsDecision::Issue {
-            authority: false,
-            serving: serving.is_none(),
-            operator: operator.is_none(),
-        },
-    }
-}
-
-fn stays(
-    leaf: &CertificateFacts,
-    authority: &CertificateFacts,
-    now_s: i64,
-    names: &BTreeSet<String>,
-) -> bool {
-    leaf.issuer_matches
-        && leaf.key_matches
-        && leaf.dns_names == *names
-        && now_s < leaf.not_after
-        && !is_due(leaf, authority, now_s)
-}
-
-/// A certificate that already lasts as long as its authority cannot get a later end: issuing it again would only churn.
-fn is_due(leaf: &CertificateFacts, authority: &CertificateFacts, now_s: i64) -> bool {
-    let life = leaf.not_after.saturating_sub(leaf.not_before);
-    let left = leaf.not_after.saturating_sub(now_s);
-    left < life / 3 && leaf.not_after < authority.not_after
 }

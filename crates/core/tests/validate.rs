@@ -87,6 +87,26 @@ services: [{name: s, cache: {read: [c]}, publish: ['d:e']}]
 }
 
 #[test]
+fn selectors_of_namespaces_are_what_kubernetes_takes() {
+    for field in ["namespaces", "metrics"] {
+        let told = |selector: &str| refused(&format!("access: {{{field}: {selector}}}"));
+        let path = format!("spec.access.{field}");
+        assert_eq!(
+            told("{matchLabels: {'a b': c}}"),
+            [(format!("{path}.matchLabels[a b]"), "LabelInvalid")]
+        );
+        assert_eq!(
+            told("{matchExpressions: [{key: team, operator: In}]}"),
+            [(format!("{path}.matchExpressions[0]"), "SelectorInvalid")]
+        );
+        for good in ["{}", "{matchLabels: {team: apps}}"] {
+            let spec = format!("access: {{{field}: {good}}}");
+            assert!(named("b", &spec).is_ok(), "{spec}");
+        }
+    }
+}
+
+#[test]
 fn names_that_no_object_can_have_are_refused() {
     for name in ["", "-a", "a-", "1a", "A", "a.b", &"a".repeat(41)] {
         assert_eq!(

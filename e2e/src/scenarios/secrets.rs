@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 pub const SCENARIO: Scenario = Scenario {
     name: "secrets",
-    proves: "any one generated Secret, edited or deleted by hand, is back as it was, and no password ever changes (failures 12, 19)",
+    proves: "any one generated Secret, edited or deleted by hand, is back as it was; no password and no authority ever changes (failures 12, 13, 19)",
     alone: false,
     run: |lab| Box::pin(run(lab)),
 };
@@ -43,7 +43,10 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     let passwords = bus.access().await?.passwords;
     let names = &bus.names;
     let binding = names.binding("writer");
+    let certificates = [names.operator_certificate(), names.serving_certificate()];
+    let authority = certificate_authority(&bus, &certificates[0]).await?;
     let generated = [
+        names.authority(),
         names.credentials(),
         names.auth(Component::Redis),
         names.auth(Component::Sentinel),
@@ -56,18 +59,23 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
         bus.same_passwords(&passwords)
             .await
             .with_context(|| secret.clone())?;
+        for holder in certificates.iter().chain([&binding]) {
+            ensure!(
+                certificate_authority(&bus, holder).await? == authority,
+                "{holder} has another authority after {secret} was deleted and edited"
+            );
+        }
     }
     lab.note(format_args!(
         "{} Secrets deleted and edited, all as they were",
         generated.len()
     ));
-    for certificate in [names.operator_certificate(), names.serving_certificate()] {
-        let authority = certificate_authority(&bus, &certificate).await?;
+    for certificate in &certificates {
         secrets(&bus)
-            .delete(&certificate, &DeleteParams::default())
+            .delete(certificate, &DeleteParams::default())
             .await?;
         wait::until(&format!("{certificate} is back"), LIMIT, || async {
-            let now = certificate_authority(&bus, &certificate).await?;
+            let now = certificate_authority(&bus, certificate).await?;
             ensure!(now == authority, "another authority");
             Ok(())
         })
@@ -149,11 +157,11 @@ async fn back(bus: &Bus, secret: &str, wanted: &BTreeMap<String, String>) -> any
     .await
 }
 
-async fn certificate_authority(bus: &Bus, certificate: &str) -> anyhow::Result<String> {
-    entries(&bus.client, &bus.names, certificate)
+async fn certificate_authority(bus: &Bus, holder: &str) -> anyhow::Result<String> {
+    entries(&bus.client, &bus.names, holder)
         .await?
         .remove("ca.crt")
-        .with_context(|| format!("{certificate} has no ca.crt"))
+        .with_context(|| format!("{holder} has no ca.crt"))
 }
 
 fn secrets(bus: &Bus) -> Api<Secret> {

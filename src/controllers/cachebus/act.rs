@@ -6,7 +6,7 @@ use crate::agents::{Address, AgentError, BusAgents};
 use crate::context::Context;
 use crate::error::Error;
 use crate::fault::{self, FaultPoint};
-use cachebus_api::CacheBus;
+use crate::partial::{PartialBus, PartialPod};
 use cachebus_core::bus::Bus;
 use cachebus_core::names::{Component, MANAGER, ROLE_LABEL};
 use cachebus_core::observed::Observed;
@@ -157,7 +157,7 @@ impl Acting<'_> {
     /// Whether the API server itself, and no store that may lag, still says what an order rests on.
     async fn still_holds(&self, order: &TopologyOrder) -> Result<bool, Error> {
         let names = &self.bus.names;
-        let api: Api<CacheBus> = Api::namespaced(self.context.client.clone(), names.namespace());
+        let api: Api<PartialBus> = Api::namespaced(self.context.client.clone(), names.namespace());
         let live = api
             .get_opt(names.bus())
             .await
@@ -198,7 +198,7 @@ impl Acting<'_> {
     }
 
     async fn label(&mut self, pod: &str, role: &str) {
-        let api: Api<crate::partial::PartialPod> =
+        let api: Api<PartialPod> =
             Api::namespaced(self.context.client.clone(), self.bus.names.namespace());
         let patch = json!({"metadata": {"labels": {ROLE_LABEL: role}}});
         let params = PatchParams {

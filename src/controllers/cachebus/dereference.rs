@@ -6,12 +6,14 @@ use crate::secrets::seen;
 use cachebus_core::acl;
 use cachebus_core::bus::Bus;
 use cachebus_core::credentials::{Password, StoredSecrets};
-use cachebus_core::names::{Component, REDIS_ACL, SENTINEL_ACL};
+use cachebus_core::names::{
+    AUTHORITY_COPY, AUTHORITY_KEY_COPY, Component, REDIS_ACL, SENTINEL_ACL,
+};
 use cachebus_core::render::ClaimSizes;
 use cachebus_core::tls::{KeyPair, StoredCertificates};
 use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::reflector::ObjectRef;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a bus's Secrets hold of passwords.
 pub fn passwords(context: &Context, bus: &Bus) -> StoredSecrets {
@@ -41,21 +43,43 @@ pub fn passwords(context: &Context, bus: &Bus) -> StoredSecrets {
 /// What a bus's Secrets hold of certificates.
 pub fn certificates(context: &Context, bus: &Bus) -> StoredCertificates {
     let names = &bus.names;
-    let pair = |name: String| {
-        let secret = seen(context, bus, &name)?;
-        Some(KeyPair {
-            certificate: entry(&secret, "tls.crt")?,
-            key: entry(&secret, "tls.key")?,
-        })
+    let secret = |name: String| seen(context, bus, &name);
+    let own = secret(names.authority());
+    let credentials = secret(names.credentials());
+    let serving = secret(names.serving_certificate());
+    let operator = secret(names.operator_certificate());
+
+    let copies: Vec<KeyPair> = [
+        pair(own.as_deref(), ("tls.crt", "tls.key")),
+        pair(credentials.as_deref(), (AUTHORITY_COPY, AUTHORITY_KEY_COPY)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let beside = [&serving, &operator]
+        .into_iter()
+        .filter_map(|secret| entry(secret.as_deref()?, "ca.crt"));
+    let known: BTreeSet<String> = copies
+        .iter()
+        .map(|copy| copy.certificate.clone())
+        .chain(beside)
+        .collect();
+    let leaf = |secret: Option<&Secret>| {
+        pki::stored(
+            pair(secret, ("tls.crt", "tls.key"))?,
+            known.iter().map(String::as_str),
+        )
     };
-    let authority = pair(names.authority());
-    let leaf = |name: String| pki::stored(pair(name)?, authority.as_ref());
     StoredCertificates {
-        serving: leaf(names.serving_certificate()),
-        operator: leaf(names.operator_certificate()),
-        authority: authority
-            .clone()
-            .and_then(|authority| pki::stored(authority, None)),
+        serving: leaf(serving.as_deref()),
+        operator: leaf(operator.as_deref()),
+        authorities: copies
+            .into_iter()
+            .filter_map(|copy| {
+                let itself = copy.certificate.clone();
+                pki::stored(copy, [itself.as_str()])
+            })
+            .collect(),
     }
 }
 
@@ -77,6 +101,14 @@ fn every_password(secret: &Secret) -> BTreeMap<String, Password> {
     entries
         .filter_map(|(user, value)| Some((user.clone(), Password::new(text(&value.0)?))))
         .collect()
+}
+
+fn pair(secret: Option<&Secret>, entries: (&str, &str)) -> Option<KeyPair> {
+    let secret = secret?;
+    Some(KeyPair {
+        certificate: entry(secret, entries.0)?,
+        key: entry(secret, entries.1)?,
+    })
 }
 
 fn entry(secret: &Secret, key: &str) -> Option<String> {

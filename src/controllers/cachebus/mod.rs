@@ -2,6 +2,7 @@
 
 mod act;
 mod dereference;
+mod last_valid;
 mod observe;
 mod pace;
 mod report;
@@ -21,6 +22,7 @@ use crate::fault::{self, FaultPoint};
 use crate::pki;
 use crate::watches::WatchedBus;
 use act::act;
+use cachebus_api::CacheBus;
 use cachebus_core::plan::{Desired, Plan, plan};
 use cachebus_core::status;
 use validate::Validated;
@@ -40,20 +42,34 @@ pub enum Next {
 
 /// One pass over a bus.
 pub async fn reconcile(object: &WatchedBus, context: &Context) -> Result<Next, Error> {
-    let object = match &object.0 {
-        Ok(object) => object,
-        Err(unreadable) => return undecodable::report(context, unreadable).await,
+    let unreadable = match &object.0 {
+        Ok(object) if object.metadata.deletion_timestamp.is_some() => return Ok(Next::OnChange),
+        Ok(object) => {
+            let validated = validate::validate(context, object).await?;
+            return serve(context, object, validated).await;
+        }
+        Err(unreadable) => unreadable,
     };
-    if object.metadata.deletion_timestamp.is_some() {
+    let Some(live) = undecodable::live(context, unreadable).await? else {
         return Ok(Next::OnChange);
+    };
+    match undecodable::stand_in(context, unreadable, &live).await? {
+        Some((object, validated)) => serve(context, &object, validated).await,
+        None => undecodable::report(context, unreadable, &live).await,
     }
+}
+
+/// One pass over a bus of which it is known what it is to be.
+async fn serve(context: &Context, object: &CacheBus, validated: Validated) -> Result<Next, Error> {
     let mut watched = report::Bus::new(object);
-    let Validated { bus, violations } = validate::validate(context, object);
+    let Validated { bus, violations } = validated;
     let Some(bus) = bus else {
         return report::invalid(context, watched, &violations).await;
     };
 
-    let material = settle::settle(context, &bus)?;
+    let Some(material) = settle::settle(context, &bus)? else {
+        return report::cut_off(context, watched, &bus, &violations).await;
+    };
     let agents = context.agents.of(&bus, &material.certificates)?;
     let mut observed = observe::observe(context, &bus, &agents, watched.status()).await;
 
@@ -62,6 +78,8 @@ pub async fn reconcile(object: &WatchedBus, context: &Context) -> Result<Next, E
         return Ok(Next::Again);
     }
 
+    let expires = pki::expiry(&material.certificates.serving.certificate);
+    let lost = material.blocked(&bus);
     let desired = Desired { acl: material.acl };
     // What would be ordered rests on the Secrets: users on passwords, the way to agents on certificates.
     let mut plan = if applied.founded {
@@ -70,6 +88,7 @@ pub async fn reconcile(object: &WatchedBus, context: &Context) -> Result<Next, E
         Plan::default()
     };
     plan.blocked.splice(0..0, applied.blocked);
+    plan.blocked.extend(lost);
     fault::point(FaultPoint::Planned);
 
     let acted = act(context, &bus, &agents, &mut watched, &mut observed, &plan).await;
@@ -82,7 +101,6 @@ pub async fn reconcile(object: &WatchedBus, context: &Context) -> Result<Next, E
     }
     plan.blocked.extend(acted.blocked);
 
-    let expires = pki::expiry(&material.certificates.serving.certificate);
     let current = status::report(&bus, &observed, &plan, &desired, expires);
     let status = report::with_violations(&watched, current, &violations);
     if !report::report(context, &mut watched, &status).await? {

@@ -6,11 +6,13 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::events;
 use crate::fault::{self, FaultPoint};
+use crate::partial::PartialBus;
 use cachebus_api::{CacheBus, CacheBusStatus};
-use cachebus_core::bus::Violation;
+use cachebus_core::bus::{Bus as ValidBus, Violation};
 use cachebus_core::events::between;
 use cachebus_core::status;
-use kube::api::{ObjectMeta, PostParams};
+use cachebus_core::tls::authority_lost;
+use kube::api::{ObjectMeta, PostParams, TypeMeta};
 use kube::{Api, ResourceExt as _};
 
 /// A bus as it was last read or written.
@@ -63,6 +65,21 @@ pub async fn invalid(
     Ok(if written { Next::OnChange } else { Next::Again })
 }
 
+/// Says that the agents of a bus cannot be spoken to, nor may certificates be made with which they could. Nothing else is
+/// done for it, since nobody says how it is.
+pub async fn cut_off(
+    context: &Context,
+    mut watched: Bus<'_>,
+    bus: &ValidBus,
+    violations: &[Violation],
+) -> Result<Next, Error> {
+    let lost = authority_lost(&bus.names);
+    let current = status::cut_off(watched.status(), bus.generation, &lost, now_ms());
+    let status = with_violations(&watched, current, violations);
+    let written = report(context, &mut watched, &status).await?;
+    Ok(if written { Next::Later } else { Next::Again })
+}
+
 /// Writes a status, unless it is there. Events tell how it differs from the one that the watch shows. `false`: the object
 /// has changed since it was read, and nothing was written.
 pub async fn report(
@@ -90,8 +107,9 @@ pub async fn replace(
 ) -> Result<bool, Error> {
     let name = bus.object.name_any();
     let namespace = bus.object.namespace().unwrap_or_default();
-    let api: Api<CacheBus> = Api::namespaced(context.client.clone(), &namespace);
-    let object = CacheBus {
+    let api: Api<PartialBus> = Api::namespaced(context.client.clone(), &namespace);
+    let object = PartialBus {
+        types: TypeMeta::resource::<CacheBus>(),
         metadata: ObjectMeta {
             name: Some(name.clone()),
             namespace: Some(namespace),
@@ -99,7 +117,6 @@ pub async fn replace(
             resource_version: bus.version.clone(),
             ..ObjectMeta::default()
         },
-        spec: bus.object.spec.clone(),
         status: Some(status.clone()),
     };
     match api

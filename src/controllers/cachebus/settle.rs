@@ -12,9 +12,9 @@ use cachebus_core::acl::{self, AclFiles};
 use cachebus_core::bus::Bus;
 use cachebus_core::credentials::{self, Credentials, Password};
 use cachebus_core::observed::Observed;
-use cachebus_core::plan::routes;
+use cachebus_core::plan::{Blocked, routes};
 use cachebus_core::render::{Inputs, render, secrets};
-use cachebus_core::tls::Certificates;
+use cachebus_core::tls::{Authority, Certificates, authority_lost};
 use rustls::crypto::CryptoProvider;
 
 /// What a bus's objects are made of besides its spec.
@@ -27,17 +27,31 @@ pub struct Material {
     pub acl: AclFiles,
 }
 
-/// What there is stays; what is missing is made. Nothing is stored here.
-pub fn settle(context: &Context, bus: &Bus) -> Result<Material, Error> {
-    let credentials = credentials(context, bus)?;
+impl Material {
+    /// What cannot be had of it, and why.
+    pub fn blocked(&self, bus: &Bus) -> Option<Blocked> {
+        match self.certificates.authority {
+            Authority::Whole(_) => None,
+            Authority::Lost { .. } => Some(authority_lost(&bus.names)),
+        }
+    }
+}
+
+/// What there is stays; what is missing is made. Nothing is stored here. `None`: there is nothing left to speak to the
+/// agents with, and no new authority may be made.
+pub fn settle(context: &Context, bus: &Bus) -> Result<Option<Material>, Error> {
     let now_s = i64::try_from(now_ms() / 1_000).unwrap_or(i64::MAX);
     let certificates = pki::settle(bus, &dereference::certificates(context, bus), now_s)?;
+    let Some(certificates) = certificates else {
+        return Ok(None);
+    };
+    let credentials = credentials(context, bus)?;
     fault::point(FaultPoint::PasswordsSettled);
-    Ok(Material {
+    Ok(Some(Material {
         acl: acl::files(bus, &credentials),
         credentials,
         certificates,
-    })
+    }))
 }
 
 /// Renders every object of the bus and sends what is not as it should be.
@@ -65,9 +79,10 @@ pub async fn apply(
         routes: &routes(bus, observed),
         claims: &dereference::claim_sizes(context, bus),
     };
+    let authority = secrets::authority(bus, &certificates.authority);
     let foundations = Foundations {
-        credentials: &secrets::credentials(bus, credentials),
-        authority: &secrets::authority(bus, &certificates.authority),
+        credentials: &secrets::credentials(bus, credentials, &certificates.authority),
+        authority: authority.as_ref(),
     };
     let rendered = Box::new(render(bus, &context.platform, &inputs));
     Box::pin(apply::apply(context, bus, &foundations, &rendered)).await

@@ -20,9 +20,22 @@ const REFUSED: &[(&str, &str)] = &[
     ("engines.images.redis=redis:8", "images"),
     ("watchNamespaces={Data}", "watchNamespaces"),
     ("watchNamespaces={data,data}", "watchNamespaces"),
+    ("userRoles=Sometimes", "userRoles"),
     ("clusterDomain=under_score", "clusterDomain"),
     ("metrics.serviceMonitor.interval=often", "interval"),
     ("replicas=3", "replicas"),
+];
+
+/// Kinds of objects that are in a namespace, of those that the operator's chart can render.
+const NAMESPACED: &[&str] = &[
+    "Deployment",
+    "Pod",
+    "PodDisruptionBudget",
+    "Role",
+    "RoleBinding",
+    "Service",
+    "ServiceAccount",
+    "ServiceMonitor",
 ];
 
 pub(super) fn check() -> anyhow::Result<()> {
@@ -51,6 +64,10 @@ fn everywhere() -> anyhow::Result<()> {
         of_kind(&objects, "ClusterRoleBinding").count() == 1,
         "without watchNamespaces the operator needs one ClusterRoleBinding"
     );
+    ensure!(
+        users_roles(&objects) == 2,
+        "without watchNamespaces the rights to view and to edit buses are aggregated"
+    );
     for kind in ["Role", "ClusterRole"] {
         for role in of_kind(&objects, kind) {
             ensure!(
@@ -67,11 +84,18 @@ fn everywhere() -> anyhow::Result<()> {
 
 fn in_namespaces() -> anyhow::Result<()> {
     let namespaces = ["data", "other"];
-    let objects = render(OPERATOR_CHART, &["--set", "watchNamespaces={data,other}"])?;
-    ensure!(
-        of_kind(&objects, "ClusterRoleBinding").count() == 0,
-        "with watchNamespaces nothing is granted in the whole cluster"
-    );
+    let scoped = "watchNamespaces={data,other}";
+    // With everything that the chart can render.
+    let monitored = "metrics.serviceMonitor.enabled=true";
+    let objects = render(OPERATOR_CHART, &["--set", scoped, "--set", monitored])?;
+    for object in &objects {
+        let kind = object["kind"].as_str().unwrap_or_default();
+        ensure!(
+            NAMESPACED.contains(&kind),
+            "with watchNamespaces the chart makes the {kind} {}, which whoever has rights in namespaces alone may not make",
+            object["metadata"]["name"]
+        );
+    }
     for namespace in namespaces {
         ensure!(
             of_kind(&objects, "RoleBinding")
@@ -79,7 +103,29 @@ fn in_namespaces() -> anyhow::Result<()> {
             "watchNamespaces grants nothing in {namespace}"
         );
     }
+    let asked = render(
+        OPERATOR_CHART,
+        &["--set", scoped, "--set", "userRoles=Always"],
+    )?;
+    ensure!(
+        users_roles(&asked) == 2,
+        "userRoles=Always is not heeded with watchNamespaces"
+    );
+    let declined = render(OPERATOR_CHART, &["--set", "userRoles=Never"])?;
+    ensure!(users_roles(&declined) == 0, "userRoles=Never is not heeded");
     Ok(())
+}
+
+/// Roles of the cluster that are aggregated to those of users.
+fn users_roles(objects: &[Value]) -> usize {
+    let aggregated = |role: &&Value| {
+        let labels = role["metadata"]["labels"].as_object();
+        labels.is_some_and(|labels| {
+            let mut names = labels.keys();
+            names.any(|name| name.starts_with("rbac.authorization.k8s.io/aggregate-to-"))
+        })
+    };
+    of_kind(objects, "ClusterRole").filter(aggregated).count()
 }
 
 fn refuses(value: &str, field: &str) -> anyhow::Result<()> {

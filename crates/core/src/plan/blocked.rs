@@ -53,6 +53,8 @@ pub mod reason {
     pub const SENTINEL_SEES_PRIMARY_DOWN: &str = "SentinelSeesPrimaryDown";
     /// A Sentinel does not know all replicas and all other Sentinels yet.
     pub const SENTINEL_UNACQUAINTED: &str = "SentinelUnacquainted";
+    /// The key of the bus's authority is lost: nothing can be signed while what it signed is served.
+    pub const AUTHORITY_LOST: &str = "AuthorityLost";
     /// The name of one of the bus's objects is taken by somebody else's.
     pub const NAME_CONFLICT: &str = "NameConflict";
     /// The API server refuses one of the bus's objects.

@@ -35,6 +35,8 @@ use std::collections::BTreeMap;
 pub struct Rendered {
     /// What agents and servers are told, without secrets.
     pub config: ConfigMap,
+    /// The spec that these objects are made from, for a time when there is no valid one.
+    pub last_valid: ConfigMap,
     /// Internal passwords that data pods mount.
     pub redis_auth: Secret,
     /// Internal passwords that Sentinel pods mount.
@@ -141,12 +143,13 @@ pub fn render(bus: &Bus, platform: &Platform, inputs: &Inputs<'_>) -> Rendered {
     } = inputs;
     Rendered {
         config: config_map::config(bus),
+        last_valid: config_map::last_valid(bus),
         redis_auth: secrets::auth(bus, Redis, credentials),
         sentinel_auth: secrets::auth(bus, Sentinel, credentials),
         acl: secrets::acl(bus, acl),
         serving_certificate: secrets::serving_certificate(bus, certificates),
         operator_certificate: secrets::operator_certificate(bus, certificates),
-        bindings: secrets::bindings(bus, credentials, &certificates.authority.certificate),
+        bindings: secrets::bindings(bus, credentials, certificates.authority.certificate()),
         redis_account: identity::account(bus, Redis),
         sentinel_account: identity::account(bus, Sentinel),
         redis_network: network::policy(bus, platform, Redis),

@@ -19,7 +19,11 @@ pub(super) fn policy(bus: &Bus, platform: &Platform, component: Component) -> Ne
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(meta::selector(meta::selector_labels(bus, component))),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
-            ingress: Some(vec![clients(bus, component), operator(platform), metrics()]),
+            ingress: Some(vec![
+                clients(bus, component),
+                operator(platform),
+                metrics(bus),
+            ]),
             egress: Some(vec![peers(bus), dns()]),
         }),
     }
@@ -66,10 +70,12 @@ fn operator(platform: &Platform) -> NetworkPolicyIngressRule {
     }
 }
 
-fn metrics() -> NetworkPolicyIngressRule {
+fn metrics(bus: &Bus) -> NetworkPolicyIngressRule {
+    // An empty selector selects all.
+    let namespaces = bus.spec.access.metrics.clone().unwrap_or_default();
     NetworkPolicyIngressRule {
         from: Some(vec![NetworkPolicyPeer {
-            namespace_selector: Some(LabelSelector::default()),
+            namespace_selector: Some(namespaces),
             ..NetworkPolicyPeer::default()
         }]),
         ports: Some(tcp([HTTP_PORT])),

@@ -5,8 +5,8 @@ use crate::acl::AclFiles;
 use crate::binding;
 use crate::bus::Bus;
 use crate::credentials::{Credentials, mounted};
-use crate::names::{Component, REDIS_ACL, SENTINEL_ACL};
-use crate::tls::{Certificates, KeyPair};
+use crate::names::{AUTHORITY_COPY, AUTHORITY_KEY_COPY, Component, REDIS_ACL, SENTINEL_ACL};
+use crate::tls::{Authority, Certificates, KeyPair};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use std::collections::BTreeMap;
@@ -14,22 +14,26 @@ use std::collections::BTreeMap;
 const OPAQUE: &str = "Opaque";
 const TLS: &str = "kubernetes.io/tls";
 
-/// Every password of the bus by user, the source of all other copies. It is created once and then kept; no pod mounts it.
+/// Every password of the bus by user, the source of all other copies, and the second copy of the authority. It is created
+/// once and then kept; no pod mounts it.
 #[must_use]
-pub fn credentials(bus: &Bus, credentials: &Credentials) -> Secret {
+pub fn credentials(bus: &Bus, credentials: &Credentials, authority: &Authority) -> Secret {
     let passwords = credentials.passwords.iter();
-    secret(
-        bus,
-        bus.names.credentials(),
-        OPAQUE,
-        passwords.map(|(user, password)| (user.as_str(), password.expose())),
-    )
+    let passwords = passwords.map(|(user, password)| (user.as_str(), password.expose()));
+    let copy = authority.pair().into_iter().flat_map(|pair| {
+        [
+            (AUTHORITY_COPY, pair.certificate.as_str()),
+            (AUTHORITY_KEY_COPY, pair.key.as_str()),
+        ]
+    });
+    secret(bus, bus.names.credentials(), OPAQUE, passwords.chain(copy))
 }
 
-/// The bus's certificate authority. It is created once and then kept; no pod mounts it.
+/// The bus's certificate authority, unless its key is lost. It is created once and then kept; no pod mounts it.
 #[must_use]
-pub fn authority(bus: &Bus, authority: &KeyPair) -> Secret {
-    key_pair(bus, bus.names.authority(), authority, authority)
+pub fn authority(bus: &Bus, authority: &Authority) -> Option<Secret> {
+    let pair = authority.pair()?;
+    Some(key_pair(bus, bus.names.authority(), pair, authority))
 }
 
 /// The internal passwords that a component's pods mount.
@@ -94,11 +98,11 @@ pub(super) fn bindings(
         .collect()
 }
 
-fn key_pair(bus: &Bus, name: String, pair: &KeyPair, authority: &KeyPair) -> Secret {
+fn key_pair(bus: &Bus, name: String, pair: &KeyPair, authority: &Authority) -> Secret {
     let entries = [
         ("tls.crt", pair.certificate.as_str()),
         ("tls.key", pair.key.as_str()),
-        ("ca.crt", authority.certificate.as_str()),
+        ("ca.crt", authority.certificate()),
     ];
     secret(bus, name, TLS, entries)
 }

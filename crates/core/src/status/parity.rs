@@ -7,9 +7,9 @@ use crate::config::drift;
 use crate::engine::capabilities;
 use crate::names::Component;
 use crate::observed::Node;
-use crate::plan::Desired;
 use crate::plan::users::{differs, runs};
 use crate::plan::view::View;
+use crate::plan::{Desired, Plan, reason};
 use crate::protocol::AgentStatus;
 use cachebus_api::settings::TlsMode;
 use std::collections::BTreeSet;
@@ -58,8 +58,12 @@ pub fn configuration(view: &View<'_>) -> Finding {
     )
 }
 
-/// Whether each node serves the certificate that ends then, seconds since 1970.
-pub fn certificates(view: &View<'_>, expires: Option<i64>) -> Finding {
+/// Whether each node serves the certificate that ends then, seconds since 1970, and whether it can be renewed.
+pub fn certificates(view: &View<'_>, plan: &Plan, expires: Option<i64>) -> Finding {
+    let mut blocked = plan.blocked.iter();
+    if let Some(lost) = blocked.find(|blocked| blocked.reason == reason::AUTHORITY_LOST) {
+        return Finding::bad(kind::TLS_READY, lost.reason, lost.message.clone());
+    }
     if view.bus.spec.tls.mode == TlsMode::Disabled {
         let message = "tls.mode is Disabled: nodes and clients speak plain text".to_owned();
         return Finding::good(kind::TLS_READY, "Disabled", message);

@@ -34,8 +34,11 @@ pub(super) fn violations(pods: &PodSettings, access: &Access) -> Vec<Violation> 
                 tolerable(toleration).map(|why| violation(path, "TolerationInvalid", why))
             }),
     );
-    if let Some(namespaces) = &access.namespaces {
-        violations.extend(selector("spec.access.namespaces", namespaces));
+    for (path, namespaces) in [
+        ("spec.access.namespaces", &access.namespaces),
+        ("spec.access.metrics", &access.metrics),
+    ] {
+        violations.extend(namespaces.iter().flat_map(|it| selector(path, it)));
     }
     violations
 }

@@ -7,7 +7,7 @@ use cachebus_core::credentials::{Credentials, INTERNAL_USERS, Password};
 use cachebus_core::engine;
 use cachebus_core::names::Names;
 use cachebus_core::render::{ClaimSizes, Endpoint, Inputs, Rendered, Routes, render};
-use cachebus_core::tls::{Certificates, KeyPair};
+use cachebus_core::tls::{Authority, Certificates, KeyPair};
 use k8s_openapi::api::core::v1::Secret;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -81,7 +81,7 @@ pub fn certificates() -> Certificates {
         key: format!("secret key of the {name}\n"),
     };
     Certificates {
-        authority: pair("authority"),
+        authority: Authority::Whole(pair("authority")),
         serving: pair("servers"),
         operator: pair("operator"),
     }
@@ -123,6 +123,7 @@ pub fn rendered_with(bus: &Bus, routes: &Routes, claims: &ClaimSizes) -> Rendere
 pub fn objects(rendered: &Rendered) -> BTreeMap<String, Value> {
     let Rendered {
         config,
+        last_valid,
         redis_auth,
         sentinel_auth,
         acl,
@@ -147,6 +148,7 @@ pub fn objects(rendered: &Rendered) -> BTreeMap<String, Value> {
     } = rendered;
     let mut objects: BTreeMap<String, Value> = [
         ("config", value(config)),
+        ("last_valid", value(last_valid)),
         ("redis_auth", secret(redis_auth)),
         ("sentinel_auth", secret(sentinel_auth)),
         ("acl", secret(acl)),
