@@ -35,7 +35,7 @@ pub fn report(
     let previous = &observed.status;
     let replicas = replication::Replicas::of(&view);
     let quorum = sentinels::Quorum::of(&view);
-    let pending_restart = restart::pending(&view);
+    let pending_restart = restart::pending(&view, certificate_expires);
 
     let mut findings = vec![
         Finding::good(

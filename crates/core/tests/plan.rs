@@ -3,6 +3,8 @@
 // Cases read better when what goes into an optional field is one already.
 #![allow(clippy::unnecessary_wraps)]
 
+#[path = "plan/certificates.rs"]
+mod certificates;
 #[path = "plan/choice.rs"]
 mod choice;
 mod common;

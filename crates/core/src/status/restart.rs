@@ -4,11 +4,14 @@ use super::named;
 use crate::config::drift;
 use crate::names::Component;
 use crate::observed::Node;
+use crate::plan::users::runs;
 use crate::plan::view::View;
+use cachebus_api::settings::TlsMode;
 use cachebus_api::status::PendingRestart;
 
-/// Each pod that runs with something older than the spec asks for.
-pub fn pending(view: &View<'_>) -> Vec<PendingRestart> {
+/// Each pod that runs with something older than what is asked for. `certificate_expires`: end of the bus's serving
+/// certificate, seconds since 1970.
+pub fn pending(view: &View<'_>, certificate_expires: Option<i64>) -> Vec<PendingRestart> {
     let data = view.observed.data.iter();
     let sentinels = view.observed.sentinels.iter();
     let all = data
@@ -19,6 +22,7 @@ pub fn pending(view: &View<'_>) -> Vec<PendingRestart> {
             revision(view, component, node),
             engine(view, node),
             directives(view, pod),
+            certificate(view, component, node, certificate_expires),
             volume(view, component, node),
         ]
         .into_iter()
@@ -52,6 +56,20 @@ fn engine(view: &View<'_>, node: &Node) -> Option<String> {
 fn directives(view: &View<'_>, pod: &str) -> Option<String> {
     let directives = drift(view.bus, &view.data(pod)?.config, view.memory_limit(pod)).restart;
     (!directives.is_empty()).then(|| format!("older {}", directives.join(", ")))
+}
+
+/// No engine's Sentinel takes up another certificate while it runs; data nodes do.
+fn certificate(
+    view: &View<'_>,
+    component: Component,
+    node: &Node,
+    expires: Option<i64>,
+) -> Option<String> {
+    if component != Component::Sentinel || view.bus.spec.tls.mode == TlsMode::Disabled {
+        return None;
+    }
+    let served = node.agent.as_ref().filter(|agent| runs(agent))?;
+    (served.certificate_expires != Some(expires?)).then(|| "serves another certificate".to_owned())
 }
 
 fn volume(view: &View<'_>, component: Component, node: &Node) -> Option<String> {

@@ -20,7 +20,7 @@ pub fn reported(scene: &Scene) -> CacheBusStatus {
     )
 }
 
-fn condition<'a>(status: &'a CacheBusStatus, wanted: &str) -> &'a Condition {
+pub fn condition<'a>(status: &'a CacheBusStatus, wanted: &str) -> &'a Condition {
     status
         .conditions
         .iter()
@@ -28,7 +28,7 @@ fn condition<'a>(status: &'a CacheBusStatus, wanted: &str) -> &'a Condition {
         .unwrap()
 }
 
-fn is(scene: &Scene, wanted: &str, status: &str, reason: &str) {
+pub fn is(scene: &Scene, wanted: &str, status: &str, reason: &str) {
     let reported = reported(scene);
     let found = condition(&reported, wanted);
     assert_eq!(
@@ -270,26 +270,6 @@ fn nobody_knows_where_nobody_answers() {
         "Unknown",
         "NothingReported",
     );
-}
-
-#[test]
-fn certificates_are_missing_expired_or_not_wanted() {
-    let scene = Scene::well();
-    let say = |scene: &Scene, expires| {
-        let plan = Plan::default();
-        let status = report(
-            &scene.bus,
-            &scene.observed,
-            &plan,
-            &Desired::default(),
-            expires,
-        );
-        condition(&status, kind::TLS_READY).reason.clone()
-    };
-    assert_eq!(say(&scene, None), "NotIssued");
-    assert_eq!(say(&scene, Some(NOW_S - 1)), "Expired");
-    let plain = Scene::new("{tls: {mode: Disabled}}");
-    assert_eq!(say(&plain, None), "Disabled");
 }
 
 #[test]
