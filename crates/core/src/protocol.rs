@@ -3,12 +3,18 @@
 //! | request | body | reply |
 //! | --- | --- | --- |
 //! | `GET /v1/status` | | [`AgentStatus`] |
+//! | `GET /v1/status/after/<revision>` | | [`AgentStatus`] as soon as its [revision](AgentStatus::revision) is another, or 204 after [`HOLD`] |
 //! | `PUT /v1/topology` (data pods) | [`TopologyOrder`] | [`AgentStatus`], or 409 with a [`Refusal`] |
 //! | `PUT /v1/config` (data pods) | [`ConfigOrder`] | [`AgentStatus`], or 409 with a [`Refusal`] |
 //! | `PUT /v1/acl` | [`AclOrder`] | [`AgentStatus`], or 409 with a [`Refusal`] |
 //! | `PUT /v1/monitor` (Sentinel pods) | [`MonitorOrder`] | [`AgentStatus`], or 409 with a [`Refusal`] |
 //!
-//! Served on [`crate::names::API_PORT`] to the operator's client certificate only. No secret travels here.
+//! Each answer to a `GET` names its revision in the header `ETag`, in quotes. Served on [`crate::names::API_PORT`] to the
+//! operator's client certificate only. No secret travels here.
+
+mod revision;
+
+pub use revision::HOLD;
 
 use crate::names::Component;
 use cachebus_api::engine::EngineKind;
@@ -48,7 +54,7 @@ pub struct AgentConfig {
 }
 
 /// What each Sentinel is told of the primary.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MonitorSettings {
     /// `down-after-milliseconds`.
@@ -60,7 +66,7 @@ pub struct MonitorSettings {
 }
 
 /// What lies beside the data and says whose it is and how far it can be trusted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Marker {
     /// UID of the bus that wrote the data.
@@ -79,7 +85,7 @@ pub struct Marker {
 }
 
 /// What one agent reports.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentStatus {
     /// The pod.
@@ -102,7 +108,7 @@ pub struct AgentStatus {
 }
 
 /// The engine as its binary names itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EngineReport {
     /// Family.
     pub kind: EngineKind,
@@ -111,7 +117,7 @@ pub struct EngineReport {
 }
 
 /// The part of a report that depends on what the pod runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NodeStatus {
     /// A data pod.
@@ -121,7 +127,7 @@ pub enum NodeStatus {
 }
 
 /// Where a data pod stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Phase {
     /// The server is not running yet, or not any more.
     Down,
@@ -138,7 +144,7 @@ pub enum Phase {
 }
 
 /// What a data pod's agent reports.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DataStatus {
     /// Where the pod stands.
@@ -156,7 +162,7 @@ pub struct DataStatus {
 }
 
 /// `INFO replication` of a data node.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReplicationStatus {
     /// `master_repl_offset`, or the replica's own.
@@ -170,7 +176,7 @@ pub struct ReplicationStatus {
 }
 
 /// A replica in the primary's own list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FedReplica {
     /// Announced host name.
     pub host: String,
@@ -181,7 +187,7 @@ pub struct FedReplica {
 }
 
 /// What a Sentinel pod's agent reports.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SentinelStatus {
     /// Whether the Sentinel answers.
@@ -194,7 +200,7 @@ pub struct SentinelStatus {
 }
 
 /// What a Sentinel knows of the primary.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Monitored {
     /// Host that it names.
