@@ -44,9 +44,10 @@ fn what_decisions_are_made_from_is_told() {
     let revision = report(&data).revision();
     for (field, value) in [
         ("/redis/phase", json!({"Following": "one"})),
-        ("/redis/keys", json!(0)),
-        ("/redis/keys", json!(null)),
-        ("/redis/dataset", json!(false)),
+        (
+            "/redis/marker",
+            json!({"uid": "u", "primary": "one", "epoch": 1, "complete": true, "fence": 1}),
+        ),
         ("/redis/config/maxmemory", json!("2")),
         ("/redis/replication/linkUp", json!(true)),
         ("/redis/replication/replicas/0/online", json!(false)),
@@ -80,10 +81,11 @@ fn the_order_of_lists_is_no_news() {
 
 proptest! {
     #[test]
-    fn what_moves_in_a_bus_at_rest_is_no_news(offset: u64, keys in 1_u64.., lag: u64) {
+    fn what_moves_in_a_bus_that_is_well_is_no_news(offset: u64, keys: Option<u64>, dataset: bool, lag: u64) {
         let mut moved = report(&leads());
         let NodeStatus::Redis(data) = &mut moved.node else { unreachable!() };
-        data.keys = Some(keys);
+        data.keys = keys;
+        data.dataset = dataset;
         let replication = data.replication.as_mut().unwrap();
         replication.offset = offset;
         replication.replicas[1].lag = lag;

@@ -23,6 +23,8 @@ use crate::watches::WatchedBus;
 use act::act;
 use cachebus_core::plan::{Desired, Plan, plan};
 use cachebus_core::status;
+use kube::runtime::reflector::ObjectRef;
+use std::sync::Arc;
 use validate::Validated;
 
 /// When the next pass over a bus is due, if no event asks for one.
@@ -40,6 +42,7 @@ pub enum Next {
 
 /// One pass over a bus.
 pub async fn reconcile(object: &WatchedBus, context: &Context) -> Result<Next, Error> {
+    let key = ObjectRef::from_obj(object);
     let object = match &object.0 {
         Ok(object) => object,
         Err(unreadable) => return undecodable::report(context, unreadable).await,
@@ -54,8 +57,9 @@ pub async fn reconcile(object: &WatchedBus, context: &Context) -> Result<Next, E
     };
 
     let material = settle::settle(context, &bus)?;
-    let agents = context.agents.of(&bus, &material.certificates)?;
-    let mut observed = observe::observe(context, &bus, &agents, watched.status()).await;
+    let agents = Arc::new(context.agents.of(&bus, &material.certificates)?);
+    let (mut observed, heard) = observe::observe(context, &bus, &agents, watched.status()).await;
+    context.polls.follow(&key, &agents, heard);
 
     let applied = settle::apply(context, &bus, &material, &observed).await;
     if applied.stale {

@@ -8,14 +8,16 @@ use std::time::Duration;
 pub const HOLD: Duration = Duration::from_secs(25);
 
 impl AgentStatus {
-    /// Tells apart reports that could lead to different decisions. What moves all the time in a bus at rest counts for nothing:
-    /// offsets, lags, the number of keys, the order of lists. Means something only to the agent that made it.
+    /// Tells apart reports that could lead to different decisions. What moves all the time in a bus that is well counts for
+    /// nothing: offsets, lags, the order of lists, and how many keys there are, which decides only while a primary is chosen,
+    /// when passes follow one another without being asked for. Means something only to the agent that made it.
     #[must_use]
     pub fn revision(&self) -> String {
         let mut told = self.clone();
         match &mut told.node {
             NodeStatus::Redis(data) => {
-                data.keys = data.keys.map(|keys| keys.min(1));
+                data.keys = None;
+                data.dataset = false;
                 if let Some(replication) = &mut data.replication {
                     replication.offset = 0;
                     for replica in &mut replication.replicas {
