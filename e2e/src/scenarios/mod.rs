@@ -15,6 +15,7 @@ mod removed_service;
 mod sample;
 mod secrets;
 mod steady_state;
+mod switch_followed;
 mod three_buses;
 mod tls_modes;
 mod total_restart;
@@ -49,6 +50,7 @@ pub const ALL: &[&Scenario] = &[
     &secrets::SCENARIO,
     &removed_service::SCENARIO,
     &healing::SCENARIO,
+    &switch_followed::SCENARIO,
     &agent::SCENARIO,
     &agents_alone::SCENARIO,
     &api_server_away::SCENARIO,
