@@ -3,6 +3,7 @@
 use crate::agents::Agents;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
+use crate::polls::Polls;
 use crate::watches::Stores;
 use cachebus_core::bus::Platform;
 use kube::Client;
@@ -16,6 +17,8 @@ pub struct Context {
     pub stores: Stores,
     /// The agents of the pods.
     pub agents: Agents,
+    /// What asks for passes when agents have news.
+    pub polls: Polls,
     /// What the operator was told at its start.
     pub platform: Platform,
     /// What is remembered between passes.

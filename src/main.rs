@@ -20,6 +20,7 @@ mod ownership;
 mod partial;
 mod passwords;
 mod pki;
+mod polls;
 mod readiness;
 mod secrets;
 mod settings;

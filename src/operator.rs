@@ -6,6 +6,7 @@ use crate::controllers::cachebus;
 use crate::leader::Leadership;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
+use crate::polls::Polls;
 use crate::readiness::Readiness;
 use crate::settings::Settings;
 use crate::watches::{Stores, Triggers};
@@ -69,6 +70,7 @@ fn contexts(
                 client: client.clone(),
                 stores,
                 agents: agents.clone(),
+                polls: Polls::new(triggers.clone()),
                 platform: settings.platform(),
                 memory: memory.clone(),
                 recorder: recorder.clone(),

@@ -110,7 +110,7 @@ impl Stores {
     }
 }
 
-/// Where watches ask for a pass over a bus. Closed until this process leads: a follower only keeps its stores.
+/// Where watches and polls ask for a pass over a bus. Closed until this process leads: a follower only keeps its stores.
 #[derive(Clone, Default)]
 pub struct Triggers(Arc<OnceLock<UnboundedSender<ObjectRef<WatchedBus>>>>);
 
@@ -123,7 +123,8 @@ impl Triggers {
         receiver
     }
 
-    fn request(&self, bus: ObjectRef<WatchedBus>) {
+    /// Asks for a pass over a bus.
+    pub fn request(&self, bus: ObjectRef<WatchedBus>) {
         if let Some(sender) = self.0.get() {
             // The receiver is gone at shutdown, when nothing is to be done any more.
             let _ = sender.unbounded_send(bus);

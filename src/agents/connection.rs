@@ -2,7 +2,7 @@
 
 use super::{Address, AgentError};
 use crate::error::chain;
-use ::http::{Request, StatusCode};
+use ::http::{Request, Response};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
@@ -13,6 +13,8 @@ use tokio_rustls::TlsConnector;
 
 /// Most bytes of an answer. A report with every live setting has about a tenth of it.
 const MAX_ANSWER: usize = 256 * 1024;
+/// Bytes that are read at once. Small, for there is a buffer for each request that an agent holds.
+const READ_BUFFER: usize = 1024;
 
 /// Sends a request to an agent that must prove to be `host`, and reads the answer.
 pub async fn exchange(
@@ -20,7 +22,7 @@ pub async fn exchange(
     to: &Address,
     host: &str,
     request: Request<Full<Bytes>>,
-) -> Result<(StatusCode, Bytes), AgentError> {
+) -> Result<Response<Bytes>, AgentError> {
     let failed = |source| AgentError::Connect {
         pod: to.pod.clone(),
         address: to.socket.to_string(),
@@ -36,6 +38,7 @@ pub async fn exchange(
     stream.set_nodelay(true).map_err(failed)?;
     let stream = connector.connect(name, stream).await.map_err(failed)?;
     let (mut sender, connection) = hyper::client::conn::http1::Builder::new()
+        .read_buf_exact_size(Some(READ_BUFFER))
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| broken(&error))?;
@@ -44,12 +47,12 @@ pub async fn exchange(
             .send_request(request)
             .await
             .map_err(|error| broken(&error))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_ANSWER)
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, MAX_ANSWER)
             .collect()
             .await
             .map_err(|error| broken(&*error))?;
-        Ok((status, body.to_bytes()))
+        Ok(Response::from_parts(head, body.to_bytes()))
     };
     tokio::pin!(connection, answer);
     tokio::select! {

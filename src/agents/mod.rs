@@ -7,14 +7,15 @@ mod tls;
 pub use error::AgentError;
 
 use crate::metrics::{Answer, Metrics};
-use ::http::{Method, Request, StatusCode, header};
+use ::http::{Method, Request, Response, StatusCode, header};
 use cachebus_core::bus::Bus;
 use cachebus_core::names::{API_PORT, Component, Names};
-use cachebus_core::protocol::{AgentStatus, Refusal};
+use cachebus_core::protocol::{AgentStatus, HOLD};
 use cachebus_core::tls::Certificates;
 use http_body_util::Full;
 use hyper::body::Bytes;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,9 @@ use tokio_rustls::TlsConnector;
 const LOOK: Duration = Duration::from_secs(1);
 /// Time that an agent has to carry out an order.
 const ORDER: Duration = Duration::from_secs(3);
-/// Connections at once, over all buses.
+/// Time that an agent has to tell of a change, or that there was none: a while more than it waits for one.
+const CHANGE: Duration = HOLD.saturating_add(Duration::from_secs(5));
+/// Connections at once, over all buses, but for those on which changes are awaited.
 const CONNECTIONS: usize = 24;
 
 /// The way to the agents of every bus.
@@ -83,6 +86,32 @@ impl Address {
     }
 }
 
+/// How a pod is.
+pub struct Report {
+    /// What its agent says.
+    pub status: AgentStatus,
+    /// By what the agent can tell whether it would say another thing by now. `None`: it is too old to know.
+    pub revision: Option<Revision>,
+}
+
+/// What an agent calls a report of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revision(String);
+
+impl Revision {
+    /// The revision that an answer names.
+    fn of(answer: &Response<Bytes>) -> Option<Self> {
+        Self::read(answer.headers().get(header::ETAG)?.to_str().ok()?)
+    }
+
+    /// The revision in an `ETag`, where it is one that a path may hold.
+    pub fn read(tag: &str) -> Option<Self> {
+        let revision = tag.strip_prefix('"')?.strip_suffix('"')?;
+        let plain = revision.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        (plain && !revision.is_empty()).then(|| Self(revision.to_owned()))
+    }
+}
+
 /// The way to the agents of one bus.
 pub struct BusAgents {
     connector: TlsConnector,
@@ -91,38 +120,78 @@ pub struct BusAgents {
 }
 
 impl BusAgents {
+    /// Whether both show the same certificates and trust the same authority.
+    pub fn same_identity(&self, other: &Self) -> bool {
+        Arc::ptr_eq(self.connector.config(), other.connector.config())
+    }
+
     /// Asks how the pod is.
-    pub async fn look(&self, to: &Address) -> Result<AgentStatus, AgentError> {
-        self.request(to, Method::GET, "/v1/status", Bytes::new(), LOOK)
-            .await
+    pub async fn look(&self, to: &Address) -> Result<Report, AgentError> {
+        let asked = Box::pin(self.request(to, Method::GET, "/v1/status", Bytes::new()));
+        let answer = self.in_turn(to, LOOK, asked).await?;
+        Ok(Report {
+            status: read(to, answer.body())?,
+            revision: Revision::of(&answer),
+        })
     }
 
     /// Gives an order. The answer is how the pod is after it.
     pub async fn order(
         &self,
         to: &Address,
-        path: &'static str,
+        path: &str,
         order: &impl Serialize,
     ) -> Result<AgentStatus, AgentError> {
         let body =
             serde_json::to_vec(order).map_err(|error| AgentError::unreadable(&to.pod, &error))?;
-        self.request(to, Method::PUT, path, body.into(), ORDER)
-            .await
+        let given = Box::pin(self.request(to, Method::PUT, path, body.into()));
+        read(to, self.in_turn(to, ORDER, given).await?.body())
     }
 
-    async fn request(
+    /// Waits for a report of another revision than this one, and returns the revision of that. `None`: there was none for as
+    /// long as the agent waits.
+    pub async fn change(
         &self,
         to: &Address,
-        method: Method,
-        path: &'static str,
-        body: Bytes,
+        after: &Revision,
+    ) -> Result<Option<Revision>, AgentError> {
+        let path = format!("/v1/status/after/{}", after.0);
+        let asked = Box::pin(self.request(to, Method::GET, &path, Bytes::new()));
+        let answer = self.counted(to, CHANGE, asked).await?;
+        if answer.status() == StatusCode::NO_CONTENT {
+            return Ok(None);
+        }
+        match Revision::of(&answer) {
+            Some(revision) => Ok(Some(revision)),
+            None => Err(AgentError::Unreadable {
+                pod: to.pod.clone(),
+                detail: "it names no revision".to_owned(),
+            }),
+        }
+    }
+
+    /// Makes a request when it has a place among all others. The wait counts too: an order that comes late rests on what was
+    /// seen long ago.
+    async fn in_turn<T>(
+        &self,
+        to: &Address,
         deadline: Duration,
-    ) -> Result<AgentStatus, AgentError> {
-        let exchange = async {
-            // Never closed. Waiting for a place counts too: an order that comes late rests on what was seen long ago.
+        exchange: impl Future<Output = Result<T, AgentError>>,
+    ) -> Result<T, AgentError> {
+        let in_turn = async {
+            // Never closed.
             let _connection = self.agents.connections.acquire().await;
-            self.exchange(to, method, path, body).await
+            exchange.await
         };
+        self.counted(to, deadline, in_turn).await
+    }
+
+    async fn counted<T>(
+        &self,
+        to: &Address,
+        deadline: Duration,
+        exchange: impl Future<Output = Result<T, AgentError>>,
+    ) -> Result<T, AgentError> {
         let result = tokio::time::timeout(deadline, exchange)
             .await
             .unwrap_or_else(|_| {
@@ -142,13 +211,14 @@ impl BusAgents {
         result
     }
 
-    async fn exchange(
+    /// One request, and its answer where that is no failure.
+    async fn request(
         &self,
         to: &Address,
         method: Method,
-        path: &'static str,
+        path: &str,
         body: Bytes,
-    ) -> Result<AgentStatus, AgentError> {
+    ) -> Result<Response<Bytes>, AgentError> {
         let host = self.names.pod_fqdn(to.component, &to.pod);
         let request = Request::builder()
             .method(method)
@@ -158,24 +228,23 @@ impl BusAgents {
             .header(header::CONNECTION, "close")
             .body(Full::new(body))
             .map_err(|error| AgentError::unreadable(&to.pod, &error))?;
-        let (status, body) = connection::exchange(&self.connector, to, &host, request).await?;
-        match status {
-            StatusCode::OK => serde_json::from_slice(&body)
-                .map_err(|error| AgentError::unreadable(&to.pod, &error)),
-            StatusCode::CONFLICT => {
-                let refusal: Refusal = serde_json::from_slice(&body)
-                    .map_err(|error| AgentError::unreadable(&to.pod, &error))?;
-                Err(AgentError::Refused {
-                    pod: to.pod.clone(),
-                    refusal,
-                })
-            }
+        let answer = connection::exchange(&self.connector, to, &host, request).await?;
+        match answer.status() {
+            StatusCode::OK | StatusCode::NO_CONTENT => Ok(answer),
+            StatusCode::CONFLICT => Err(AgentError::Refused {
+                pod: to.pod.clone(),
+                refusal: read(to, answer.body())?,
+            }),
             other => Err(AgentError::Status {
                 pod: to.pod.clone(),
                 status: other.as_u16(),
             }),
         }
     }
+}
+
+fn read<T: DeserializeOwned>(from: &Address, body: &[u8]) -> Result<T, AgentError> {
+    serde_json::from_slice(body).map_err(|error| AgentError::unreadable(&from.pod, &error))
 }
 
 #[cfg(test)]

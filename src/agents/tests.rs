@@ -92,7 +92,7 @@ async fn look(
         pod: "b-sentinel-0".to_owned(),
         socket,
     };
-    agents.look(&address).await.map(|status| status.uid)
+    agents.look(&address).await.map(|report| report.status.uid)
 }
 
 #[tokio::test]

@@ -74,7 +74,7 @@ fn client_config(certificates: &Certificates) -> Result<ClientConfig, String> {
         .with_root_certificates(roots)
         .with_client_auth_cert(vec![der(&certificates.operator.certificate)?], key)
         .map_err(|error| text(&error))?;
-    // A bus at rest is asked twice a minute: a full handshake costs less than the memory of its sessions.
+    // An agent at rest is asked some five times a minute: a full handshake costs less than the memory of its sessions.
     config.resumption = Resumption::disabled();
     Ok(config)
 }

@@ -8,7 +8,7 @@ mod world;
 
 pub use api::Api;
 pub use pods::Pods;
-pub use world::World;
+pub use world::{World, key};
 
 use cachebus_api::CacheBus;
 use cachebus_core::bus::{Bus, Platform};

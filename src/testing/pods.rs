@@ -16,9 +16,13 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 const DATA: [&str; 3] = ["b-redis-0", "b-redis-1", "b-redis-2"];
@@ -36,13 +40,34 @@ struct State {
     leads: Vec<(String, Value)>,
 }
 
+/// What is known of the requests that agents hold.
+#[derive(Clone, Debug, Default)]
+pub struct Held {
+    /// Held now, each with the pod and the revision that is known there.
+    pub now: Vec<(&'static str, String)>,
+    /// Those that ended without news.
+    pub without_news: usize,
+}
+
 /// The pods of the bus `b`.
 #[derive(Clone)]
-pub struct Pods(Arc<Mutex<State>>);
+pub struct Pods {
+    state: Arc<Mutex<State>>,
+    /// Anything changed.
+    changes: watch::Sender<()>,
+    held: watch::Sender<Held>,
+    /// How long a request is held.
+    hold: Duration,
+}
 
 impl Pods {
     /// Starts the pods of a world whose Secrets exist. `net` tells the addresses of one test from those of another.
     pub async fn start(world: &World, net: u8) -> Self {
+        Self::start_holding(world, net, Duration::from_mins(1)).await
+    }
+
+    /// The same, of agents that hold requests for so long.
+    pub async fn start_holding(world: &World, net: u8, hold: Duration) -> Self {
         let secret = |name| -> BTreeMap<String, String> {
             let secret: Secret =
                 serde_json::from_value(world.api.get("secrets", name).unwrap()).unwrap();
@@ -51,7 +76,7 @@ impl Pods {
                 .collect()
         };
         let (acl, tls) = (secret("b-acl"), secret("b-tls"));
-        let pods = Self(Arc::new(Mutex::new(State {
+        let state = Arc::new(Mutex::new(State {
             bus: bus_of(&world.api),
             acl: [
                 (Component::Redis, "redis.acl"),
@@ -64,7 +89,13 @@ impl Pods {
             monitoring: BTreeMap::new(),
             config_epoch: 0,
             leads: Vec::new(),
-        })));
+        }));
+        let pods = Self {
+            state,
+            changes: watch::Sender::new(()),
+            held: watch::Sender::default(),
+            hold,
+        };
         let config = ServerConfig::builder()
             .with_no_client_auth()
             .with_single_cert(
@@ -88,12 +119,64 @@ impl Pods {
 
     /// Orders to lead, each with the topology that was on record when it came.
     pub fn leads(&self) -> Vec<(String, Value)> {
-        self.0.lock().unwrap().leads.clone()
+        self.state.lock().unwrap().leads.clone()
     }
 
-    /// Sentinels make another pod the primary by themselves.
+    /// Sentinels move the primary; the one before goes on leading for now, as it does when a person tells a Sentinel to.
     pub fn fail_over(&self, to: &str) {
-        let mut state = self.0.lock().unwrap();
+        let mut state = self.state.lock().unwrap();
+        state.config_epoch += 1;
+        let epoch = state.following[to].1 + 1;
+        state
+            .following
+            .insert(to.to_owned(), (to.to_owned(), epoch));
+        for order in state.monitoring.values_mut() {
+            to.clone_into(&mut order.primary);
+        }
+        drop(state);
+        self.changes.send_replace(());
+    }
+
+    /// Returns when every agent holds a request of one who knows all that it would say.
+    pub async fn all_held(&self) {
+        self.held_where(|held| {
+            let state = self.state.lock().unwrap();
+            DATA.into_iter().chain(SENTINELS).all(|pod| {
+                let current = (pod, state.status(pod).revision());
+                held.now.contains(&current)
+            })
+        })
+        .await;
+    }
+
+    /// Returns when every agent holds a request but that of this pod.
+    pub async fn held_but(&self, pod: &str) {
+        self.held_where(|held| {
+            let mut all = DATA.into_iter().chain(SENTINELS);
+            all.all(|other| held.now.iter().any(|(name, _)| *name == other) == (other != pod))
+        })
+        .await;
+    }
+
+    /// Returns when no agent holds a request.
+    pub async fn none_held(&self) {
+        self.held_where(|held| held.now.is_empty()).await;
+    }
+
+    /// Returns when so many requests have been held and ended without news.
+    pub async fn without_news(&self, times: usize) {
+        self.held_where(|held| held.without_news >= times).await;
+    }
+
+    async fn held_where(&self, fits: impl FnMut(&Held) -> bool) {
+        let mut held = self.held.subscribe();
+        let fits = timeout(Duration::from_secs(20), held.wait_for(fits)).await;
+        assert!(fits.is_ok(), "{:?}", self.held.borrow());
+    }
+
+    /// Sentinels have moved the primary, and every pod follows.
+    pub fn failed_over(&self, to: &str) {
+        let mut state = self.state.lock().unwrap();
         state.config_epoch += 1;
         for (primary, epoch) in state.following.values_mut() {
             to.clone_into(primary);
@@ -102,6 +185,8 @@ impl Pods {
         for order in state.monitoring.values_mut() {
             to.clone_into(&mut order.primary);
         }
+        drop(state);
+        self.changes.send_replace(());
     }
 
     async fn serve(
@@ -112,20 +197,78 @@ impl Pods {
         api: Api,
     ) {
         while let Ok((stream, _)) = listener.accept().await {
-            let mut stream = acceptor.accept(stream).await.unwrap();
-            let (path, body) = request(&mut stream).await;
-            let status = self.answer(name, &path, &body, &api).to_string();
-            let head = format!(
-                "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-                status.len()
-            );
-            stream.write_all((head + &status).as_bytes()).await.unwrap();
-            let _ = stream.shutdown().await;
+            let connection = self
+                .clone()
+                .converse(name, stream, acceptor.clone(), api.clone());
+            tokio::spawn(connection);
         }
     }
 
-    fn answer(&self, name: &str, path: &str, body: &[u8], api: &Api) -> Value {
-        let mut state = self.0.lock().unwrap();
+    async fn converse(
+        self,
+        name: &'static str,
+        stream: TcpStream,
+        acceptor: TlsAcceptor,
+        api: Api,
+    ) {
+        // An operator that does not trust the certificate goes away.
+        let Ok(mut stream) = acceptor.accept(stream).await else {
+            return;
+        };
+        let (path, body) = request(&mut stream).await;
+        if let Some(known) = path.strip_prefix("/v1/status/after/") {
+            match self.hold(name, known, &mut stream).await {
+                Some(true) => {}
+                Some(false) => {
+                    let end = "HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
+                    let _ = stream.write_all(end.as_bytes()).await;
+                    let _ = stream.shutdown().await;
+                    return;
+                }
+                None => return,
+            }
+        }
+        let status = self.answer(name, &path, &body, &api);
+        let (revision, status) = (status.revision(), json!(status).to_string());
+        let head = format!(
+            "HTTP/1.1 200 OK\r\netag: \"{revision}\"\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+            status.len()
+        );
+        // An operator that has gone meanwhile hears nothing.
+        let _ = stream.write_all((head + &status).as_bytes()).await;
+        let _ = stream.shutdown().await;
+    }
+
+    /// Holds a request: whether there is news. `None`: the operator has gone.
+    async fn hold(
+        &self,
+        name: &'static str,
+        known: &str,
+        stream: &mut (impl AsyncRead + Unpin),
+    ) -> Option<bool> {
+        let held = (name, known.to_owned());
+        self.held.send_modify(|all| all.now.push(held.clone()));
+        let mut changes = self.changes.subscribe();
+        let news = async {
+            let news =
+                changes.wait_for(|()| self.state.lock().unwrap().status(name).revision() != known);
+            timeout(self.hold, news).await.is_ok()
+        };
+        let mut byte = [0];
+        let outcome = tokio::select! {
+            news = pin!(news) => Some(news),
+            _ = stream.read(&mut byte) => None,
+        };
+        self.held.send_modify(|all| {
+            let place = all.now.iter().position(|other| *other == held);
+            all.now.swap_remove(place.unwrap());
+            all.without_news += usize::from(outcome == Some(false));
+        });
+        outcome
+    }
+
+    fn answer(&self, name: &str, path: &str, body: &[u8], api: &Api) -> AgentStatus {
+        let mut state = self.state.lock().unwrap();
         match path {
             "/v1/topology" => {
                 let order: TopologyOrder = serde_json::from_slice(body).unwrap();
@@ -145,7 +288,10 @@ impl Pods {
             }
             _ => {}
         }
-        json!(state.status(name))
+        let status = state.status(name);
+        drop(state);
+        self.changes.send_replace(());
+        status
     }
 }
 

@@ -7,12 +7,16 @@ use crate::controllers::cachebus::{Next, reconcile};
 use crate::error::Error;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
-use crate::watches::{Filler, Stores, WatchedBus};
+use crate::polls::Polls;
+use crate::watches::{Filler, Stores, Triggers, WatchedBus};
 use cachebus_core::bus::Platform;
+use futures::StreamExt as _;
+use futures::channel::mpsc::UnboundedReceiver;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::ObjectRef;
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// An API server, and an operator whose stores are filled when the test says so.
 pub struct World {
@@ -21,6 +25,7 @@ pub struct World {
     /// What passes work with.
     pub context: Arc<Context>,
     filler: Filler,
+    requests: UnboundedReceiver<ObjectRef<WatchedBus>>,
 }
 
 impl World {
@@ -45,6 +50,8 @@ impl World {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let (stores, filler) = Stores::by_hand();
         let metrics = Metrics::new();
+        let triggers = Triggers::default();
+        let requests = triggers.open();
         let reporter = Reporter {
             controller: "cachebus".to_owned(),
             instance: None,
@@ -53,6 +60,7 @@ impl World {
             client: api.client(),
             stores,
             agents: Agents::new(metrics.clone()),
+            polls: Polls::new(triggers),
             platform,
             memory: Memory::default(),
             recorder: Recorder::new(api.client(), reporter),
@@ -62,7 +70,19 @@ impl World {
             api,
             context: Arc::new(context),
             filler,
+            requests,
         }
+    }
+
+    /// Forgets the passes that were asked for so far, and returns their number.
+    pub fn requests(&mut self) -> usize {
+        std::iter::from_fn(|| self.requests.try_recv().ok()).count()
+    }
+
+    /// Returns when a pass over the bus `b` is asked for.
+    pub async fn requested(&mut self) {
+        let request = tokio::time::timeout(Duration::from_secs(10), self.requests.next());
+        assert_eq!(request.await.unwrap().unwrap(), key());
     }
 
     /// Lets the stores see what the API server holds by now.
@@ -72,8 +92,7 @@ impl World {
 
     /// A pass over the bus `b`, as the stores show it.
     pub async fn pass(&self) -> Result<Next, Error> {
-        let key = ObjectRef::<WatchedBus>::new("b").within("data");
-        let bus = self.context.stores.buses.get(&key).unwrap();
+        let bus = self.context.stores.buses.get(&key()).unwrap();
         Box::pin(reconcile(&bus, &self.context)).await
     }
 
@@ -109,4 +128,9 @@ impl World {
             .find(|condition| condition["type"] == type_)
             .unwrap()
     }
+}
+
+/// The bus `b`.
+pub fn key() -> ObjectRef<WatchedBus> {
+    ObjectRef::new("b").within("data")
 }

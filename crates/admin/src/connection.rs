@@ -60,6 +60,14 @@ impl Connection {
         self.driver.is_finished()
     }
 
+    /// Returns when the connection has ended. May be dropped and called again.
+    pub(crate) async fn ended(&mut self) {
+        if !self.driver.is_finished() {
+            // It ends by itself, or by this value's end; neither leaves anything to be told.
+            let _ = (&mut self.driver).await;
+        }
+    }
+
     pub(crate) async fn call<T: FromRedisValue>(&self, command: Command) -> Result<T, Error> {
         self.call_within(self.endpoint.deadline, command).await
     }

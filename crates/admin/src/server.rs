@@ -58,6 +58,11 @@ impl Server {
         self.connection.is_closed()
     }
 
+    /// Returns when the connection has ended, whoever ended it. May be dropped and called again.
+    pub async fn ended(&mut self) {
+        self.connection.ended().await;
+    }
+
     /// The server's ACL users.
     pub fn acl(&self) -> Acl<'_> {
         Acl::new(&self.connection)

@@ -2,12 +2,12 @@
 
 use crate::order::{Order, Orders, Outcome, Request};
 use crate::snapshot::Snapshot;
-use axum::extract::State;
-use axum::http::StatusCode;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
-use cachebus_core::protocol::{AclOrder, ConfigOrder, MonitorOrder, TopologyOrder};
+use cachebus_core::protocol::{AclOrder, ConfigOrder, HOLD, MonitorOrder, TopologyOrder};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
@@ -25,6 +25,7 @@ struct Agent {
 pub(crate) fn routes(snapshots: watch::Receiver<Option<Snapshot>>, orders: Orders) -> Router {
     Router::new()
         .route("/v1/status", get(status))
+        .route("/v1/status/after/{revision}", get(status_after))
         .route("/v1/topology", put(topology))
         .route("/v1/config", put(config))
         .route("/v1/acl", put(acl))
@@ -33,9 +34,29 @@ pub(crate) fn routes(snapshots: watch::Receiver<Option<Snapshot>>, orders: Order
 }
 
 async fn status(State(agent): State<Agent>) -> Response {
-    let seen = agent.snapshots.borrow();
-    match seen.as_ref() {
-        Some(snapshot) => Json(&snapshot.status).into_response(),
+    report(agent.snapshots.borrow().as_ref())
+}
+
+async fn status_after(State(mut agent): State<Agent>, Path(revision): Path<String>) -> Response {
+    let other = |seen: &Option<Snapshot>| {
+        seen.as_ref()
+            .is_none_or(|snapshot| snapshot.status.revision() != revision)
+    };
+    match timeout(HOLD, agent.snapshots.wait_for(other)).await {
+        Ok(Ok(seen)) => report(seen.as_ref()),
+        // The agent is ending.
+        Ok(Err(_)) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Err(_) => StatusCode::NO_CONTENT.into_response(),
+    }
+}
+
+/// What the agent knows, with its revision.
+fn report(seen: Option<&Snapshot>) -> Response {
+    match seen {
+        Some(snapshot) => {
+            let revision = format!("\"{}\"", snapshot.status.revision());
+            ([(header::ETAG, revision)], Json(&snapshot.status)).into_response()
+        }
         None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }
@@ -71,5 +92,86 @@ impl Agent {
         let (reply, outcome) = oneshot::channel();
         self.orders.send(Request { order, reply }).await.ok()?;
         outcome.await.ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::snapshot::Health;
+    use cachebus_core::protocol::{AgentStatus, NodeStatus, SentinelStatus};
+    use std::sync::Arc;
+    use tokio::time::Instant;
+
+    fn snapshot(crashes: u64) -> Snapshot {
+        Snapshot {
+            status: AgentStatus {
+                pod: "b-sentinel-0".to_owned(),
+                uid: "u".to_owned(),
+                agent_version: "0".to_owned(),
+                engine: None,
+                crashes,
+                acl_digest: None,
+                certificate_expires: None,
+                node: NodeStatus::Sentinel(SentinelStatus::default()),
+            },
+            health: Health {
+                looped: Instant::now(),
+                answered: None,
+                started: true,
+                unready: None,
+            },
+            info: Arc::default(),
+        }
+    }
+
+    fn agent(seen: Option<Snapshot>) -> (watch::Sender<Option<Snapshot>>, Agent) {
+        let (publish, snapshots) = watch::channel(seen);
+        let (orders, _) = tokio::sync::mpsc::channel(1);
+        (publish, Agent { snapshots, orders })
+    }
+
+    async fn after(agent: &Agent, revision: &str) -> Response {
+        status_after(State(agent.clone()), Path(revision.to_owned())).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_report_that_does_not_change_is_held_for_its_time_and_not_repeated() {
+        let (publish, agent) = agent(Some(snapshot(0)));
+        let begun = Instant::now();
+        let held = tokio::spawn({
+            let agent = agent.clone();
+            async move { after(&agent, &snapshot(0).status.revision()).await }
+        });
+        tokio::time::sleep(HOLD / 2).await;
+        publish.send_replace(Some(snapshot(0)));
+        assert_eq!(held.await.unwrap().status(), StatusCode::NO_CONTENT);
+        assert_eq!(begun.elapsed(), HOLD);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_report_that_changes_is_told_with_its_revision() {
+        let (publish, agent) = agent(Some(snapshot(0)));
+        let begun = Instant::now();
+        let revision = snapshot(0).status.revision();
+        let (told, _) = tokio::join!(after(&agent, &revision), async {
+            publish.send_replace(Some(snapshot(1)))
+        });
+        assert_eq!(told.status(), StatusCode::OK);
+        let named = told.headers()[header::ETAG].to_str().unwrap();
+        assert_eq!(named.trim_matches('"'), snapshot(1).status.revision());
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_has_not_come_round_or_ends_holds_nothing() {
+        let (publish, young) = agent(None);
+        let unavailable = StatusCode::SERVICE_UNAVAILABLE;
+        assert_eq!(after(&young, "0").await.status(), unavailable);
+        publish.send_replace(Some(snapshot(0)));
+        drop(publish);
+        let revision = snapshot(0).status.revision();
+        assert_eq!(after(&young, &revision).await.status(), unavailable);
     }
 }

@@ -1,6 +1,7 @@
 //! The agent of a data pod.
 
 mod act;
+mod farewell;
 mod look;
 mod orders;
 mod report;
@@ -85,7 +86,7 @@ impl DataAgent {
                     self.supervisor.has_ended(ended?)?;
                 }
                 Some(request) = order::next(&mut orders) => self.answer(request).await,
-                () = sleep_until(look_at) => {
+                () = time_to_look(look_at, self.running.as_mut()) => {
                     self.look().await?;
                     look_at = Instant::now() + if self.is_settled() { SETTLED } else { UNSETTLED };
                 }
@@ -104,6 +105,17 @@ impl DataAgent {
             Some(marker) if will_save && code == Some(0) => self.volume.mark(marker).await,
             _ => Ok(()),
         }
+    }
+}
+
+/// Returns at this time, or earlier where the connection to the server has ended.
+async fn time_to_look(at: Instant, running: Option<&mut Running>) {
+    match running {
+        Some(running) => tokio::select! {
+            () = sleep_until(at) => {}
+            () = running.connection_lost() => {}
+        },
+        None => sleep_until(at).await,
     }
 }
 

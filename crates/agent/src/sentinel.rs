@@ -4,6 +4,7 @@ mod look;
 mod monitor;
 mod report;
 mod start;
+mod switches;
 
 use crate::error::AgentError;
 use crate::order::{self, Order, Outcome, Request, misdirected, refuse};
@@ -20,6 +21,7 @@ use cachebus_core::protocol::Monitored;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use switches::Switches;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
@@ -44,6 +46,8 @@ pub(crate) struct SentinelAgent {
 #[derive(Debug)]
 struct Running {
     connection: Option<Sentinel>,
+    /// `None` until it answers.
+    switches: Option<Switches>,
     /// When it last showed a sign of life, or was started.
     answered: Instant,
     /// When it last told how it is, or was started.
@@ -99,7 +103,7 @@ impl SentinelAgent {
                     // Whoever asked may have gone meanwhile; the order was carried out all the same.
                     let _ = request.reply.send(outcome);
                 }
-                () = sleep_until(look_at) => {
+                () = time_to_look(look_at, self.running.as_ref()) => {
                     self.look().await?;
                     look_at = Instant::now() + if self.is_settled() { SETTLED } else { UNSETTLED };
                 }
@@ -130,5 +134,16 @@ impl SentinelAgent {
 
     fn is_settled(&self) -> bool {
         self.users.tried() && self.running.as_ref().is_some_and(|running| running.up)
+    }
+}
+
+/// Returns at this time, or earlier where the Sentinel has told of a switch.
+async fn time_to_look(at: Instant, running: Option<&Running>) {
+    match running.and_then(|running| running.switches.as_ref()) {
+        Some(switches) => tokio::select! {
+            () = sleep_until(at) => {}
+            () = switches.heard() => {}
+        },
+        None => sleep_until(at).await,
     }
 }

@@ -3,12 +3,18 @@
 //! | request | body | reply |
 //! | --- | --- | --- |
 //! | `GET /v1/status` | | [`AgentStatus`] |
+//! | `GET /v1/status/after/<revision>` | | [`AgentStatus`] as soon as its [revision](AgentStatus::revision) is another, or 204 after [`HOLD`] |
 //! | `PUT /v1/topology` (data pods) | [`TopologyOrder`] | [`AgentStatus`], or 409 with a [`Refusal`] |
 //! | `PUT /v1/config` (data pods) | [`ConfigOrder`] | [`AgentStatus`], or 409 with a [`Refusal`] |
 //! | `PUT /v1/acl` | [`AclOrder`] | [`AgentStatus`], or 409 with a [`Refusal`] |
 //! | `PUT /v1/monitor` (Sentinel pods) | [`MonitorOrder`] | [`AgentStatus`], or 409 with a [`Refusal`] |
 //!
-//! Served on [`crate::names::API_PORT`] to the operator's client certificate only. No secret travels here.
+//! Each answer to a `GET` names its revision in the header `ETag`, in quotes. Served on [`crate::names::API_PORT`] to the
+//! operator's client certificate only. No secret travels here.
+
+mod revision;
+
+pub use revision::HOLD;
 
 use crate::names::Component;
 use cachebus_api::engine::EngineKind;
@@ -51,7 +57,7 @@ pub struct AgentConfig {
 }
 
 /// What each Sentinel is told of the primary.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MonitorSettings {
     /// `down-after-milliseconds`.
@@ -63,7 +69,7 @@ pub struct MonitorSettings {
 }
 
 /// What lies beside the data and says whose it is and how far it can be trusted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Marker {
     /// UID of the bus that wrote the data.
@@ -86,7 +92,7 @@ pub struct Marker {
 }
 
 /// What one agent reports.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AgentStatus {
     /// The pod.
@@ -109,7 +115,7 @@ pub struct AgentStatus {
 }
 
 /// The engine as its binary names itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EngineReport {
     /// Family.
     pub kind: EngineKind,
@@ -118,7 +124,7 @@ pub struct EngineReport {
 }
 
 /// The part of a report that depends on what the pod runs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NodeStatus {
     /// A data pod.
@@ -128,7 +134,7 @@ pub enum NodeStatus {
 }
 
 /// Where a data pod stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Phase {
     /// The server is not running yet, or not any more.
     Down,
@@ -145,7 +151,7 @@ pub enum Phase {
 }
 
 /// What a data pod's agent reports.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DataStatus {
     /// Where the pod stands.
@@ -163,7 +169,7 @@ pub struct DataStatus {
 }
 
 /// `INFO replication` of a data node.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReplicationStatus {
     /// `master_repl_offset`, or the replica's own.
@@ -177,7 +183,7 @@ pub struct ReplicationStatus {
 }
 
 /// A replica in the primary's own list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FedReplica {
     /// Announced host name.
     pub host: String,
@@ -188,7 +194,7 @@ pub struct FedReplica {
 }
 
 /// What a Sentinel pod's agent reports.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SentinelStatus {
     /// Whether the Sentinel answers.
@@ -201,7 +207,7 @@ pub struct SentinelStatus {
 }
 
 /// What a Sentinel knows of the primary.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Monitored {
     /// Host that it names.

@@ -21,6 +21,7 @@ use crate::agreement;
 use crate::bus::{Bus, READY, small};
 use crate::lab::Lab;
 use crate::nodes::differing;
+use crate::pods::is_ready;
 use crate::wait;
 
 /// The operator hears of changed objects at once.
@@ -165,6 +166,7 @@ where
 async fn scaled(bus: &Bus) -> anyhow::Result<()> {
     let api: Api<StatefulSet> = Api::namespaced(bus.client.clone(), bus.names.namespace());
     let name = bus.names.workload(Component::Redis);
+    let before = bus.pods().uids().await?;
     let scale = Patch::Merge(json!({"spec": {"replicas": 2}}));
     api.patch_scale(&name, &PatchParams::default(), &scale)
         .await?;
@@ -172,6 +174,14 @@ async fn scaled(bus: &Bus) -> anyhow::Result<()> {
     wait::until("the replicas are as they were", AT_ONCE, || async {
         let spec = api.get(&name).await?.spec.context("no spec")?;
         ensure!(spec.replicas == Some(wanted), "{:?}", spec.replicas);
+        Ok(())
+    })
+    .await?;
+    // The StatefulSet's controller may have been quick enough to take a pod away.
+    wait::until("every pod is ready", READY, || async {
+        let pods = bus.pods().list().await?;
+        let ready = pods.iter().filter(|pod| is_ready(pod)).count();
+        ensure!(ready == before.len(), "{ready} of {} are", before.len());
         Ok(())
     })
     .await?;

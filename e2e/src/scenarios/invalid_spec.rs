@@ -14,8 +14,8 @@ use crate::client_pod::ClientPod;
 use crate::lab::Lab;
 use crate::wait;
 
-/// The operator notices a switch by the Sentinels at its next look, 30 s away at most.
-const NEXT_LOOK: Duration = Duration::from_secs(75);
+/// Time for a switch to be followed, and for the Sentinels to know every replica of the new primary.
+const FOLLOWED: Duration = Duration::from_mins(1);
 
 const SERVICE: &str = "writer";
 
@@ -55,7 +55,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     sentinel
         .call::<()>(&["SENTINEL", "FAILOVER", &master_name])
         .await?;
-    let after = wait::until("the switch is followed", NEXT_LOOK, || async {
+    let after = wait::until("the switch is followed", FOLLOWED, || async {
         let primary = agreement::topology(&bus).await?;
         ensure!(primary != before, "{before} is still the primary");
         Ok(primary)

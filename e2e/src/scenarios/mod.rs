@@ -17,6 +17,7 @@ mod sample;
 mod secrets;
 mod snapshots_only;
 mod steady_state;
+mod switch_followed;
 mod three_buses;
 mod tls_modes;
 mod total_restart;
@@ -51,6 +52,7 @@ pub const ALL: &[&Scenario] = &[
     &secrets::SCENARIO,
     &removed_service::SCENARIO,
     &healing::SCENARIO,
+    &switch_followed::SCENARIO,
     &agent::SCENARIO,
     &snapshots_only::SCENARIO,
     &agents_alone::SCENARIO,

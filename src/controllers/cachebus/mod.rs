@@ -25,6 +25,8 @@ use act::act;
 use cachebus_api::CacheBus;
 use cachebus_core::plan::{Desired, Plan, plan};
 use cachebus_core::status;
+use kube::runtime::reflector::ObjectRef;
+use std::sync::Arc;
 use validate::Validated;
 
 /// When the next pass over a bus is due, if no event asks for one.
@@ -42,11 +44,12 @@ pub enum Next {
 
 /// One pass over a bus.
 pub async fn reconcile(object: &WatchedBus, context: &Context) -> Result<Next, Error> {
+    let key = ObjectRef::from_obj(object);
     let unreadable = match &object.0 {
         Ok(object) if object.metadata.deletion_timestamp.is_some() => return Ok(Next::OnChange),
         Ok(object) => {
             let validated = validate::validate(context, object).await?;
-            return serve(context, object, validated).await;
+            return serve(context, &key, object, validated).await;
         }
         Err(unreadable) => unreadable,
     };
@@ -54,13 +57,18 @@ pub async fn reconcile(object: &WatchedBus, context: &Context) -> Result<Next, E
         return Ok(Next::OnChange);
     };
     match undecodable::stand_in(context, unreadable, &live).await? {
-        Some((object, validated)) => serve(context, &object, validated).await,
+        Some((object, validated)) => serve(context, &key, &object, validated).await,
         None => undecodable::report(context, unreadable, &live).await,
     }
 }
 
 /// One pass over a bus of which it is known what it is to be.
-async fn serve(context: &Context, object: &CacheBus, validated: Validated) -> Result<Next, Error> {
+async fn serve(
+    context: &Context,
+    key: &ObjectRef<WatchedBus>,
+    object: &CacheBus,
+    validated: Validated,
+) -> Result<Next, Error> {
     let mut watched = report::Bus::new(object);
     let Validated { bus, violations } = validated;
     let Some(bus) = bus else {
@@ -70,8 +78,9 @@ async fn serve(context: &Context, object: &CacheBus, validated: Validated) -> Re
     let Some(material) = settle::settle(context, &bus)? else {
         return report::cut_off(context, watched, &bus, &violations).await;
     };
-    let agents = context.agents.of(&bus, &material.certificates)?;
-    let mut observed = observe::observe(context, &bus, &agents, watched.status()).await;
+    let agents = Arc::new(context.agents.of(&bus, &material.certificates)?);
+    let (mut observed, heard) = observe::observe(context, &bus, &agents, watched.status()).await;
+    context.polls.follow(key, &agents, heard);
 
     let applied = settle::apply(context, &bus, &material, &observed).await;
     if applied.stale {

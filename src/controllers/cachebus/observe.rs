@@ -2,7 +2,7 @@
 
 mod trouble;
 
-use crate::agents::{Address, BusAgents};
+use crate::agents::{Address, BusAgents, Revision};
 use crate::context::Context;
 use crate::partial::PartialPod;
 use cachebus_api::{Bytes, CacheBusStatus};
@@ -15,16 +15,17 @@ use kube::runtime::reflector::ObjectRef;
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Looks at a bus. Agents are asked all at once; one that does not answer is an entry that says so.
+/// Looks at a bus. Agents are asked all at once; one that does not answer is an entry that says so. Also returns the revision of
+/// each report, where its agent can tell of another.
 pub async fn observe(
     context: &Context,
     bus: &Bus,
     agents: &BusAgents,
     status: CacheBusStatus,
-) -> Observed {
+) -> (Observed, Vec<(Address, Revision)>) {
     // Facts are no younger than this, and what rests on them must not be taken for newer than it is.
     let now_ms = now_ms();
-    let (data, sentinels) = futures::join!(
+    let ((data, mut heard), (sentinels, heard_of_sentinels)) = futures::join!(
         nodes(
             context,
             bus,
@@ -40,13 +41,15 @@ pub async fn observe(
             bus.spec.sentinel.replicas
         ),
     );
-    Observed {
+    heard.extend(heard_of_sentinels);
+    let observed = Observed {
         now_ms,
         status,
         data,
         sentinels,
         revisions: revisions(context, bus),
-    }
+    };
+    (observed, heard)
 }
 
 /// Milliseconds since 1970.
@@ -63,7 +66,7 @@ async fn nodes(
     agents: &BusAgents,
     component: Component,
     desired: u32,
-) -> BTreeMap<String, Node> {
+) -> (BTreeMap<String, Node>, Vec<(Address, Revision)>) {
     let mut nodes: BTreeMap<String, Node> = (0..desired)
         .map(|ordinal| (bus.names.pod(component, ordinal), Node::default()))
         .collect();
@@ -78,17 +81,21 @@ async fn nodes(
         let address = Address::of(component, name, node.pod.as_ref()?.ip.as_ref()?)?;
         Some(async move {
             match agents.look(&address).await {
-                Ok(status) if status.component() == component => node.agent = Some(status),
+                Ok(report) if report.status.component() == component => {
+                    node.agent = Some(report.status);
+                    return Some((address, report.revision?));
+                }
                 Ok(_) => {
                     node.unreachable =
                         Some(format!("{} answers as another component", address.pod));
                 }
                 Err(error) => node.unreachable = Some(error.to_string()),
             }
+            None
         })
     });
-    join_all(looks).await;
-    nodes
+    let heard = join_all(looks).await.into_iter().flatten().collect();
+    (nodes, heard)
 }
 
 fn pods(context: &Context, bus: &Bus, component: Component) -> Vec<std::sync::Arc<PartialPod>> {

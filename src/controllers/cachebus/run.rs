@@ -1,7 +1,7 @@
 //! When passes over a bus are made, and what becomes of their results.
 
 use super::pace::Pace;
-use super::reconcile;
+use super::{Next, reconcile};
 use crate::context::Context;
 use crate::error::Error;
 use crate::metrics::{Failure, Readiness};
@@ -71,6 +71,9 @@ async fn pass(object: Arc<WatchedBus>, context: Arc<Context>) -> Result<Action, 
         .observe(begun.elapsed().as_secs_f64());
     count_buses(&context);
     let next = result?;
+    if next == Next::OnChange {
+        context.polls.end(&ObjectRef::from_obj(&*object));
+    }
     context.metrics.passes.inc();
     let uid = object.uid().unwrap_or_default();
     let wait = paced(&object, &context, |pace| pace.after(next, &uid));
@@ -118,6 +121,9 @@ fn settle(
             tracing::info!(namespace, name = gone.name, "a bus is gone");
             context.memory.forget(namespace, &gone.name);
             context.agents.forget(namespace, &gone.name);
+            context
+                .polls
+                .end(&ObjectRef::new(&gone.name).within(namespace));
             count_buses(context);
         }
         Err(error) => tracing::error!(%error, "the controller failed"),

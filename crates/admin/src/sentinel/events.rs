@@ -16,23 +16,9 @@ use crate::{
     handshake::establish,
 };
 
-/// The channels listened to, each of which the user's ACL must allow.
-pub const EVENT_CHANNELS: [&str; 14] = [
-    "+switch-master",
-    "+sdown",
-    "-sdown",
-    "+odown",
-    "-odown",
-    "+try-failover",
-    "+elected-leader",
-    "+promoted-slave",
-    "+failover-end",
-    "-failover-abort-no-good-slave",
-    "-failover-abort-not-elected",
-    "+config-update-from",
-    "+tilt",
-    "-tilt",
-];
+/// The channels listened to, each of which the user's ACL must allow: after each of these events the Sentinel names another master.
+/// The one that carries a failover out publishes `+promoted-slave` first, and `+switch-master` only when it has brought the replicas over.
+pub const EVENT_CHANNELS: [&str; 2] = ["+promoted-slave", "+switch-master"];
 
 /// Something a Sentinel published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +34,7 @@ pub enum SentinelEvent {
     },
     /// Any other event, in the Sentinel's words.
     Other {
-        /// The channel, such as `+odown`.
+        /// The channel, such as `+promoted-slave`.
         name: String,
         /// The instance it is about, or what happened.
         details: String,
@@ -166,11 +152,11 @@ mod tests {
 
     #[test]
     fn another_event_keeps_its_words() {
-        let details = "master bus 127.0.0.1 6379".to_owned();
+        let details = "slave 10.0.0.2:6379 10.0.0.2 6379 @ bus 10.0.0.1 6379".to_owned();
         assert_eq!(
-            SentinelEvent::read("+sdown", details.clone()),
+            SentinelEvent::read("+promoted-slave", details.clone()),
             SentinelEvent::Other {
-                name: "+sdown".to_owned(),
+                name: "+promoted-slave".to_owned(),
                 details,
             }
         );

@@ -1,7 +1,7 @@
 use std::time::{Duration, Instant};
 
-use cachebus_admin::{Credentials, Endpoint, Error, Server};
-use tokio::net::TcpListener;
+use cachebus_admin::{ClientKind, Credentials, Endpoint, Error, Server};
+use tokio::{net::TcpListener, time::timeout};
 
 use crate::process::{Process, free_port};
 
@@ -101,4 +101,19 @@ async fn a_lost_connection_is_known() {
     let error = connection.ping().await.unwrap_err();
     assert_eq!(error.reason(), "Disconnected", "{error}");
     assert!(error.needs_reconnect() && connection.is_closed());
+}
+
+#[tokio::test]
+async fn the_end_of_an_idle_connection_is_told_at_once() {
+    let process = Process::server(&[]);
+    let (mut idle, other) = (process.connect().await, process.connect().await);
+    let healthy = timeout(Duration::from_millis(100), idle.ended()).await;
+    assert!(healthy.is_err(), "a healthy connection's silence is no end");
+
+    // As Sentinels do when they change a server's role.
+    other.client_kill_kind(ClientKind::Normal).await.unwrap();
+    timeout(Duration::from_secs(5), idle.ended()).await.unwrap();
+    assert!(idle.is_closed());
+    idle.ended().await;
+    other.ping().await.unwrap();
 }

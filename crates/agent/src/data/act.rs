@@ -19,19 +19,36 @@ impl DataAgent {
 
     /// Makes the running server follow `pod`.
     pub(super) async fn follow(&mut self, pod: &str, priority: u32) -> Result<(), AgentError> {
-        let was = self.phase();
-        if was == Phase::Following(pod.to_owned()) {
+        if self.phase() == Phase::Following(pod.to_owned()) {
             return Ok(());
         }
         tracing::info!(primary = pod, priority, "following from now on");
         self.set_priority(priority).await?;
         let primary = self.site.data_address(pod);
+        self.server()?.replica_of(&primary).await?;
+        Ok(())
+    }
+
+    /// Ends the connections of those who believe that they talk to the primary, so that they look for it anew. Replicas and
+    /// the agent itself keep theirs.
+    pub(super) async fn bid_farewell(&mut self) -> Result<(), AgentError> {
+        if !self
+            .running
+            .as_ref()
+            .is_some_and(|running| running.farewell.is_due())
+        {
+            return Ok(());
+        }
         let server = self.server()?;
-        server.replica_of(&primary).await?;
-        if was == Phase::Leading {
-            // Those who believe that they talk to the primary shall look for it anew.
-            server.client_kill_kind(ClientKind::Normal).await?;
-            server.client_kill_kind(ClientKind::PubSub).await?;
+        let normal = server.client_kill_kind(ClientKind::Normal).await?;
+        let subscribed = server.client_kill_kind(ClientKind::PubSub).await?;
+        tracing::info!(
+            normal,
+            subscribed,
+            "connections to a primary that is none any more ended"
+        );
+        if let Some(running) = &mut self.running {
+            running.farewell.is_done();
         }
         Ok(())
     }

@@ -74,7 +74,13 @@ impl DataAgent {
         let phase = self.phase();
         if phase != before {
             tracing::info!(?before, now = ?phase, "the server's role has changed");
+            // What follows may take a while, where a Sentinel does not answer.
+            self.publish();
         }
+        if let Some(running) = &mut self.running {
+            running.farewell.saw(&phase);
+        }
+        self.bid_farewell().await?;
         if matches!(phase, Phase::Down | Phase::Loading) {
             return Ok(());
         }

@@ -1,5 +1,6 @@
 //! What is known of a running data node.
 
+use super::farewell::Farewell;
 use crate::error::AgentError;
 use crate::redis_conf::{SEALED_HOST, SEALED_PORT};
 use crate::serving::Certificate;
@@ -32,6 +33,7 @@ pub(super) struct Running {
     pub(super) priority: u32,
     /// Its link was up since it began to follow this host, and no full synchronisation has begun since.
     pub(super) linked: Option<String>,
+    pub(super) farewell: Farewell,
     /// The certificate that it was last told to load.
     pub(super) certificate: Certificate,
     /// Users and settings are compared with what they shall be when this has passed.
@@ -49,6 +51,7 @@ impl Running {
             config: BTreeMap::new(),
             priority,
             linked: None,
+            farewell: Farewell::default(),
             certificate,
             compare_at: Instant::now(),
         }
@@ -145,6 +148,15 @@ impl Running {
             self.linked = None;
         }
         self.info = Some(info);
+    }
+
+    /// Returns when the connection has ended. Sentinels end it when they change the server's role.
+    pub(super) async fn connection_lost(&mut self) {
+        match &mut self.connection {
+            Some(server) => server.ended().await,
+            None => std::future::pending().await,
+        }
+        self.connection = None;
     }
 
     /// Takes note that a call failed. One late answer is no news.

@@ -1,12 +1,15 @@
 //! Looking at the running Sentinel.
 
+use super::switches::Switches;
 use super::{Running, SentinelAgent};
 use crate::auth;
 use crate::error::AgentError;
 use crate::site::Site;
 use crate::snapshot::{STALE, is_silence};
 use crate::users::Users;
-use cachebus_admin::{Endpoint, Error, MonitoredMaster, Sentinel};
+use cachebus_admin::{
+    Address, Credentials, Endpoint, Error, MonitoredMaster, Sentinel, SentinelEvents,
+};
 use cachebus_core::credentials::{OPERATOR, SENTINEL};
 use cachebus_core::protocol::{MonitorSettings, Monitored};
 use std::sync::Arc;
@@ -60,7 +63,26 @@ impl Running {
         };
         let looked = self.look_through(&sentinel, site, users).await;
         self.connection = Some(sentinel);
-        looked
+        looked?;
+        self.listen(endpoint, &operator).await
+    }
+
+    /// Subscribes to the Sentinel's events, where that is not so already. Its users are in line by now.
+    async fn listen(
+        &mut self,
+        endpoint: &Endpoint,
+        operator: &Credentials,
+    ) -> Result<(), AgentError> {
+        let listens = self
+            .switches
+            .as_mut()
+            .is_some_and(|switches| !switches.have_ended());
+        if !listens {
+            self.switches = None;
+            let events = SentinelEvents::subscribe(endpoint, Some(operator)).await?;
+            self.switches = Some(Switches::of(events));
+        }
+        Ok(())
     }
 
     async fn look_through(
@@ -77,10 +99,17 @@ impl Running {
             self.run_id = Some(sentinel.my_id().await?);
         }
         let name = &site.config.master_name;
-        self.monitored = match sentinel.primary_address(name).await? {
-            Some(_) => Some(monitored(sentinel, name).await?),
+        let monitored = match sentinel.primary_address(name).await? {
+            Some(primary) => Some(monitored(sentinel, name, primary).await?),
             None => None,
         };
+        let named =
+            |monitored: &Option<Monitored>| monitored.as_ref().map(|known| known.host.clone());
+        let (before, now) = (named(&self.monitored), named(&monitored));
+        if now != before {
+            tracing::info!(?before, ?now, "the Sentinel names another primary");
+        }
+        self.monitored = monitored;
         if self.monitored.is_some() && !self.introduced {
             introduce(sentinel, site).await?;
             self.introduced = true;
@@ -121,7 +150,9 @@ pub(super) async fn introduce(sentinel: &Sentinel, site: &Site) -> Result<(), Ag
     Ok(())
 }
 
-async fn monitored(sentinel: &Sentinel, name: &str) -> Result<Monitored, Error> {
+/// `primary` is what the Sentinel tells clients. While it carries a failover out, its own entry of the master is still that of
+/// the old one.
+async fn monitored(sentinel: &Sentinel, name: &str, primary: Address) -> Result<Monitored, Error> {
     let master = sentinel.master(name).await?;
     let replicas = sentinel.replicas(name).await?;
     let peers = sentinel.sentinels(name).await?;
@@ -131,8 +162,8 @@ async fn monitored(sentinel: &Sentinel, name: &str) -> Result<Monitored, Error> 
         failing_over: master.flags.is_failing_over(),
         config_epoch: master.config_epoch,
         quorum: master.quorum,
-        host: master.address.host,
-        port: master.address.port,
+        host: primary.host,
+        port: primary.port,
         replicas: replicas
             .into_iter()
             .filter(|replica| !replica.flags.is_subjectively_down())

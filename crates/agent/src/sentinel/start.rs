@@ -41,6 +41,7 @@ impl SentinelAgent {
         self.users.server_started();
         self.running = Some(Running {
             connection: None,
+            switches: None,
             answered: Instant::now(),
             told: Instant::now(),
             up: false,

@@ -21,7 +21,7 @@ pub const UID: &str = "6f1c";
 pub const PASSWORD: &str = "0123456789abcdefghijABCDEFGHIJ01";
 
 /// A user with all rights, for looking around.
-const TESTER: &str = "tester";
+pub const TESTER: &str = "tester";
 
 pub struct Bus {
     pub folder: tempfile::TempDir,

@@ -16,7 +16,8 @@ pub type Answer = (u16, String);
 /// Asks a plain port.
 pub async fn get(port: u16, path: &str) -> io::Result<Answer> {
     let stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    exchange(stream, "GET", path, "").await
+    let (head, body) = exchange(stream, "GET", path, "").await?;
+    Ok((code(&head), body))
 }
 
 /// Asks a TLS port, showing a certificate or none.
@@ -25,8 +26,20 @@ pub async fn request(
     server_name: &str,
     authority: &str,
     identity: Option<&Pair>,
-    (method, path, body): (&str, &str, &str),
+    request: (&str, &str, &str),
 ) -> io::Result<Answer> {
+    let (head, body) = whole(port, server_name, authority, identity, request).await?;
+    Ok((code(&head), body))
+}
+
+/// The same, with the whole head of the answer.
+pub async fn whole(
+    port: u16,
+    server_name: &str,
+    authority: &str,
+    identity: Option<&Pair>,
+    (method, path, body): (&str, &str, &str),
+) -> io::Result<(String, String)> {
     let mut roots = RootCertStore::empty();
     roots
         .add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap())
@@ -58,7 +71,7 @@ async fn exchange(
     method: &str,
     path: &str,
     body: &str,
-) -> io::Result<Answer> {
+) -> io::Result<(String, String)> {
     let request = format!(
         "{method} {path} HTTP/1.1\r\nhost: agent\r\nconnection: close\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
@@ -70,6 +83,9 @@ async fn exchange(
     let (head, body) = answer
         .split_once("\r\n\r\n")
         .ok_or(io::ErrorKind::UnexpectedEof)?;
-    let code = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Ok((code, body.to_owned()))
+    Ok((head.to_owned(), body.to_owned()))
+}
+
+fn code(head: &str) -> u16 {
+    head.split(' ').nth(1).unwrap().parse().unwrap()
 }

@@ -6,10 +6,13 @@
 
 mod bus;
 mod certificates;
+mod changes;
 mod data;
+mod demotion;
 mod engine;
 mod follow;
 mod http;
 mod operator_port;
 mod pod;
 mod sentinel;
+mod switches;

@@ -73,6 +73,29 @@ impl<'a> Pod<'a> {
         self.ask("PUT", path, &body).await
     }
 
+    /// The revision that the agent names beside its report.
+    pub async fn revision(&self) -> String {
+        let (head, _) = http::whole(
+            self.layout.api.port(),
+            &self.fqdn,
+            self.bus.authority.pem(),
+            Some(&self.bus.operator),
+            ("GET", "/v1/status", ""),
+        )
+        .await
+        .unwrap();
+        let named = head.lines().find_map(|line| line.strip_prefix("etag: "));
+        named.unwrap().trim_matches('"').to_owned()
+    }
+
+    /// The report, as soon as its revision is another than this one.
+    pub async fn status_after(&self, revision: &str) -> AgentStatus {
+        let path = format!("/v1/status/after/{revision}");
+        let (code, body) = self.ask("GET", &path, "").await;
+        assert_eq!(code, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
     /// The report, once there is one.
     pub async fn status(&self) -> AgentStatus {
         let (code, body) = until(|| async {

@@ -16,7 +16,7 @@ fn fqdn(bus: &Bus, pod: &str) -> String {
 }
 
 /// What a Sentinel left behind that monitored `pod`, and one of another bus.
-fn remember(bus: &Bus, pod: &str) {
+pub fn remember(bus: &Bus, pod: &str) {
     let name = &bus.config.master_name;
     let text = format!(
         "sentinel myid 0123456789012345678901234567890123456789\n\
@@ -30,7 +30,7 @@ fn remember(bus: &Bus, pod: &str) {
     fs::write(bus.data_dir(Component::Sentinel).join(SENTINEL_CONF), text).unwrap();
 }
 
-fn sentinel(status: &AgentStatus) -> &SentinelStatus {
+pub fn sentinel(status: &AgentStatus) -> &SentinelStatus {
     match &status.node {
         NodeStatus::Redis(_) => panic!("a data node"),
         NodeStatus::Sentinel(sentinel) => sentinel,

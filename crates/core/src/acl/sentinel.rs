@@ -22,7 +22,10 @@ const OPERATE: &[&str] = &[
     "sentinel|replicas",
     "sentinel|sentinels",
     "sentinel|set",
+    "subscribe",
 ];
+/// What an agent listens to on the Sentinel of its pod: each tells that the Sentinel names another primary from now on.
+const SWITCHES: &[&str] = &["+promoted-slave", "+switch-master"];
 /// What Sentinels send to one another.
 const PEER: &[&str] = &[
     "client|setname",
@@ -67,6 +70,7 @@ pub(super) fn lines(bus: &Bus) -> impl Iterator<Item = Line> {
     let internal = [
         Line::new(OPERATOR)
             .channels(&[HELLO_CHANNEL])
+            .channels(SWITCHES)
             .commands(OPERATE),
         Line::new(SENTINEL)
             .channels(&[HELLO_CHANNEL])

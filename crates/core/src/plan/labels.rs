@@ -2,10 +2,10 @@
 
 use super::view::View;
 use super::{Action, Plan};
+use cachebus_api::status::Topology;
 
-/// Labels each pod by the record.
-pub fn settle(view: &View<'_>, plan: &mut Plan) {
-    let topology = &view.topology;
+/// Labels each pod by the record as it is after this pass.
+pub fn settle(view: &View<'_>, topology: &Topology, plan: &mut Plan) {
     let (Some(primary), None) = (&topology.primary, &topology.target) else {
         return;
     };

@@ -147,8 +147,12 @@ pub fn intended(topology: &Topology, order: &TopologyOrder) -> bool {
 pub fn plan(bus: &Bus, observed: &Observed, desired: &Desired) -> Plan {
     let view = View::new(bus, observed);
     let mut plan = Plan::default();
+    let mut record = None;
     match topology::course(&view) {
-        Course::Record(topology) => plan.act(Action::Record(topology)),
+        Course::Record(topology) => {
+            plan.act(Action::Record(topology.clone()));
+            record = Some(topology);
+        }
         Course::Wait(blocked) => plan.wait(blocked),
         Course::Keep => {
             orders::give(&view, &mut plan);
@@ -158,6 +162,6 @@ pub fn plan(bus: &Bus, observed: &Observed, desired: &Desired) -> Plan {
     view.absences(&mut plan);
     users::settle(&view, desired, &mut plan);
     configure::settle(&view, &mut plan);
-    labels::settle(&view, &mut plan);
+    labels::settle(&view, record.as_ref().unwrap_or(&view.topology), &mut plan);
     plan
 }

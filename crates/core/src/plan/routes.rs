@@ -7,37 +7,45 @@ use crate::observed::Observed;
 use crate::protocol::Phase;
 use crate::render::{Endpoint, Routes};
 
-/// The primary Service leads to the recorded primary, unless that says that it does not lead, or a majority of Sentinels names
-/// another. One that says nothing is left in place: its clients may well reach it, and kubelet says whether it is ready. The
-/// replicas Service leads to its replicas that are in sync.
+/// The primary Service leads to one pod: the one that a majority of Sentinels names, else the recorded one, unless that says
+/// that it does not lead. One that says nothing is left in place: its clients may well reach it, and kubelet says whether it
+/// is ready.
+///
+/// The routes may run ahead of the record. They begin no lead and end none: who takes writes is decided on the servers, and
+/// by the Sentinels' majority that this follows. Were the record then refused, since somebody else wrote it, the next look
+/// would still show the same majority. To wait for it would only keep clients longer on a pod that is none any more.
 #[must_use]
 pub fn routes(bus: &Bus, observed: &Observed) -> Routes {
     let view = View::new(bus, observed);
-    let named = view.named();
-    let primary = view
-        .topology
-        .primary
-        .as_ref()
-        .filter(|primary| named.is_none_or(|named| named == *primary || view.lost(named)));
-    let Some(primary) = primary else {
+    let named = view.named().filter(|named| !view.lost(named));
+    let Some(primary) = named.or(view.topology.primary.as_deref()) else {
         return Routes::default();
     };
-    let replicas = view.reports().filter(|(pod, data)| {
-        let Phase::Following(host) = &data.phase else {
-            return false;
-        };
-        linked(data)
-            && !view.terminating(pod)
-            && bus.names.data_pod_of_host(host).as_ref() == Some(primary)
-    });
     Routes {
         primary: Some(primary)
             .filter(|primary| view.leads(primary) || view.data(primary).is_none())
             .and_then(|primary| endpoint(observed, primary)),
-        replicas: replicas
-            .filter_map(|(pod, _)| endpoint(observed, pod))
+        replicas: readable(&view, primary)
+            .filter_map(|pod| endpoint(observed, pod))
             .collect(),
     }
+}
+
+/// The replicas that are in sync with the primary. While none has come to it yet, those that are in sync with the one before:
+/// they are on their way, and what they serve meanwhile is no older than what a replica may serve.
+fn readable<'a>(view: &View<'a>, primary: &str) -> impl Iterator<Item = &'a str> {
+    let (own, others): (Vec<_>, Vec<_>) = view
+        .reports()
+        .filter(|(pod, data)| linked(data) && !view.terminating(pod) && *pod != primary)
+        .filter_map(|(pod, data)| {
+            let Phase::Following(host) = &data.phase else {
+                return None;
+            };
+            Some((pod, view.bus.names.data_pod_of_host(host)?))
+        })
+        .partition(|(_, followed)| followed == primary);
+    let readable = if own.is_empty() { others } else { own };
+    readable.into_iter().map(|(pod, _)| pod)
 }
 
 /// A pod's place in an `EndpointSlice`, once it has an address.

@@ -78,3 +78,15 @@ fn no_service_publishes_where_the_primary_is() {
         .collect();
     assert_eq!(publishers, ["operator", "sentinel"]);
 }
+
+#[test]
+fn the_agent_hears_of_a_switch_and_of_nothing_else() {
+    let users = users();
+    for channel in ["+switch-master", "+promoted-slave"] {
+        assert!(users.allows_channel("operator", "subscribe", channel));
+    }
+    for channel in ["+sdown", "-sdown", "+*", "*"] {
+        assert!(!users.allows_channel("operator", "subscribe", channel));
+        assert!(!users.allows_channel("operator", "psubscribe", channel));
+    }
+}

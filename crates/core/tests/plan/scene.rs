@@ -7,7 +7,7 @@ use cachebus_core::bus::Bus;
 use cachebus_core::config::agent_json;
 use cachebus_core::names::Component;
 use cachebus_core::observed::{Node, Observed, PodView};
-use cachebus_core::plan::{Action, Desired, Plan, plan};
+use cachebus_core::plan::{Action, Desired, Plan, plan, routes};
 use cachebus_core::protocol::{
     AgentStatus, DataStatus, EngineReport, FedReplica, Marker, Monitored, NodeStatus, Phase,
     ReplicationStatus, SentinelStatus,
@@ -111,6 +111,19 @@ impl Scene {
         })
     }
 
+    /// Sentinels have moved the primary from `b-redis-0` to this pod, and nobody else has done anything about it.
+    pub fn switched(self, to: &str) -> Self {
+        let ordinal = self.bus.names.data_ordinal(to).unwrap();
+        let promoted = DataStatus {
+            marker: Some(Marker {
+                fence: 1,
+                ..marker(to, 2)
+            }),
+            ..leads(2)
+        };
+        self.node(ordinal, promoted).all_watch(to, 1)
+    }
+
     /// What a Sentinel knows that names this pod and has found everybody.
     pub fn watch(&self, ordinal: u32, pod: &str, config_epoch: u64) -> Monitored {
         let config = agent_json(&self.bus);
@@ -180,6 +193,26 @@ impl Scene {
                 _ => None,
             })
             .collect()
+    }
+
+    /// The role labels that the plan sets.
+    pub fn labels(&self) -> Vec<(String, &'static str)> {
+        let actions = self.plan().actions.into_iter();
+        actions
+            .filter_map(|action| match action {
+                Action::Label { pod, role } => Some((pod, role)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Where the Services lead: the primary's, and the replicas'.
+    pub fn routed(&self) -> (Option<String>, Vec<String>) {
+        let routes = routes(&self.bus, &self.observed);
+        (
+            routes.primary.map(|to| to.pod),
+            routes.replicas.into_iter().map(|to| to.pod).collect(),
+        )
     }
 
     /// The Sentinels that are told by the plan what to monitor, and in whose place.

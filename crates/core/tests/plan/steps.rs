@@ -4,7 +4,7 @@ use crate::scene::{
     Scene, ago, empty, follows, fqdn, holds, leads, marker, primary, sealed, target,
 };
 use cachebus_api::status::Topology;
-use cachebus_core::plan::{Action, intended, reason, routes};
+use cachebus_core::plan::{Action, intended, reason};
 use cachebus_core::protocol::{DataStatus, Phase, TopologyOrder};
 
 fn pair(pod: &str, primary: &str) -> (String, String) {
@@ -189,34 +189,6 @@ fn a_pod_of_a_bus_of_the_same_name_is_nobody() {
 }
 
 #[test]
-fn services_lead_to_a_primary_that_leads_and_to_replicas_in_sync() {
-    let lagging = DataStatus {
-        replication: None,
-        ..follows("b-redis-0", 1)
-    };
-    let scene = Scene::well().node(2, lagging);
-    let ways = routes(&scene.bus, &scene.observed);
-    let primary = ways.primary.unwrap();
-    assert_eq!(
-        (primary.pod.as_str(), primary.ip.as_str()),
-        ("b-redis-0", "10.0.0.0")
-    );
-    let replicas: Vec<&str> = ways.replicas.iter().map(|to| to.pod.as_str()).collect();
-    assert_eq!(replicas, ["b-redis-1"]);
-}
-
-#[test]
-fn no_service_leads_to_a_primary_that_is_sealed_replaced_or_not_recorded() {
-    let at_rest = Scene::well();
-    let by_record = at_rest.clone().recorded(primary("b-redis-1", 1));
-    let named_other = at_rest.clone().all_watch("b-redis-1", 1);
-    let sealed_again = at_rest.node(0, sealed(7, "b-redis-0", 1));
-    for scene in [by_record, named_other, sealed_again] {
-        assert_eq!(routes(&scene.bus, &scene.observed).primary, None);
-    }
-}
-
-#[test]
 fn an_order_is_intended_while_the_record_asks_for_it() {
     let order = |pod: &str, epoch, allow_empty| TopologyOrder {
         uid: String::new(),
@@ -240,30 +212,46 @@ fn an_order_is_intended_while_the_record_asks_for_it() {
 
 #[test]
 fn labels_say_what_is_recorded() {
-    let mut scene = Scene::well().recorded(primary("b-redis-1", 2));
-    scene = scene.all_watch("b-redis-1", 1).node(
+    let scene = Scene::well().recorded(primary("b-redis-1", 2));
+    let scene = scene.all_watch("b-redis-1", 1).node(
         1,
         DataStatus {
             marker: Some(marker("b-redis-1", 2)),
             ..leads(2)
         },
     );
-    let labels: Vec<(String, &str)> = scene
-        .plan()
-        .actions
-        .into_iter()
-        .filter_map(|action| match action {
-            Action::Label { pod, role } => Some((pod, role)),
-            _ => None,
-        })
-        .collect();
     assert_eq!(
-        labels,
+        scene.labels(),
         [
             ("b-redis-0".to_owned(), "replica"),
             ("b-redis-1".to_owned(), "primary")
         ]
     );
+}
+
+#[test]
+fn labels_follow_in_the_pass_that_records_a_switch_and_after_the_record() {
+    let scene = Scene::well().switched("b-redis-1");
+    assert_eq!(scene.record().primary.as_deref(), Some("b-redis-1"));
+    assert!(matches!(scene.plan().actions[0], Action::Record(_)));
+    assert_eq!(
+        scene.labels(),
+        [
+            ("b-redis-0".to_owned(), "replica"),
+            ("b-redis-1".to_owned(), "primary")
+        ]
+    );
+}
+
+#[test]
+fn no_label_names_a_pod_that_is_only_intended() {
+    let scene = Scene::new("{}")
+        .node(0, empty())
+        .node(1, empty())
+        .node(2, empty())
+        .sentinels_idle();
+    assert!(scene.record().target.is_some());
+    assert_eq!(scene.labels(), []);
 }
 
 #[test]

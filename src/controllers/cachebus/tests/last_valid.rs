@@ -29,7 +29,7 @@ async fn followed(net: u8, platform: Platform, change: impl FnOnce(&mut Value)) 
     } else {
         "b-redis-1"
     };
-    pods.fail_over(after);
+    pods.failed_over(after);
     let mut successor = World::told(world.api.clone(), platform);
     successor.rest().await;
     assert_eq!(routed(&successor), after);

@@ -1,0 +1,42 @@
+//! What of a report is worth a look at the whole bus.
+
+use super::{AgentStatus, NodeStatus};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
+
+/// How long an agent holds a request for another revision than the one it has.
+pub const HOLD: Duration = Duration::from_secs(25);
+
+impl AgentStatus {
+    /// Tells apart reports that could lead to different decisions. What moves all the time in a bus that is well counts for
+    /// nothing: offsets, lags, the order of lists, and how many keys there are, which decides only while a primary is chosen,
+    /// when passes follow one another without being asked for. Means something only to the agent that made it.
+    #[must_use]
+    pub fn revision(&self) -> String {
+        let mut told = self.clone();
+        match &mut told.node {
+            NodeStatus::Redis(data) => {
+                data.keys = None;
+                data.dataset = false;
+                if let Some(replication) = &mut data.replication {
+                    replication.offset = 0;
+                    for replica in &mut replication.replicas {
+                        replica.lag = 0;
+                    }
+                    replication
+                        .replicas
+                        .sort_by(|one, other| one.host.cmp(&other.host));
+                }
+            }
+            NodeStatus::Sentinel(sentinel) => {
+                if let Some(monitored) = &mut sentinel.monitored {
+                    monitored.replicas.sort();
+                    monitored.peers.sort();
+                }
+            }
+        }
+        let mut hasher = DefaultHasher::new();
+        told.hash(&mut hasher);
+        format!("{:016x}", hasher.finish())
+    }
+}
