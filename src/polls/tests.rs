@@ -65,7 +65,7 @@ async fn a_failover_by_sentinels_asks_for_a_pass_and_that_pass_moves_routes_reco
 
 #[tokio::test]
 async fn a_bus_at_rest_asks_for_nothing() {
-    let (mut world, pods) = at_rest(12, Duration::from_millis(50)).await;
+    let (mut world, pods) = at_rest(12, Duration::from_millis(500)).await;
     pods.without_news(12).await;
     assert_eq!(world.requests(), 0);
     assert_eq!(world.api.requests(), Vec::<String>::new());
