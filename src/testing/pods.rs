@@ -371,6 +371,7 @@ impl State {
             settings: order.settings.clone(),
             down: false,
             failing_over: false,
+            promoting: false,
             replicas: hosts(self, &DATA, &order.primary),
             peers: hosts(self, &SENTINELS, name),
         });

@@ -2,6 +2,7 @@
 
 mod look;
 mod monitor;
+mod monitored;
 mod report;
 mod start;
 mod switches;

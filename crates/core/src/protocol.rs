@@ -222,8 +222,11 @@ pub struct Monitored {
     pub settings: MonitorSettings,
     /// Whether it holds the primary for down (`s_down` or `o_down`).
     pub down: bool,
-    /// Whether a failover is running.
+    /// Whether a failover is running, from its beginning until the replicas have come to the new primary.
     pub failing_over: bool,
+    /// Whether it still has to make another the primary: that one may lead already, beside the one named here.
+    #[serde(default)]
+    pub promoting: bool,
     /// Host names of the replicas it knows that answer.
     pub replicas: Vec<String>,
     /// Host names of the other Sentinels it knows that answer.

@@ -25,7 +25,7 @@ fn leads() -> Value {
 
 fn watches() -> Value {
     json!({"sentinel": {"up": true, "runId": "id", "monitored": {
-        "host": "one", "port": 1, "configEpoch": 1, "quorum": 2, "down": false, "failingOver": false,
+        "host": "one", "port": 1, "configEpoch": 1, "quorum": 2, "down": false, "failingOver": false, "promoting": false,
         "settings": {"downAfterMs": 1, "failoverTimeoutMs": 1, "parallelSyncs": 1},
         "replicas": ["other", "third"], "peers": ["a", "b"],
     }}})
@@ -62,6 +62,7 @@ fn what_decisions_are_made_from_is_told() {
         ("/sentinel/monitored/host", json!("other")),
         ("/sentinel/monitored/configEpoch", json!(2)),
         ("/sentinel/monitored/down", json!(true)),
+        ("/sentinel/monitored/promoting", json!(true)),
         ("/sentinel/monitored/replicas", json!(["other"])),
     ] {
         assert_ne!(with(&sentinel, field, value), revision, "{field}");

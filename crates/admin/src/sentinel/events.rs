@@ -16,9 +16,9 @@ use crate::{
     handshake::establish,
 };
 
-/// The channels listened to, each of which the user's ACL must allow: after each of these events the Sentinel names another master.
-/// The one that carries a failover out publishes `+promoted-slave` first, and `+switch-master` only when it has brought the replicas over.
-pub const EVENT_CHANNELS: [&str; 2] = ["+promoted-slave", "+switch-master"];
+/// The channels listened to, each of which the user's ACL must allow. A Sentinel that carries a failover out publishes all three, in this
+/// order: it begins, clients are told of the new master, the replicas have come over. The others publish the last, when they hear of it.
+pub const EVENT_CHANNELS: [&str; 3] = ["+try-failover", "+promoted-slave", "+switch-master"];
 
 /// Something a Sentinel published.
 #[derive(Clone, Debug, PartialEq, Eq)]

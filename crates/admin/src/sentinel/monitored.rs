@@ -10,7 +10,8 @@ use crate::endpoint::Address;
 pub struct Flags(BTreeSet<String>);
 
 impl Flags {
-    fn parse(words: &str) -> Self {
+    /// Flags as a Sentinel lists them, with commas in between.
+    pub fn parse(words: &str) -> Self {
         Self(words.split(',').map(str::to_owned).collect())
     }
 

@@ -173,6 +173,7 @@ fn a_sentinel_is_told() {
             },
             down: false,
             failing_over: false,
+            promoting: false,
             replicas: vec!["b-redis-1.x".to_owned()],
             peers: vec!["b-sentinel-1.x".to_owned(), "b-sentinel-2.x".to_owned()],
         }),

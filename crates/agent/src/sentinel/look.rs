@@ -1,17 +1,15 @@
 //! Looking at the running Sentinel.
 
 use super::switches::Switches;
-use super::{Running, SentinelAgent};
+use super::{Running, SentinelAgent, monitored};
 use crate::auth;
 use crate::error::AgentError;
 use crate::site::Site;
 use crate::snapshot::{STALE, is_silence};
 use crate::users::Users;
-use cachebus_admin::{
-    Address, Credentials, Endpoint, Error, MonitoredMaster, Sentinel, SentinelEvents,
-};
+use cachebus_admin::{Credentials, Endpoint, Sentinel, SentinelEvents};
 use cachebus_core::credentials::{OPERATOR, SENTINEL};
-use cachebus_core::protocol::{MonitorSettings, Monitored};
+use cachebus_core::protocol::Monitored;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -100,7 +98,7 @@ impl Running {
         }
         let name = &site.config.master_name;
         let monitored = match sentinel.primary_address(name).await? {
-            Some(primary) => Some(monitored(sentinel, name, primary).await?),
+            Some(_) => Some(monitored::ask(sentinel, name).await?),
             None => None,
         };
         let named =
@@ -148,40 +146,4 @@ pub(super) async fn introduce(sentinel: &Sentinel, site: &Site) -> Result<(), Ag
     ];
     sentinel.set(&site.config.master_name, &options).await?;
     Ok(())
-}
-
-/// `primary` is what the Sentinel tells clients. While it carries a failover out, its own entry of the master is still that of
-/// the old one.
-async fn monitored(sentinel: &Sentinel, name: &str, primary: Address) -> Result<Monitored, Error> {
-    let master = sentinel.master(name).await?;
-    let replicas = sentinel.replicas(name).await?;
-    let peers = sentinel.sentinels(name).await?;
-    Ok(Monitored {
-        settings: settings(&master),
-        down: master.flags.is_subjectively_down() || master.flags.is_objectively_down(),
-        failing_over: master.flags.is_failing_over(),
-        config_epoch: master.config_epoch,
-        quorum: master.quorum,
-        host: primary.host,
-        port: primary.port,
-        replicas: replicas
-            .into_iter()
-            .filter(|replica| !replica.flags.is_subjectively_down())
-            .map(|replica| replica.address.host)
-            .collect(),
-        peers: peers
-            .into_iter()
-            .filter(|peer| !peer.flags.is_subjectively_down())
-            .map(|peer| peer.address.host)
-            .collect(),
-    })
-}
-
-pub(super) fn settings(master: &MonitoredMaster) -> MonitorSettings {
-    let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    MonitorSettings {
-        down_after_ms: milliseconds(master.down_after),
-        failover_timeout_ms: milliseconds(master.failover_timeout),
-        parallel_syncs: master.parallel_syncs,
-    }
 }

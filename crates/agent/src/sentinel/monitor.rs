@@ -84,7 +84,7 @@ async fn monitor(sentinel: &Sentinel, site: &Site, order: &MonitorOrder) -> Resu
         ("failover-timeout", wanted.failover_timeout_ms),
         ("parallel-syncs", u64::from(wanted.parallel_syncs)),
     ];
-    let settings = super::look::settings(&now);
+    let settings = super::monitored::settings(&now);
     let live = [
         u64::from(now.quorum),
         settings.down_after_ms,

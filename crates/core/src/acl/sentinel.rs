@@ -24,8 +24,8 @@ const OPERATE: &[&str] = &[
     "sentinel|set",
     "subscribe",
 ];
-/// What an agent listens to on the Sentinel of its pod: each tells that the Sentinel names another primary from now on.
-const SWITCHES: &[&str] = &["+promoted-slave", "+switch-master"];
+/// What an agent listens to on the Sentinel of its pod: it begins a failover, or names another primary from now on.
+const SWITCHES: &[&str] = &["+promoted-slave", "+switch-master", "+try-failover"];
 /// What Sentinels send to one another.
 const PEER: &[&str] = &[
     "client|setname",

@@ -147,7 +147,7 @@ pub fn linked(data: &DataStatus) -> bool {
 }
 
 /// While Sentinels are about to agree on another than before, it is theirs to say who leads.
-fn not_agreed(leader: &str) -> Blocked {
+pub fn not_agreed(leader: &str) -> Blocked {
     Blocked::new(
         reason::FAILOVER_RUNNING,
         format!("{leader} leads, and Sentinels have yet to agree on a primary"),

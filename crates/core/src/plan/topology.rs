@@ -6,7 +6,7 @@
 
 use super::blocked::{Blocked, reason};
 use super::bootstrap::{aim, choose, chosen, patience_with_sentinels, wait_since};
-use super::orders::linked;
+use super::orders::{linked, not_agreed};
 use super::view::View;
 use crate::protocol::{DataStatus, Phase};
 use cachebus_api::status::{Target, Topology};
@@ -25,6 +25,8 @@ pub enum Course {
 pub fn course(view: &View<'_>) -> Course {
     match view.named() {
         Some(named) if view.lost(named) => instead_of(view, named),
+        // Sentinels say a second later that they made it lead. To end that now would be to fight them.
+        Some(named) if let Some(next) = view.promoted(named) => Course::Wait(not_agreed(next)),
         Some(named) if stalled(view, named) => revive(view, named),
         Some(named) => settle(view, named),
         None => alone(view),

@@ -62,6 +62,20 @@ impl<'a> View<'a> {
         }
     }
 
+    /// A pod that leads beside the one that a majority of Sentinels names, since one of them is about to name it.
+    pub fn promoted(&self, named: &str) -> Option<&'a str> {
+        let promoting = self.sentinels.iter().any(|pod| {
+            let monitored = self
+                .sentinel(pod)
+                .and_then(|sentinel| sentinel.monitored.as_ref());
+            monitored.is_some_and(|monitored| monitored.promoting)
+        });
+        let mut others = self
+            .reports()
+            .filter(|(pod, data)| *pod != named && data.phase == Phase::Leading);
+        others.next().filter(|_| promoting).map(|(pod, _)| pod)
+    }
+
     /// The report of a data pod of this bus (a bus of the same name that was deleted may have left pods behind).
     pub fn data(&self, pod: &str) -> Option<&'a DataStatus> {
         let node = self.observed.data.get(pod)?;

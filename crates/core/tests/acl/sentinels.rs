@@ -82,7 +82,7 @@ fn no_service_publishes_where_the_primary_is() {
 #[test]
 fn the_agent_hears_of_a_switch_and_of_nothing_else() {
     let users = users();
-    for channel in ["+switch-master", "+promoted-slave"] {
+    for channel in ["+switch-master", "+promoted-slave", "+try-failover"] {
         assert!(users.allows_channel("operator", "subscribe", channel));
     }
     for channel in ["+sdown", "-sdown", "+*", "*"] {

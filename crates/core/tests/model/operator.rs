@@ -107,7 +107,8 @@ impl World {
                 quorum: self.config.quorum,
                 settings: self.config.monitor.clone(),
                 down: sentinel.down(),
-                failing_over: false,
+                failing_over: sentinel.promoting.is_some(),
+                promoting: sentinel.promoting.is_some(),
                 replicas: watch
                     .replicas
                     .iter()

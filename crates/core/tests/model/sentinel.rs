@@ -30,6 +30,8 @@ pub struct Sentinel {
     pub demoted: usize,
     /// Ticks until another failover may be tried.
     pub cooldown: usize,
+    /// Whom it has made primary, and in which epoch, without having seen that yet.
+    pub promoting: Option<(usize, u64)>,
 }
 
 impl Sentinel {
@@ -46,6 +48,7 @@ impl Sentinel {
         self.silent = 0;
         self.demoted = 0;
         self.cooldown = 0;
+        self.promoting = None;
     }
 }
 
@@ -57,6 +60,9 @@ impl World {
             return;
         }
         self.gossip(me);
+        if let Some((chosen, epoch)) = self.sentinels[me].promoting.take() {
+            self.name(me, chosen, epoch);
+        }
         let Some(watch) = self.sentinels[me].watch.clone() else {
             return;
         };
@@ -196,10 +202,30 @@ impl World {
             self.sentinels[me].kill(away);
             return;
         }
-        let mine = self.sentinels[me].watch.as_mut().unwrap();
-        switch(mine, chosen, epoch);
-        self.sentinels[me].silent = 0;
-        self.sentinels[me].demoted = 0;
+        if self.rng.one_in(2) {
+            self.sentinels[me].promoting = Some((chosen, epoch));
+        } else {
+            self.name(me, chosen, epoch);
+        }
+    }
+
+    /// A failover is done as far as its Sentinel is concerned, unless another has overtaken it or the chosen one is gone.
+    fn name(&mut self, me: usize, chosen: usize, epoch: u64) {
+        let leads =
+            self.nodes[chosen].writable() && self.nodes[chosen].side == self.sentinels[me].side;
+        let sentinel = &mut self.sentinels[me];
+        let Some(mine) = sentinel
+            .watch
+            .as_mut()
+            .filter(|mine| mine.config_epoch < epoch)
+        else {
+            return;
+        };
+        if leads {
+            switch(mine, chosen, epoch);
+            sentinel.silent = 0;
+            sentinel.demoted = 0;
+        }
     }
 }
 

@@ -81,6 +81,7 @@ impl World {
                 silent: 0,
                 demoted: 0,
                 cooldown: 0,
+                promoting: None,
             })
             .collect();
         let fqdn = |component, pod: &String| names.pod_fqdn(component, pod);

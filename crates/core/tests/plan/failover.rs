@@ -71,6 +71,27 @@ fn who_was_just_promoted_is_left_alone() {
 }
 
 #[test]
+fn whom_a_sentinel_is_promoting_is_left_alone_until_it_says_so() {
+    let promoted = Scene::well().node(1, led_by("b-redis-1", 2));
+    let mut watch = promoted.watch(0, "b-redis-0", 0);
+    (watch.failing_over, watch.promoting) = (true, true);
+    let unsaid = promoted.clone().sentinel(0, Some(watch.clone()));
+    assert_eq!(unsaid.actions(), []);
+    assert_eq!(unsaid.reasons(), [reason::FAILOVER_RUNNING]);
+    assert!(unsaid.plan().unsettled);
+    assert_eq!(unsaid.routed().0.as_deref(), Some("b-redis-0"));
+
+    let mut said = promoted.all_watch("b-redis-1", 1);
+    watch = said.watch(0, "b-redis-1", 1);
+    watch.failing_over = true;
+    said = said.sentinel(0, Some(watch));
+    assert_eq!(said.record().primary.as_deref(), Some("b-redis-1"));
+    let recorded = said.clone().recorded(said.record());
+    let ended = ("b-redis-0".to_owned(), "b-redis-1".to_owned());
+    assert!(recorded.orders().contains(&ended));
+}
+
+#[test]
 fn without_sentinels_the_newest_leader_is_the_primary() {
     let scene = Scene::well().sentinels_idle();
     let both = scene.clone().node(1, led_by("b-redis-1", 2));

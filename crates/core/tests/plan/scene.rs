@@ -140,6 +140,7 @@ impl Scene {
             settings: config.monitor,
             down: false,
             failing_over: false,
+            promoting: false,
             replicas: others(self.observed.data.keys().collect(), pod),
             peers: others(self.observed.sentinels.keys().collect(), &me),
         }
