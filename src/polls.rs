@@ -134,7 +134,7 @@ impl Polling {
             let after = heard.borrow_and_update().clone();
             let asked = Instant::now();
             let answer = self.agents.change(&self.address, &after).await;
-            match answer {
+            match answer.map(|news| news.filter(|revision| *revision != after)) {
                 Ok(None) => {
                     failures = 0;
                     sleep_until(asked + PAUSE).await;
