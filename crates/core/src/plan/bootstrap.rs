@@ -141,8 +141,8 @@ struct Copy<'a> {
 }
 
 /// What makes one copy better than another; the greatest is chosen. In this order: epoch, epoch of a predecessor's data,
-/// whole, recorded primary, led, keys, lowest ordinal.
-type Rank = (u64, u64, bool, bool, bool, u64, Reverse<usize>);
+/// whole, recorded primary, copy of the recorded primary, led, keys, lowest ordinal.
+type Rank = (u64, u64, bool, bool, bool, bool, u64, Reverse<usize>);
 
 impl Copy<'_> {
     /// A marker's epoch says what the files hold at least, so it counts before everything. Data of a predecessor of this bus
@@ -160,6 +160,10 @@ impl Copy<'_> {
             None => true,
         };
         let recorded = up_to_date && recorded_primary(view).as_deref() == Some(self.pod);
+        // It came to a primary that Sentinels had made, and nobody has told it yet how new that one's data is.
+        let of_recorded = own.is_some_and(|marker| {
+            epoch < view.topology.epoch && view.topology.primary.as_ref() == Some(&marker.primary)
+        });
         if led && whole {
             // It has all that it sent to those that count themselves as its copies.
             epoch = newest_copy_of(view, self.pod).max(epoch);
@@ -173,6 +177,7 @@ impl Copy<'_> {
             foreign_epoch,
             whole,
             recorded,
+            of_recorded,
             led,
             self.data.keys.unwrap_or_default(),
             Reverse(self.ordinal),

@@ -330,3 +330,16 @@ fn keys_that_no_marker_vouches_for_may_lead_where_they_were_chosen() {
     let order = scene.recorded(target).actions();
     assert!(format!("{order:?}").contains("allow_empty: true"));
 }
+
+#[test]
+fn of_copies_of_one_epoch_that_of_the_recorded_primary_is_newer() {
+    let scene = Scene::new("{}")
+        .recorded(primary("b-redis-2", 2))
+        .sentinels_idle()
+        .node(0, sealed(9, "b-redis-0", 1))
+        .node(1, sealed(7, "b-redis-2", 1))
+        .node(2, empty());
+    assert_eq!(scene.chosen(), ("b-redis-1".to_owned(), false));
+    let in_its_own_epoch = scene.recorded(primary("b-redis-2", 1));
+    assert_eq!(in_its_own_epoch.chosen(), ("b-redis-0".to_owned(), false));
+}
