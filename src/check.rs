@@ -1,6 +1,7 @@
 //! `cachebus check <url>`: asks an operator whether it is ready, from an image that holds no other program.
 
 use anyhow::{Context as _, bail};
+use backon::{ConstantBuilder, Retryable as _};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::body::Bytes;
 use hyper_util::rt::TokioIo;
@@ -8,17 +9,27 @@ use std::io::Write;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// How long the operator may take to answer.
-const DEADLINE: Duration = Duration::from_secs(10);
+/// How long one answer may take.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// How often a question that got no answer is asked again, a second apart: nodes route to a pod that has just become
+/// ready a second or two later, and refuse connections until then.
+const RETRIES: usize = 30;
 
 /// Most bytes of an answer.
 const MAX_ANSWER: usize = 16 * 1024;
 
-/// Prints what `url` answers; an error unless it answers with success.
+/// Prints what `url` answers, the first time that it does; an error unless it answers with success.
 pub async fn check(url: &http::Uri, out: &mut impl Write) -> anyhow::Result<()> {
-    let (status, body) = tokio::time::timeout(DEADLINE, get(url))
-        .await
-        .with_context(|| format!("{url} did not answer within {DEADLINE:?}"))??;
+    let ask = || async {
+        tokio::time::timeout(DEADLINE, get(url))
+            .await
+            .with_context(|| format!("{url} did not answer within {DEADLINE:?}"))?
+    };
+    let patience = ConstantBuilder::new()
+        .with_delay(Duration::from_secs(1))
+        .with_max_times(RETRIES);
+    let (status, body) = ask.retry(patience).await?;
     out.write_all(&body)?;
     if !status.is_success() {
         bail!("{url} answered {status}");
@@ -56,7 +67,7 @@ async fn get(url: &http::Uri) -> anyhow::Result<(http::StatusCode, Bytes)> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::check;
+    use super::{Duration, check};
     use crate::metrics::Metrics;
     use crate::readiness::Readiness;
     use tokio::net::TcpListener;
@@ -84,5 +95,23 @@ mod tests {
 
         readiness.done("the CRD");
         assert!(check(&url, &mut Vec::new()).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn asks_again_while_connections_are_refused() {
+        let freed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = freed.local_addr().unwrap();
+        drop(freed);
+        let url = format!("http://{address}/readyz").parse().unwrap();
+        let mut out = Vec::new();
+        let later = async {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            let listener = TcpListener::bind(address).await.unwrap();
+            crate::http::serve(listener, Readiness::default(), Metrics::new()).await
+        };
+        tokio::select! {
+            answer = check(&url, &mut out) => answer.unwrap(),
+            ended = later => panic!("the server ended: {ended:?}"),
+        }
     }
 }
