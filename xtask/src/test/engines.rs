@@ -1,9 +1,11 @@
 //! What speaks to an engine, against every supported one.
 
-use anyhow::{Context as _, ensure};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail, ensure};
 
 use crate::image::STATIC_TARGET;
-use crate::lab::{ENGINES, Lab, docker};
+use crate::lab::{ENGINES, EngineImage, Lab, docker};
 use crate::progress::step;
 
 use super::cargo_targets::build_beside_engine;
@@ -25,20 +27,36 @@ pub(super) fn check() -> anyhow::Result<()> {
         !programs.is_empty(),
         "there are no tests that need an engine"
     );
-    for engine in ENGINES {
-        for program in &programs {
+    // Tests mostly wait, and no engine's wait for another's.
+    std::thread::scope(|scope| {
+        let running: Vec<_> = ENGINES
+            .iter()
+            .map(|engine| {
+                let (lab, programs) = (&lab, &programs);
+                (engine, scope.spawn(move || test(lab, engine, programs)))
+            })
+            .collect();
+        for (engine, run) in running {
             step(format_args!("testing against {}", engine.key), || {
-                docker()
-                    .args(["run", "--rm", "--init", "--network", "none"])
-                    .args(["--entrypoint", "sh", "--volume"])
-                    .arg(format!("{}:/test:ro", program.display()))
-                    .arg("--env")
-                    .arg(format!("CACHEBUS_TEST_SERVER={}", engine.server()))
-                    .args([engine.image(lab.source()), "-euc", START])
-                    .output()
+                run.join()
+                    .unwrap_or_else(|_| bail!("it panicked"))
                     .with_context(|| format!("on {}", engine.key))
             })?;
         }
+        Ok(())
+    })
+}
+
+fn test(lab: &Lab, engine: &EngineImage, programs: &[PathBuf]) -> anyhow::Result<()> {
+    for program in programs {
+        docker()
+            .args(["run", "--rm", "--init", "--network", "none"])
+            .args(["--entrypoint", "sh", "--volume"])
+            .arg(format!("{}:/test:ro", program.display()))
+            .arg("--env")
+            .arg(format!("CACHEBUS_TEST_SERVER={}", engine.server()))
+            .args([engine.image(lab.source()), "-euc", START])
+            .output()?;
     }
     Ok(())
 }
