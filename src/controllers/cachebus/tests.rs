@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod conflicts;
 mod last_valid;
 mod secrets;
 
@@ -96,23 +97,6 @@ async fn what_somebody_deletes_or_changes_is_brought_back() {
 }
 
 #[tokio::test]
-async fn what_belongs_to_somebody_else_is_never_written() {
-    let mut world = World::with_bus();
-    let foreign = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "b-primary", "namespace": "data"}, "spec": {"ports": []}});
-    world
-        .api
-        .put("/api/v1/namespaces/data/services/b-primary", foreign);
-    let before = world.api.get("services", "b-primary");
-    world.settle().await;
-    assert_eq!(world.api.get("services", "b-primary"), before);
-    let told = world.api.get("cachebuses", "b").unwrap()["status"].to_string();
-    assert!(
-        told.contains("NameConflict") && told.contains("b-primary"),
-        "{told}"
-    );
-}
-
-#[tokio::test]
 async fn a_status_that_changed_meanwhile_ends_the_pass() {
     let mut world = World::with_bus();
     world.see();
@@ -197,21 +181,6 @@ async fn an_api_server_that_fails_fails_the_pass_and_what_can_be_sent_is_sent() 
     world.api.recover();
     world.settle().await;
     assert_eq!(world.api.all("services").len(), 5);
-}
-
-#[tokio::test]
-async fn an_object_of_somebody_else_keeps_no_other_from_its_place() {
-    let mut world = World::with_bus();
-    let foreign = json!({
-        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4", "endpoints": [],
-        "metadata": {"name": "b-primary", "namespace": "data"},
-    });
-    let path = "/apis/discovery.k8s.io/v1/namespaces/data/endpointslices/b-primary";
-    world.api.put(path, foreign);
-    world.settle().await;
-    assert_eq!(world.condition("RolloutComplete")["reason"], "NameConflict");
-    assert_eq!(world.api.all("secrets").len(), 8);
-    assert_eq!(world.api.all("statefulsets").len(), 2);
 }
 
 #[tokio::test]
