@@ -155,6 +155,31 @@ async fn an_object_that_cannot_be_read_is_said_on_it_once() {
 }
 
 #[tokio::test]
+async fn an_object_that_cannot_be_read_keeps_what_else_is_said_of_it() {
+    let mut world = World::with_bus();
+    world.settle().await;
+    let conditions = |world: &World| {
+        let bus = world.api.get("cachebuses", "b").unwrap();
+        let conditions = bus["status"]["conditions"].as_array().unwrap().clone();
+        conditions
+            .into_iter()
+            .filter(|condition| !["Ready", "Valid"].contains(&condition["type"].as_str().unwrap()))
+    };
+    let before: Vec<Value> = conditions(&world).collect();
+    assert!(before.len() > 5, "{before:?}");
+    world.api.remove("configmaps", "b-last-valid");
+    world.api.change("cachebuses", "b", |bus| {
+        bus["spec"]["replicas"] = json!("two");
+    });
+    let mut successor = World::on(world.api.clone());
+    successor.see();
+    assert_eq!(successor.pass().await.unwrap(), Next::OnChange);
+    assert_eq!(successor.condition("Valid")["reason"], "Undecodable");
+    assert_eq!(successor.condition("Ready")["reason"], "Undecodable");
+    assert_eq!(conditions(&successor).collect::<Vec<_>>(), before);
+}
+
+#[tokio::test]
 async fn an_object_that_the_api_server_refuses_is_named_and_the_others_go_on() {
     let mut world = World::with_bus();
     world.api.refuse("poddisruptionbudgets");
