@@ -111,6 +111,23 @@ async fn a_status_that_changed_meanwhile_ends_the_pass() {
 }
 
 #[tokio::test]
+async fn a_watch_that_has_died_without_a_word_is_soon_not_waited_for() {
+    let mut world = World::with_bus();
+    world.see();
+    world.api.change("cachebuses", "b", |bus| {
+        bus["metadata"]["labels"] = json!({"a": "b"});
+    });
+    let status = |world: &World| world.api.get("cachebuses", "b").unwrap()["status"].clone();
+    for _ in 0..3 {
+        world.paced_pass().await.unwrap();
+        world.see_but_buses();
+        assert_eq!(status(&world), Value::Null);
+    }
+    world.paced_pass().await.unwrap();
+    assert_ne!(status(&world), Value::Null);
+}
+
+#[tokio::test]
 async fn a_bus_that_is_being_deleted_is_left_alone() {
     let mut world = World::with_bus();
     world.api.change("cachebuses", "b", |bus| {
