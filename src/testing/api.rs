@@ -17,6 +17,8 @@ struct State {
     requests: Vec<String>,
     /// Resources whose objects cannot be written, with the status that is answered.
     broken: BTreeMap<String, u16>,
+    /// Request, as it is shown, after which somebody else changes its object.
+    meddled: Option<&'static str>,
 }
 
 /// An API server in memory. Objects lie at the path of their URL.
@@ -110,6 +112,11 @@ impl Api {
             .insert(resource.to_owned(), 500);
     }
 
+    /// Somebody else labels the object of a request right after the next one that is shown like this: `PUT cachebuses/b/status`.
+    pub fn meddle_after(&self, request: &'static str) {
+        self.0.lock().unwrap().meddled = Some(request);
+    }
+
     /// Does everything again.
     pub fn recover(&self) {
         self.0.lock().unwrap().broken.clear();
@@ -123,11 +130,10 @@ impl Api {
             .headers
             .get("content-type")
             .is_some_and(|kind| kind == "application/apply-patch+yaml");
-        let (status, answer) =
-            self.0
-                .lock()
-                .unwrap()
-                .answer(&parts.method, parts.uri.path(), body, apply);
+        let mut state = self.0.lock().unwrap();
+        let (status, answer) = state.answer(&parts.method, parts.uri.path(), body, apply);
+        state.meddle(parts.uri.path());
+        drop(state);
         let mut response = Response::new(Full::new(answer.to_string().into()));
         *response.status_mut() = status;
         response
@@ -201,6 +207,18 @@ impl State {
             }
             (_, Some(_)) => failure(405, "MethodNotAllowed"),
         }
+    }
+
+    /// After a request to this path.
+    fn meddle(&mut self, path: &str) {
+        if self.meddled.is_none() || self.meddled != self.requests.last().map(String::as_str) {
+            return;
+        }
+        self.meddled = None;
+        let path = path.strip_suffix("/status").unwrap_or(path);
+        let mut object = self.objects[path].clone();
+        object["metadata"]["labels"]["meddled"] = json!("yes");
+        self.store(path, object);
     }
 
     /// Keeps an object, with a new version if it differs from what is there.

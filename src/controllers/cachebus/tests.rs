@@ -27,7 +27,7 @@ async fn a_fresh_bus_gets_its_passwords_before_anything_that_needs_them() {
     world.see();
     assert_eq!(world.pass().await.unwrap(), Next::Soon);
     let mut writes = world.api.writes();
-    writes.retain(|write| !write.contains("endpointslices"));
+    writes.retain(|write| !write.contains("endpointslices") && write != "POST events");
     let first_of_others = writes
         .iter()
         .position(|write| write != "POST secrets")
@@ -275,4 +275,34 @@ async fn an_intent_that_was_withdrawn_meanwhile_is_not_carried_out() {
     });
     assert_eq!(world.pass().await.unwrap(), Next::Again);
     assert_eq!(pods.leads(), []);
+}
+
+#[tokio::test]
+async fn each_change_of_the_primary_is_told_once_whatever_ends_the_pass() {
+    let mut world = World::with_bus();
+    world.settle().await;
+    let pods = Pods::start(&world, 9).await;
+    world.rest().await;
+    let told = |world: &World, reason: &str| {
+        let mut events = world.api.all("events");
+        events.retain(|event| event["reason"] == reason);
+        events.len()
+    };
+    assert_eq!(told(&world, "PrimaryChosen"), 1);
+
+    let before = world.api.get("cachebuses", "b").unwrap()["status"]["topology"].clone();
+    let after = if before["primary"] == "b-redis-1" {
+        "b-redis-2"
+    } else {
+        "b-redis-1"
+    };
+    pods.fail_over(after);
+    world.see();
+    world.api.meddle_after("PUT cachebuses/b/status");
+    assert_eq!(world.pass().await.unwrap(), Next::Again);
+    let recorded = world.api.get("cachebuses", "b").unwrap()["status"]["topology"].clone();
+    assert_eq!(recorded["primary"], after);
+    assert_eq!(told(&world, "PrimaryChanged"), 1);
+    world.rest().await;
+    assert_eq!(told(&world, "PrimaryChanged"), 1);
 }
