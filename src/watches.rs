@@ -28,7 +28,7 @@ use kube::runtime::{Predicate as _, PredicateConfig, WatchStreamExt as _, predic
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
@@ -249,11 +249,10 @@ fn changes_of_buses(
         )
 }
 
-/// Marks what is gone: it looks as it did when it was there.
+/// Marks what is gone: it looks as it did when it was there, at most as one that is being deleted.
 fn mark(mut event: watcher::Event<WatchedBus>) -> watcher::Event<WatchedBus> {
     if let watcher::Event::Delete(bus) = &mut event {
-        let now = Time(Timestamp::now());
-        bus.meta_mut().deletion_timestamp.get_or_insert(now);
+        bus.meta_mut().deletion_timestamp = Some(Time(Timestamp::MAX));
     }
     event
 }
@@ -277,15 +276,19 @@ fn strip<K: Resource>(object: &mut K) {
 
 /// Two objects of the same name, one after the other, are two, even at the same generation.
 fn identity<K: Resource>(object: &K) -> Option<u64> {
-    let uid = object.meta().uid.as_ref()?;
-    let mut hasher = DefaultHasher::new();
-    uid.hash(&mut hasher);
-    Some(hasher.finish())
+    Some(hash(object.meta().uid.as_ref()?))
 }
 
 /// Whether an object is being deleted, or gone.
 fn deletion<K: Resource>(object: &K) -> Option<u64> {
-    Some(u64::from(object.meta().deletion_timestamp.is_some()))
+    let at = object.meta().deletion_timestamp.as_ref()?;
+    Some(hash(&at.0))
+}
+
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The bus that an object belongs to, by its label.
@@ -298,12 +301,12 @@ fn bus_of<K: Resource>(object: &K) -> Option<ObjectRef<WatchedBus>> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::{WatchedBus, changes_of_buses};
+    use super::{Time, Timestamp, WatchedBus, changes_of_buses};
     use crate::testing::manifest;
     use futures::{StreamExt as _, TryStreamExt as _, stream};
-    use kube::ResourceExt as _;
     use kube::runtime::reflector::store::Writer;
     use kube::runtime::watcher::Event;
+    use kube::{Resource as _, ResourceExt as _};
     use serde_json::json;
 
     fn bus(name: &str, uid: &str, generation: i64, version: &str) -> WatchedBus {
@@ -312,6 +315,13 @@ mod tests {
         object["metadata"]["generation"] = json!(generation);
         object["metadata"]["resourceVersion"] = json!(version);
         serde_json::from_value(object).unwrap()
+    }
+
+    /// A bus that waits for what others do before it goes.
+    fn deleting(mut bus: WatchedBus) -> WatchedBus {
+        let since = Time(Timestamp::UNIX_EPOCH);
+        bus.meta_mut().deletion_timestamp = Some(since);
+        bus
     }
 
     #[tokio::test]
@@ -327,6 +337,8 @@ mod tests {
             Event::Apply(bus("b", "2", 2, "5")),
             Event::Delete(bus("a", "1", 1, "3")),
             Event::Apply(bus("a", "3", 1, "6")),
+            Event::Apply(deleting(bus("b", "2", 2, "7"))),
+            Event::Delete(deleting(bus("b", "2", 2, "8"))),
         ];
         let changes = changes_of_buses(stream::iter(events).map(Ok), Writer::new(()));
         let changes: Vec<WatchedBus> = changes.try_collect().await.unwrap();
@@ -334,6 +346,6 @@ mod tests {
             .iter()
             .map(|bus| bus.resource_version().unwrap())
             .collect();
-        assert_eq!(versions, ["1", "2", "5", "3", "6"]);
+        assert_eq!(versions, ["1", "2", "5", "3", "6", "7", "8"]);
     }
 }
