@@ -7,6 +7,7 @@ mod bus;
 mod client_pod;
 mod commands;
 mod diagnose;
+mod events;
 mod keys;
 mod lab;
 mod nodes;
