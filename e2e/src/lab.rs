@@ -21,21 +21,24 @@ pub struct Lab {
     pub operator: Operator,
     /// Whether scenarios run in their long form.
     pub long: bool,
+    /// Chooses what scenarios leave out in their short form.
+    pub seed: u64,
     scenario: &'static str,
     began: Instant,
 }
 
 impl Lab {
     /// The cluster of the current kubeconfig, with an operator in it.
-    pub async fn connect(long: bool) -> anyhow::Result<Self> {
+    pub async fn connect(long: bool, seed: u64) -> anyhow::Result<Self> {
         let client = Client::try_default()
             .await
             .context("the cluster of the current kubeconfig")?;
         let operator = Operator::find(&client).await?;
         Ok(Self {
-            client,
             operator,
             long,
+            seed,
+            client,
             scenario: "",
             began: Instant::now(),
         })
