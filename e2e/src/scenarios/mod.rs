@@ -10,6 +10,7 @@ mod engines;
 mod fault_points;
 mod healing;
 mod invalid_spec;
+mod leader_killed;
 mod one_namespace;
 mod policies;
 mod removed_service;
@@ -59,6 +60,7 @@ pub const ALL: &[&Scenario] = &[
     &api_server_away::SCENARIO,
     &policies::SCENARIO,
     &one_namespace::SCENARIO,
+    &leader_killed::SCENARIO,
     &fault_points::SCENARIO,
     &steady_state::SCENARIO,
 ];
