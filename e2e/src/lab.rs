@@ -8,6 +8,7 @@ use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
 use kube::runtime::wait::Condition;
 use kube::{Api, Client};
 
+use crate::audit::Audit;
 use crate::operator::Operator;
 use crate::{run, wait};
 
@@ -23,13 +24,17 @@ pub struct Lab {
     pub long: bool,
     /// Chooses what scenarios leave out in their short form.
     pub seed: u64,
+    /// What the API server is asked from the beginning of the run on.
+    pub audit: Audit,
+    /// Whether every scenario is part of the run.
+    pub whole: bool,
     scenario: &'static str,
     began: Instant,
 }
 
 impl Lab {
     /// The cluster of the current kubeconfig, with an operator in it.
-    pub async fn connect(long: bool, seed: u64) -> anyhow::Result<Self> {
+    pub async fn connect(long: bool, seed: u64, whole: bool) -> anyhow::Result<Self> {
         let client = Client::try_default()
             .await
             .context("the cluster of the current kubeconfig")?;
@@ -38,6 +43,8 @@ impl Lab {
             operator,
             long,
             seed,
+            audit: Audit::now(&client).await?,
+            whole,
             client,
             scenario: "",
             began: Instant::now(),

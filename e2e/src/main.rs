@@ -76,6 +76,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         None => SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(),
     };
     run::print(format_args!("seed {seed}"));
-    let lab = lab::Lab::connect(selection.long, seed).await?;
+    let whole = selection.only.is_empty();
+    let lab = lab::Lab::connect(selection.long, seed, whole).await?;
     Ok(run::run(&lab, selected, selection.jobs).await)
 }

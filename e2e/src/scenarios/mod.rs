@@ -14,6 +14,7 @@ mod leader_killed;
 mod one_namespace;
 mod policies;
 mod removed_service;
+mod rights;
 mod sample;
 mod secrets;
 mod snapshots_only;
@@ -63,4 +64,6 @@ pub const ALL: &[&Scenario] = &[
     &leader_killed::SCENARIO,
     &fault_points::SCENARIO,
     &steady_state::SCENARIO,
+    // Looks at what all those before it asked for.
+    &rights::SCENARIO,
 ];
