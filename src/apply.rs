@@ -129,30 +129,34 @@ pub async fn apply(
 
     let services = [redis_nodes, sentinel_nodes, primary, replicas, sentinels];
     let services = services.map(|service| send.object(&stores.services, service));
-    let (bound, unbound, configs, services, accounts, networks, budgets) = join!(
+    let (bound, unbound, config, last_valid, services, accounts, networks, budgets) = join!(
         send.bindings(bindings.values()),
         send.no_other_bindings(bindings.values()),
-        send.both(&stores.config_maps, config, last_valid),
+        send.object(&stores.config_maps, config),
+        send.object(&stores.config_maps, last_valid),
         join_all(services),
         send.both(&stores.service_accounts, redis_account, sentinel_account),
         send.both(&stores.network_policies, redis_network, sentinel_network),
         send.both(&stores.disruption_budgets, redis_budget, sentinel_budget),
     );
-    applied.add(
-        bound
+    // Pods run on their settings, by their account and behind their policy.
+    let rests = |[account, network]: [&Result<Outcome, Error>; 2]| {
+        [&config, account, network]
             .into_iter()
-            .chain(unbound)
-            .chain(configs)
-            .chain(services),
-    );
+            .all(|outcome| matches!(outcome, Ok(Outcome::There)))
+    };
+    let sets = [
+        rests([&accounts[0], &networks[0]]).then_some(redis),
+        rests([&accounts[1], &networks[1]]).then_some(sentinel),
+    ];
+    applied.add(bound.into_iter().chain(unbound).chain(services));
+    applied.add([config, last_valid]);
     applied.add(accounts.into_iter().chain(networks).chain(budgets));
     fault::point(FaultPoint::SurroundingsApplied);
 
-    let (redis, sentinel) = join!(
-        send.object(&stores.stateful_sets, redis),
-        send.object(&stores.stateful_sets, sentinel),
-    );
-    applied.add([redis, sentinel]);
+    let sets = sets.into_iter().flatten();
+    let sets = sets.map(|set| send.object(&stores.stateful_sets, set));
+    applied.add(join_all(sets).await);
     fault::point(FaultPoint::PodsApplied);
     applied
 }

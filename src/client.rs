@@ -32,7 +32,7 @@ pub async fn connect(metrics: &Metrics) -> anyhow::Result<Client> {
 }
 
 /// The verb and the resource of a request as RBAC names them; nothing that grows with the number of objects.
-fn classify(method: &Method, uri: &::http::Uri) -> ApiRequest {
+pub fn classify(method: &Method, uri: &::http::Uri) -> ApiRequest {
     let mut parts = uri.path().split('/').filter(|part| !part.is_empty());
     // `api/<version>` or `apis/<group>/<version>`.
     let prefix = if parts.next() == Some("apis") { 2 } else { 1 };

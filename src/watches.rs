@@ -12,12 +12,14 @@ use crate::readiness::Readiness;
 use cachebus_api::CacheBus;
 use cachebus_core::names::{BUS_LABEL, MANAGER};
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
-use futures::{Stream, StreamExt as _};
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 use kube::api::PartialObjectMeta;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::store::Writer;
@@ -26,7 +28,7 @@ use kube::runtime::{Predicate as _, PredicateConfig, WatchStreamExt as _, predic
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
@@ -145,15 +147,8 @@ impl Watches<'_> {
     fn buses(&self) -> Store<WatchedBus> {
         let writer = Writer::new(());
         let store = writer.as_reader();
-        let changes = watcher(self.api::<WatchedBus>(), config())
-            .default_backoff()
-            .modify(strip)
-            .reflect(writer)
-            .applied_objects()
-            .predicate_filter(
-                predicates::generation.combine(identity),
-                PredicateConfig::default(),
-            );
+        let events = watcher(self.api::<WatchedBus>(), config()).default_backoff();
+        let changes = changes_of_buses(events, writer);
         self.run(
             "cachebuses.cachebus.dev (is the CRD installed?)",
             store.clone(),
@@ -237,6 +232,31 @@ impl Watches<'_> {
     }
 }
 
+/// Keeps buses in the store of `writer`. Yields those of which a pass may make something else than before: their spec changed, or
+/// they came or went.
+fn changes_of_buses(
+    events: impl Stream<Item = watcher::Result<watcher::Event<WatchedBus>>> + Send + 'static,
+    writer: Writer<WatchedBus>,
+) -> impl Stream<Item = watcher::Result<WatchedBus>> + Send + 'static {
+    events
+        .modify(strip)
+        .reflect(writer)
+        .map_ok(mark)
+        .touched_objects()
+        .predicate_filter(
+            predicates::generation.combine(identity).combine(deletion),
+            PredicateConfig::default(),
+        )
+}
+
+/// Marks what is gone: it looks as it did when it was there, at most as one that is being deleted.
+fn mark(mut event: watcher::Event<WatchedBus>) -> watcher::Event<WatchedBus> {
+    if let watcher::Event::Delete(bus) = &mut event {
+        bus.meta_mut().deletion_timestamp = Some(Time(Timestamp::MAX));
+    }
+    event
+}
+
 /// A selector of what the operator made, and pods that were made from it.
 fn ours() -> watcher::Config {
     config().labels(&format!("app.kubernetes.io/managed-by={MANAGER}"))
@@ -256,14 +276,76 @@ fn strip<K: Resource>(object: &mut K) {
 
 /// Two objects of the same name, one after the other, are two, even at the same generation.
 fn identity<K: Resource>(object: &K) -> Option<u64> {
-    let uid = object.meta().uid.as_ref()?;
+    Some(hash(object.meta().uid.as_ref()?))
+}
+
+/// Whether an object is being deleted, or gone.
+fn deletion<K: Resource>(object: &K) -> Option<u64> {
+    let at = object.meta().deletion_timestamp.as_ref()?;
+    Some(hash(&at.0))
+}
+
+fn hash(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
-    uid.hash(&mut hasher);
-    Some(hasher.finish())
+    value.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The bus that an object belongs to, by its label.
 fn bus_of<K: Resource>(object: &K) -> Option<ObjectRef<WatchedBus>> {
     let name = object.labels().get(BUS_LABEL)?;
     Some(ObjectRef::new(name).within(&object.namespace()?))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::{Time, Timestamp, WatchedBus, changes_of_buses};
+    use crate::testing::manifest;
+    use futures::{StreamExt as _, TryStreamExt as _, stream};
+    use kube::runtime::reflector::store::Writer;
+    use kube::runtime::watcher::Event;
+    use kube::{Resource as _, ResourceExt as _};
+    use serde_json::json;
+
+    fn bus(name: &str, uid: &str, generation: i64, version: &str) -> WatchedBus {
+        let mut object = manifest(name);
+        object["metadata"]["uid"] = json!(uid);
+        object["metadata"]["generation"] = json!(generation);
+        object["metadata"]["resourceVersion"] = json!(version);
+        serde_json::from_value(object).unwrap()
+    }
+
+    /// A bus that waits for what others do before it goes.
+    fn deleting(mut bus: WatchedBus) -> WatchedBus {
+        let since = Time(Timestamp::UNIX_EPOCH);
+        bus.meta_mut().deletion_timestamp = Some(since);
+        bus
+    }
+
+    #[tokio::test]
+    async fn passes_are_asked_for_when_a_bus_comes_when_its_spec_changes_and_when_it_goes() {
+        let events = [
+            Event::Init,
+            Event::InitApply(bus("a", "1", 1, "1")),
+            Event::InitDone,
+            Event::Apply(bus("b", "2", 1, "2")),
+            // Their status alone.
+            Event::Apply(bus("a", "1", 1, "3")),
+            Event::Apply(bus("b", "2", 1, "4")),
+            Event::Apply(bus("b", "2", 2, "5")),
+            Event::Delete(bus("a", "1", 1, "3")),
+            Event::Apply(bus("a", "3", 1, "6")),
+            Event::Apply(deleting(bus("b", "2", 2, "7"))),
+            Event::Delete(deleting(bus("b", "2", 2, "8"))),
+        ];
+        let changes = changes_of_buses(stream::iter(events).map(Ok), Writer::new(()));
+        let changes: Vec<WatchedBus> = changes.try_collect().await.unwrap();
+        let versions: Vec<_> = changes
+            .iter()
+            .map(|bus| bus.resource_version().unwrap())
+            .collect();
+        assert_eq!(versions, ["1", "2", "5", "3", "6", "7", "8"]);
+    }
 }

@@ -1,6 +1,6 @@
 //! What the API server was asked, from its own audit log.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, ensure};
 use http_body_util::BodyExt as _;
@@ -30,6 +30,8 @@ pub struct Request {
     user: User,
     #[serde(default)]
     object_ref: ObjectRef,
+    #[serde(default)]
+    response_status: ResponseStatus,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -38,12 +40,38 @@ struct User {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 struct ObjectRef {
+    api_group: String,
     resource: String,
     subresource: String,
     namespace: String,
     name: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct ResponseStatus {
+    code: u16,
+}
+
+/// Something that a role can grant.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Right {
+    verb: String,
+    group: String,
+    /// With its subresource: `cachebuses/status`.
+    resource: String,
+}
+
+impl Right {
+    pub fn new(verb: &str, group: &str, resource: &str) -> Self {
+        Self {
+            verb: verb.to_owned(),
+            group: group.to_owned(),
+            resource: resource.to_owned(),
+        }
+    }
 }
 
 /// What one user asked for.
@@ -80,11 +108,25 @@ impl Audit {
 
     /// What `user` asked for since.
     pub async fn asked(&self, user: &str) -> anyhow::Result<Asked> {
+        let mut asked = Asked::default();
+        for request in self.requests(user).await? {
+            asked.add(&request);
+        }
+        Ok(asked)
+    }
+
+    /// The rights of which `user` has made use since, or would have if it had them.
+    pub async fn rights(&self, user: &str) -> anyhow::Result<BTreeSet<Right>> {
+        let requests = self.requests(user).await?;
+        Ok(requests.iter().flat_map(Request::rights).collect())
+    }
+
+    async fn requests(&self, user: &str) -> anyhow::Result<Vec<Request>> {
         let size = self.size().await?;
         ensure!(size >= self.from, "the audit log was rotated meanwhile");
-        let mut asked = Asked::default();
+        let mut requests = Vec::new();
         if size == self.from {
-            return Ok(asked);
+            return Ok(requests);
         }
         let (_, text) = self
             .fetch(&format!("bytes={}-{}", self.from, size - 1))
@@ -92,10 +134,10 @@ impl Audit {
         for line in text.lines() {
             let request: Request = serde_json::from_str(line).context("a line of the audit log")?;
             if request.user.username == user {
-                asked.add(&request);
+                requests.push(request);
             }
         }
-        Ok(asked)
+        Ok(requests)
     }
 
     async fn size(&self) -> anyhow::Result<u64> {
@@ -128,6 +170,33 @@ impl Audit {
     }
 }
 
+impl Request {
+    /// What it is asked of, with its subresource.
+    fn resource(&self) -> String {
+        let ObjectRef {
+            resource,
+            subresource,
+            ..
+        } = &self.object_ref;
+        if subresource.is_empty() {
+            resource.clone()
+        } else {
+            format!("{resource}/{subresource}")
+        }
+    }
+
+    /// What it takes to be granted: an apply that makes an object takes two rights. None: everybody may do it.
+    fn rights(&self) -> Vec<Right> {
+        const CREATED: u16 = 201;
+        let of = |verb| Right::new(verb, &self.object_ref.api_group, &self.resource());
+        match self.verb.as_str() {
+            _ if self.object_ref.resource.is_empty() => Vec::new(),
+            "patch" if self.response_status.code == CREATED => vec![of("patch"), of("create")],
+            verb => vec![of(verb)],
+        }
+    }
+}
+
 impl Asked {
     fn add(&mut self, request: &Request) {
         let Request {
@@ -149,16 +218,9 @@ impl Asked {
             return;
         }
         let ObjectRef {
-            resource,
-            subresource,
-            namespace,
-            name,
+            namespace, name, ..
         } = object_ref;
-        let kind = if subresource.is_empty() {
-            resource.clone()
-        } else {
-            format!("{resource}/{subresource}")
-        };
+        let kind = request.resource();
         match verb.as_str() {
             "get" | "list" | "watch" => {
                 *self.reads.entry(format!("{verb} {kind}")).or_default() += 1;
@@ -203,5 +265,18 @@ mod tests {
         assert_eq!(asked.leases, 1);
         assert_eq!(asked.reads(), 1);
         assert_eq!(asked.writes, ["patch services n/o"]);
+    }
+
+    #[test]
+    fn an_apply_that_makes_an_object_takes_the_right_to_create_it_too() {
+        let mut apply = request("ResponseComplete", "patch", "services");
+        apply.object_ref.subresource = "status".to_owned();
+        let patch = Right::new("patch", "", "services/status");
+        assert_eq!(apply.rights(), [patch.clone()]);
+        apply.response_status.code = 201;
+        let create = Right::new("create", "", "services/status");
+        assert_eq!(apply.rights(), [patch, create]);
+        // As for `/version`.
+        assert_eq!(request("ResponseComplete", "get", "").rights(), []);
     }
 }

@@ -8,6 +8,7 @@ use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
 use kube::runtime::wait::Condition;
 use kube::{Api, Client};
 
+use crate::audit::Audit;
 use crate::operator::Operator;
 use crate::{run, wait};
 
@@ -21,21 +22,30 @@ pub struct Lab {
     pub operator: Operator,
     /// Whether scenarios run in their long form.
     pub long: bool,
+    /// Chooses what scenarios leave out in their short form.
+    pub seed: u64,
+    /// What the API server is asked from the beginning of the run on.
+    pub audit: Audit,
+    /// Whether every scenario is part of the run.
+    pub whole: bool,
     scenario: &'static str,
     began: Instant,
 }
 
 impl Lab {
     /// The cluster of the current kubeconfig, with an operator in it.
-    pub async fn connect(long: bool) -> anyhow::Result<Self> {
+    pub async fn connect(long: bool, seed: u64, whole: bool) -> anyhow::Result<Self> {
         let client = Client::try_default()
             .await
             .context("the cluster of the current kubeconfig")?;
         let operator = Operator::find(&client).await?;
         Ok(Self {
-            client,
             operator,
             long,
+            seed,
+            audit: Audit::now(&client).await?,
+            whole,
+            client,
             scenario: "",
             began: Instant::now(),
         })

@@ -7,6 +7,7 @@ mod bus;
 mod client_pod;
 mod commands;
 mod diagnose;
+mod events;
 mod keys;
 mod lab;
 mod nodes;
@@ -21,6 +22,7 @@ mod scenarios;
 mod wait;
 
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -52,6 +54,9 @@ struct Selection {
     /// How many run at once, where they do not need the operator for themselves.
     #[arg(long, default_value_t = 2, value_name = "N")]
     jobs: usize,
+    /// Chooses what a run of the short form leaves out, as a run before it did that printed this seed. By default the time.
+    #[arg(long, env = "CACHEBUS_E2E_SEED", value_name = "N")]
+    seed: Option<u64>,
 }
 
 #[tokio::main]
@@ -66,6 +71,12 @@ async fn main() -> anyhow::Result<ExitCode> {
         .install_default()
         .map_err(|_| anyhow::anyhow!("a cryptography provider was already installed"))?;
     let _alone = run::lock()?;
-    let lab = lab::Lab::connect(selection.long).await?;
+    let seed = match selection.seed {
+        Some(seed) => seed,
+        None => SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(),
+    };
+    run::print(format_args!("seed {seed}"));
+    let whole = selection.only.is_empty();
+    let lab = lab::Lab::connect(selection.long, seed, whole).await?;
     Ok(run::run(&lab, selected, selection.jobs).await)
 }

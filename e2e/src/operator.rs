@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
@@ -109,6 +110,18 @@ impl Operator {
 
     /// The namespaced API of pods where the operator runs.
     pub fn pod_api(&self) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// The pod that leads. `None`: none, for the moment.
+    pub async fn leader(&self) -> anyhow::Result<Option<String>> {
+        let lease = self.leases().get_opt(&self.deployment).await?;
+        let holder = lease.and_then(|lease| lease.spec?.holder_identity);
+        Ok(holder.filter(|holder| !holder.is_empty()))
+    }
+
+    /// The API of Leases where the operator runs; its own bears the name of its Deployment.
+    pub fn leases(&self) -> Api<Lease> {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 

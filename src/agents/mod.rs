@@ -28,14 +28,15 @@ const LOOK: Duration = Duration::from_secs(1);
 const ORDER: Duration = Duration::from_secs(3);
 /// Time that an agent has to tell of a change, or that there was none: a while more than it waits for one.
 const CHANGE: Duration = HOLD.saturating_add(Duration::from_secs(5));
-/// Connections at once, over all buses, but for those on which changes are awaited.
-const CONNECTIONS: usize = 24;
+/// Looks at once, over all buses. Each pass gives its orders one after another, and a change is awaited at leisure: neither
+/// counts.
+const LOOKS: usize = 24;
 
 /// The way to the agents of every bus.
 #[derive(Clone)]
 pub struct Agents {
     configs: tls::Configs,
-    connections: Arc<Semaphore>,
+    looks: Arc<Semaphore>,
     metrics: Metrics,
 }
 
@@ -44,7 +45,7 @@ impl Agents {
     pub fn new(metrics: Metrics) -> Self {
         Self {
             configs: tls::Configs::default(),
-            connections: Arc::new(Semaphore::new(CONNECTIONS)),
+            looks: Arc::new(Semaphore::new(LOOKS)),
             metrics,
         }
     }
@@ -125,10 +126,13 @@ impl BusAgents {
         Arc::ptr_eq(self.connector.config(), other.connector.config())
     }
 
-    /// Asks how the pod is.
+    /// Asks how the pod is, when its turn comes. The wait for that is not the agent's: those that are silent hold their place
+    /// for all of their time, and none behind them is to be taken for silent too.
     pub async fn look(&self, to: &Address) -> Result<Report, AgentError> {
+        // Never closed.
+        let _place = self.agents.looks.acquire().await;
         let asked = Box::pin(self.request(to, Method::GET, "/v1/status", Bytes::new()));
-        let answer = self.in_turn(to, LOOK, asked).await?;
+        let answer = self.counted(to, LOOK, asked).await?;
         Ok(Report {
             status: read(to, answer.body())?,
             revision: Revision::of(&answer),
@@ -145,7 +149,7 @@ impl BusAgents {
         let body =
             serde_json::to_vec(order).map_err(|error| AgentError::unreadable(&to.pod, &error))?;
         let given = Box::pin(self.request(to, Method::PUT, path, body.into()));
-        read(to, self.in_turn(to, ORDER, given).await?.body())
+        read(to, self.counted(to, ORDER, given).await?.body())
     }
 
     /// Waits for a report of another revision than this one, and returns the revision of that. `None`: there was none for as
@@ -168,22 +172,6 @@ impl BusAgents {
                 detail: "it names no revision".to_owned(),
             }),
         }
-    }
-
-    /// Makes a request when it has a place among all others. The wait counts too: an order that comes late rests on what was
-    /// seen long ago.
-    async fn in_turn<T>(
-        &self,
-        to: &Address,
-        deadline: Duration,
-        exchange: impl Future<Output = Result<T, AgentError>>,
-    ) -> Result<T, AgentError> {
-        let in_turn = async {
-            // Never closed.
-            let _connection = self.agents.connections.acquire().await;
-            exchange.await
-        };
-        self.counted(to, deadline, in_turn).await
     }
 
     async fn counted<T>(

@@ -9,6 +9,7 @@ use crate::testing;
 use cachebus_core::bus::Bus;
 use cachebus_core::names::Component;
 use cachebus_core::tls::{Certificates, KeyPair, StoredCertificates};
+use futures::future::join_all;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject as _;
@@ -188,5 +189,33 @@ async fn what_an_agent_refuses_is_told_from_what_goes_wrong() {
         .await;
         let error = look(&bus, &certificates, agent).await.unwrap_err();
         assert_eq!(error.reason(), reason, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn pods_that_are_silent_keep_no_other_from_being_heard() {
+    let (bus, certificates) = bus_with_certificates("b");
+    let live = agent(
+        &certificates.serving,
+        certificates.authority.certificate(),
+        Some(answer("200 OK", &status())),
+    )
+    .await;
+    // Whoever connects is never answered, as by a node that is down.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let agents = Agents::new(Metrics::new()).of(&bus, &certificates).unwrap();
+    let address = |socket| Address {
+        component: Component::Sentinel,
+        pod: "b-sentinel-0".to_owned(),
+        socket,
+    };
+    let all: Vec<Address> = std::iter::repeat_n(silent.local_addr().unwrap(), 30)
+        .chain([live])
+        .map(address)
+        .collect();
+    let mut looks = join_all(all.iter().map(|address| agents.look(address))).await;
+    assert_eq!(looks.pop().unwrap().unwrap().status.uid, "u");
+    for look in looks {
+        assert_eq!(look.err().unwrap().reason(), "deadline");
     }
 }

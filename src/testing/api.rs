@@ -1,9 +1,14 @@
-//! An API server in memory: as much of one as a pass over a bus needs.
+//! An API server in memory: as much of one as a pass over a bus needs. A request for which the operator's roles give no right
+//! fails the test.
 
-use http::{Method, Request, Response, StatusCode};
+use crate::client::classify;
+use cachebus_core::rbac::{LEADER_RULES, RULES};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
+use k8s_openapi::api::core::v1::Service;
 use kube::Client;
+use kube::api::DeleteParams;
 use kube::client::Body;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -17,6 +22,8 @@ struct State {
     requests: Vec<String>,
     /// Resources whose objects cannot be written, with the status that is answered.
     broken: BTreeMap<String, u16>,
+    /// Request, as it is shown, after which somebody else changes its object.
+    meddled: Option<&'static str>,
 }
 
 /// An API server in memory. Objects lie at the path of their URL.
@@ -110,6 +117,11 @@ impl Api {
             .insert(resource.to_owned(), 500);
     }
 
+    /// Somebody else labels the object of a request right after the next one that is shown like this: `PUT cachebuses/b/status`.
+    pub fn meddle_after(&self, request: &'static str) {
+        self.0.lock().unwrap().meddled = Some(request);
+    }
+
     /// Does everything again.
     pub fn recover(&self) {
         self.0.lock().unwrap().broken.clear();
@@ -123,11 +135,11 @@ impl Api {
             .headers
             .get("content-type")
             .is_some_and(|kind| kind == "application/apply-patch+yaml");
-        let (status, answer) =
-            self.0
-                .lock()
-                .unwrap()
-                .answer(&parts.method, parts.uri.path(), body, apply);
+        let mut state = self.0.lock().unwrap();
+        state.check_rights(&parts.method, &parts.uri, apply);
+        let (status, answer) = state.answer(&parts.method, parts.uri.path(), body, apply);
+        state.meddle(parts.uri.path());
+        drop(state);
         let mut response = Response::new(Full::new(answer.to_string().into()));
         *response.status_mut() = status;
         response
@@ -135,6 +147,23 @@ impl Api {
 }
 
 impl State {
+    /// An apply that makes an object needs the right to create it, too.
+    fn check_rights(&self, method: &Method, uri: &Uri, apply: bool) {
+        let asked = classify(method, uri);
+        let group = match uri.path().strip_prefix("/apis/") {
+            Some(rest) => rest.split('/').next().unwrap(),
+            None => "",
+        };
+        let creates = apply && !self.objects.contains_key(uri.path());
+        for verb in [asked.verb].into_iter().chain(creates.then_some("create")) {
+            let granted = RULES.iter().chain(LEADER_RULES).any(|rule| {
+                (rule.group, rule.resource) == (group, &*asked.resource)
+                    && rule.verbs.contains(&verb)
+            });
+            assert!(granted, "no right to {verb} {group} {}", asked.resource);
+        }
+    }
+
     fn answer(
         &mut self,
         method: &Method,
@@ -203,6 +232,18 @@ impl State {
         }
     }
 
+    /// After a request to this path.
+    fn meddle(&mut self, path: &str) {
+        if self.meddled.is_none() || self.meddled != self.requests.last().map(String::as_str) {
+            return;
+        }
+        self.meddled = None;
+        let path = path.strip_suffix("/status").unwrap_or(path);
+        let mut object = self.objects[path].clone();
+        object["metadata"]["labels"]["meddled"] = json!("yes");
+        self.store(path, object);
+    }
+
     /// Keeps an object, with a new version if it differs from what is there.
     fn store(&mut self, path: &str, mut object: Value) -> Value {
         let current = self.objects.get(path);
@@ -257,4 +298,11 @@ fn merge(target: &mut Value, patch: &Value) {
             merge(&mut target[key], value);
         }
     }
+}
+
+#[tokio::test]
+#[should_panic(expected = "no right to delete  services")]
+async fn what_the_roles_do_not_allow_fails_the_test_that_does_it() {
+    let services: kube::Api<Service> = kube::Api::namespaced(Api::default().client(), "data");
+    let _ = services.delete("b-primary", &DeleteParams::default()).await;
 }

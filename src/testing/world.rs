@@ -3,7 +3,7 @@
 use super::{Api, manifest, platform};
 use crate::agents::Agents;
 use crate::context::Context;
-use crate::controllers::cachebus::{Next, reconcile};
+use crate::controllers::cachebus::{Next, pass, reconcile};
 use crate::error::Error;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
@@ -12,6 +12,7 @@ use crate::watches::{Filler, Stores, Triggers, WatchedBus};
 use cachebus_core::bus::Platform;
 use futures::StreamExt as _;
 use futures::channel::mpsc::UnboundedReceiver;
+use kube::runtime::controller::Action;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::ObjectRef;
 use serde_json::Value;
@@ -88,6 +89,17 @@ impl World {
     /// Lets the stores see what the API server holds by now.
     pub fn see(&mut self) {
         self.filler.fill(&self.api);
+    }
+
+    /// The same, but for buses.
+    pub fn see_but_buses(&mut self) {
+        self.filler.fill_but_buses(&self.api);
+    }
+
+    /// A pass over the bus `b` as the controller makes it, which minds what the ones before came to.
+    pub async fn paced_pass(&self) -> Result<Action, Error> {
+        let bus = self.context.stores.buses.get(&key()).unwrap();
+        pass(bus, Arc::clone(&self.context)).await
     }
 
     /// A pass over the bus `b`, as the stores show it.

@@ -66,6 +66,11 @@ impl Filler {
     /// Fills the stores with what an API server holds; all but buses by the label of what is the operator's own.
     pub fn fill(&mut self, api: &Api) {
         fill(&mut self.buses, api, "cachebuses");
+        self.fill_but_buses(api);
+    }
+
+    /// The same, while the watch of buses says nothing.
+    pub fn fill_but_buses(&mut self, api: &Api) {
         fill(&mut self.secrets, api, "secrets");
         fill(&mut self.pods, api, "pods");
         fill(&mut self.stateful_sets, api, "statefulsets");

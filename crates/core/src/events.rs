@@ -20,9 +20,10 @@ pub struct EventDraft {
 /// Conditions that speak of the spec or the image rather than of a bus that starts: they warn from the first.
 const WARN_AT_ONCE: [&str; 2] = [kind::VALID, kind::ENGINE_UP_TO_DATE];
 
-/// The Events between two statuses: one for each condition that became true or false, and one for a change of the primary.
+/// The Events between two statuses: one for each condition that became true or ceased to be, and one for a change of the primary.
 ///
-/// A bus that starts is not ready, which is no news. So what was never true before it is false makes no Event.
+/// What nobody can tell (`Unknown`) is not true. A condition that is false from the first makes an Event too; as a rule it is no
+/// warning, since a bus that starts is not ready yet.
 #[must_use]
 pub fn between(previous: &CacheBusStatus, next: &CacheBusStatus) -> Vec<EventDraft> {
     let conditions = next.conditions.iter().filter_map(|condition| {
@@ -40,12 +41,13 @@ pub fn between(previous: &CacheBusStatus, next: &CacheBusStatus) -> Vec<EventDra
 
 fn transition(before: Option<&Condition>, now: &Condition) -> Option<EventDraft> {
     let was = before.map(|condition| condition.status.as_str());
+    let at_once = WARN_AT_ONCE.contains(&now.type_.as_str());
     let warning = match (was, now.status.as_str()) {
-        (Some("True"), "False") => true,
-        (Some("Unknown") | None, "False") => {
-            WARN_AT_ONCE.contains(&now.type_.as_str()).then_some(true)?
-        }
-        (Some("False"), "True") => false,
+        (Some("True"), "False" | "Unknown") => true,
+        (Some("False" | "Unknown"), "True") => false,
+        (None, "False") => at_once,
+        // Until now nobody could tell.
+        (Some("Unknown"), "False") if at_once => true,
         _ => return None,
     };
     Some(EventDraft {

@@ -1,4 +1,5 @@
-//! What the operator may do at the API server: exactly what its code does. The chart's roles are generated from this.
+//! What the operator may do at the API server: exactly what its code does, to which unit tests and the scenario `rights` hold
+//! it. The chart's roles are generated from this.
 
 /// What may be done with one resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

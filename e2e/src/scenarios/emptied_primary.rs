@@ -1,6 +1,6 @@
 //! Failure 2: a primary that comes back without its data while its replicas live.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_mins(2);
 
 pub const SCENARIO: Scenario = Scenario {
     name: "emptied_primary",
-    proves: "a primary that comes back without its data never leads: a replica takes over with every key, the Service follows (issue 4; failures 2, 8, 10)",
+    proves: "a primary that comes back without its data, alone or with every replica but one, never leads: a replica that kept it takes over with every key (issue 4; failures 2, 8, 10)",
     alone: false,
     run: |lab| Box::pin(run(lab)),
 };
@@ -27,31 +27,49 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     let namespace = lab.namespace().await?;
     let bus = Bus::ready(&lab, &namespace, "bus", small(keys::spec())?).await?;
     keys::load(&lab, &bus).await?;
-    let before = agreement::check(&bus).await?;
-    let sampler = Sampler::start(&bus);
+    empty(&lab, &bus, 0).await.context("the primary")?;
+    let all_but_one = usize::try_from(bus.spec.replicas)? - 1;
+    empty(&lab, &bus, all_but_one)
+        .await
+        .context("every copy but one replica's")
+}
+
+/// Has the primary come back without its data, and so many replicas with it, while the others live.
+async fn empty(lab: &Lab, bus: &Bus, replicas: usize) -> anyhow::Result<()> {
+    let before = agreement::check(bus).await?;
+    let sampler = Sampler::start(bus);
     let pods = bus.pods();
-    let uid = pods.uids().await?.remove(&before).context("no primary")?;
-    bus.drop_volume(&before).await?;
+    let others = bus.data_places().into_iter().map(|place| place.pod);
+    let others: Vec<String> = others.filter(|pod| *pod != before).collect();
+    let (emptied, kept) = others.split_at(replicas);
+    let emptied: Vec<&String> = [&before].into_iter().chain(emptied).collect();
+    let mut uids = pods.uids().await?;
+    uids.retain(|pod, _| emptied.contains(&pod));
+    for pod in &emptied {
+        bus.drop_volume(pod).await?;
+    }
     let began = Instant::now();
-    pods.kill_one(&before).await?;
-    pods.await_replaced(&BTreeMap::from([(before.clone(), uid)]), LIMIT)
-        .await?;
+    for pod in &emptied {
+        pods.kill_one(pod).await?;
+    }
+    pods.await_replaced(&uids, LIMIT).await?;
     let after = wait::until("another primary", LIMIT, || async {
         let now = bus.primary().await?;
         ensure!(now != before, "it is still {now}");
         Ok(now)
     })
     .await?;
+    ensure!(kept.contains(&after), "{after} leads, and came back empty");
     bus.await_ready(LIMIT).await?;
     lab.note(format_args!(
-        "{before} came back empty, {after} leads, Ready after {:.1} s",
+        "{emptied:?} came back empty, {after} leads, Ready after {:.1} s",
         began.elapsed().as_secs_f64()
     ));
     ensure!(
-        agreement::check(&bus).await? == after,
+        agreement::check(bus).await? == after,
         "the primary moved again"
     );
-    keys::verify(&lab, &bus).await?;
+    keys::verify(lab, bus).await?;
     let mut history = sampler.stop().await;
     history.forget_before_silence(&before);
     history.never_two_primaries()?;

@@ -10,9 +10,11 @@ mod engines;
 mod fault_points;
 mod healing;
 mod invalid_spec;
+mod leader_killed;
 mod one_namespace;
 mod policies;
 mod removed_service;
+mod rights;
 mod sample;
 mod secrets;
 mod snapshots_only;
@@ -59,6 +61,9 @@ pub const ALL: &[&Scenario] = &[
     &api_server_away::SCENARIO,
     &policies::SCENARIO,
     &one_namespace::SCENARIO,
+    &leader_killed::SCENARIO,
     &fault_points::SCENARIO,
     &steady_state::SCENARIO,
+    // Looks at what all those before it asked for.
+    &rights::SCENARIO,
 ];

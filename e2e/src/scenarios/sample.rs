@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, ensure};
-use cachebus_api::CacheBus;
+use cachebus_api::{CacheBus, CacheBusSpec};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use serde::Deserialize;
@@ -34,6 +34,9 @@ const REQUIRED: &[(&str, &str)] = &[
     ("tls-replication", "yes"),
     ("min-replicas-to-write", "1"),
 ];
+
+/// The service whose first write is timed.
+const WRITER: &str = "agent_designer";
 
 /// Time from apply to `Ready` with the image loaded; what peers need here is 29 s and more.
 const AIM: Duration = Duration::from_secs(12);
@@ -77,19 +80,29 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
         "the sample's contract has 4 services or more"
     );
     let namespace = lab.fresh_namespace(namespace).await?;
+    come_to_life(&lab, &namespace, name, sample.spec).await?;
+    Ok(())
+}
 
+/// Applies a bus of the sample's contract, prints how soon it takes a write and is ready, and fails unless it is as its spec
+/// says.
+pub async fn come_to_life(
+    lab: &Lab,
+    namespace: &str,
+    name: &str,
+    spec: CacheBusSpec,
+) -> anyhow::Result<Bus> {
     let began = Instant::now();
     let began_at = SystemTime::now().duration_since(UNIX_EPOCH)?;
-    let bus = Bus::apply(&lab, &namespace, name, sample.spec).await?;
-    let writer = "agent_designer";
-    let binding = bus.names.binding(writer);
-    let secrets: Api<Secret> = Api::namespaced(lab.client.clone(), &namespace);
+    let bus = Bus::apply(lab, namespace, name, spec).await?;
+    let binding = bus.names.binding(WRITER);
+    let secrets: Api<Secret> = Api::namespaced(lab.client.clone(), namespace);
     let there = |secret: Option<&Secret>| secret.is_some();
     wait::object(&secrets, &binding, "made", Duration::from_secs(30), there).await?;
     let client = ClientPod::start(
         &lab.client,
-        &namespace,
-        "first-write",
+        namespace,
+        &format!("{name}-first-write"),
         &binding,
         &["first-write"],
         None,
@@ -100,7 +113,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     let first: FirstWrite = client.answer(Duration::from_mins(1)).await?;
     let accepted = Duration::from_millis(first.accepted_at_ms).saturating_sub(began_at);
     lab.note(format_args!(
-        "first accepted write after {:.1} s ({} refused before), Ready after {:.1} s (aim: {} s)",
+        "{name}: first accepted write after {:.1} s ({} refused before), Ready after {:.1} s (aim: {} s)",
         accepted.as_secs_f64(),
         first.refused_before,
         ready.as_secs_f64(),
@@ -119,8 +132,10 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
             );
         }
     }
-    lab.note(format_args!("all servers and Sentinels agree on {primary}"));
-    Ok(())
+    lab.note(format_args!(
+        "{name}: all servers and Sentinels agree on {primary}"
+    ));
+    Ok(bus)
 }
 
 /// The `CacheBus` of the sample file.

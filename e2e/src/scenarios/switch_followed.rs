@@ -15,6 +15,7 @@ use super::Scenario;
 use crate::agreement;
 use crate::bus::{Bus, READY, small};
 use crate::client_pod::ClientPod;
+use crate::events::Events;
 use crate::lab::Lab;
 use crate::nodes::Node;
 use crate::wait;
@@ -28,6 +29,9 @@ const FAILOVER: Duration = Duration::from_secs(30);
 /// Time from the switch to the end of the connections to the old primary.
 const ENDED: Duration = Duration::from_secs(15);
 
+/// Time for the Events of a transition to be there: they are written right after it.
+const TOLD: Duration = Duration::from_secs(10);
+
 /// Between two questions to a Sentinel.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -35,7 +39,7 @@ const SERVICE: &str = "writer";
 
 pub const SCENARIO: Scenario = Scenario {
     name: "switch_followed",
-    proves: "a failover that a person asks a Sentinel for, without any event of a pod, moves the primary's route and the role label within 5 s and ends the old primary's connections (failure 8)",
+    proves: "a failover that a person asks a Sentinel for, without any event of a pod, moves the primary's route and the role label within 5 s, ends the old primary's connections, and is told in Events, each transition once (failure 8)",
     alone: false,
     run: |lab| Box::pin(run(lab)),
 };
@@ -94,7 +98,36 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
         "the primary moved again"
     );
     ensure!(bus.pods().uids().await? == uids, "a pod was replaced");
-    Ok(())
+    wait::until("each transition is told once", TOLD, || {
+        told(&bus, &before, &after)
+    })
+    .await
+}
+
+/// Fails unless the Events of the bus tell each transition of its life so far, once.
+async fn told(bus: &Bus, before: &str, after: &str) -> anyhow::Result<()> {
+    let events = Events::of(bus).await?;
+    for (reason, note) in [
+        ("PrimaryChosen", format!("{before} is the primary (")),
+        (
+            "PrimaryChanged",
+            format!("{after} is the primary now, {before} was before ("),
+        ),
+    ] {
+        let told = events.because(reason);
+        ensure!(
+            told.len() == 1 && told[0].note.starts_with(&note),
+            "{reason}: {told:?}"
+        );
+    }
+    let status = bus.object().await?.status.unwrap_or_default();
+    let conditions = status.conditions.into_iter();
+    let good = conditions.filter(|condition| condition.status == "True");
+    events.alternate(
+        &good
+            .map(|condition| (condition.type_, condition.reason))
+            .collect(),
+    )
 }
 
 /// Has a Sentinel move the primary, as a person would who types it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use cachebus_core::names::{API_PORT, Component};
+use cachebus_core::names::{API_PORT, Component, HTTP_PORT};
 use rustls::ClientConfig;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -21,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 pub const SCENARIO: Scenario = Scenario {
     name: "tls_modes",
-    proves: "Required refuses plain text on every port and certificates of another authority; Optional and Disabled let in what they say (issue 9; failure 13)",
+    proves: "Required refuses plain text on every port but that of probes and metrics, and certificates of another authority; Optional and Disabled let in what they say (issue 9; failure 13)",
     alone: false,
     run: |lab| Box::pin(run(lab)),
 };
@@ -34,6 +34,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
         ready(&lab, &namespace, "disabled", "Disabled"),
     )?;
     refuses_plain_text(&required).await?;
+    serves_probes_and_metrics_alone(&required).await?;
     refuses_another_authority(&required, &optional).await?;
     lets_in_both(&optional).await?;
     speaks_plain_text_alone(&disabled).await
@@ -81,6 +82,59 @@ async fn refuses_plain_text(bus: &Bus) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The one port that speaks plain text in every mode: nobody logs in there, and nothing is to be had but probes and metrics.
+async fn serves_probes_and_metrics_alone(bus: &Bus) -> anyhow::Result<()> {
+    for place in [
+        bus.place(Component::Redis, 0),
+        bus.place(Component::Sentinel, 0),
+    ] {
+        for (request, answer) in [
+            ("GET /livez", "200"),
+            ("GET /readyz", "200"),
+            ("GET /startupz", "200"),
+            ("GET /metrics", "200"),
+            ("GET /", "404"),
+            ("GET /v1/status", "404"),
+            ("PUT /v1/topology", "404"),
+            ("PUT /v1/config", "404"),
+            ("PUT /v1/acl", "404"),
+            ("PUT /v1/monitor", "404"),
+            ("POST /metrics", "405"),
+        ] {
+            let words = format!("{request} HTTP/1.1\r\nHost: pod\r\nContent-Length: 0\r\n\r\n");
+            let said = say(bus, &place.pod, HTTP_PORT, words.as_bytes()).await?;
+            ensure!(
+                said.starts_with(&format!("HTTP/1.1 {answer} ")),
+                "{}:{HTTP_PORT} answers {request} with {said:?}",
+                place.pod
+            );
+        }
+        let said = say(bus, &place.pod, HTTP_PORT, b"PING\r\n").await?;
+        ensure!(
+            said.is_empty() || said.starts_with("HTTP/1.1 400 "),
+            "{}:{HTTP_PORT} answers PING with {said:?}",
+            place.pod
+        );
+    }
+    Ok(())
+}
+
+/// The beginning of what a port answers to these words in plain text. Empty: it ends the connection.
+async fn say(bus: &Bus, pod: &str, port: u16, words: &[u8]) -> anyhow::Result<String> {
+    let mut stream = dial_plain(&bus.client, bus.names.namespace(), pod, port).await?;
+    let answering = async {
+        stream.write_all(words).await?;
+        stream.flush().await?;
+        let mut answer = vec![0; 64];
+        let length = stream.read(&mut answer).await?;
+        answer.truncate(length);
+        anyhow::Ok(String::from_utf8_lossy(&answer).into_owned())
+    };
+    tokio::time::timeout(LIMIT, answering)
+        .await
+        .with_context(|| format!("{pod}:{port} does not answer"))?
 }
 
 async fn refuses_another_authority(bus: &Bus, other: &Bus) -> anyhow::Result<()> {

@@ -81,7 +81,8 @@ impl Acting<'_> {
                 let mut status = observed.status.clone();
                 status.topology = Some(topology.clone());
                 tracing::info!(?topology, "records the topology");
-                match report::replace(self.context, watched, &status).await {
+                let after = FaultPoint::AfterRecord;
+                match report::write(self.context, watched, &status, after).await {
                     Ok(true) => observed.status = status,
                     Ok(false) => self.acted.stale = true,
                     Err(error) => {
@@ -90,7 +91,6 @@ impl Acting<'_> {
                         self.acted.stale = true;
                     }
                 }
-                fault::point(FaultPoint::AfterRecord);
             }
             Action::Order { pod, order } => {
                 let decisive = action.changes_topology(observed);

@@ -80,27 +80,38 @@ pub async fn cut_off(
     Ok(if written { Next::Later } else { Next::Again })
 }
 
-/// Writes a status, unless it is there. Events tell how it differs from the one that the watch shows. `false`: the object
-/// has changed since it was read, and nothing was written.
+/// Writes a status, unless it is there. `false`: the object has changed since it was read, and nothing was written.
 pub async fn report(
     context: &Context,
     bus: &mut Bus<'_>,
     status: &CacheBusStatus,
 ) -> Result<bool, Error> {
-    if bus.status() != *status {
-        fault::point(FaultPoint::BeforeStatus);
-        if !replace(context, bus, status).await? {
-            return Ok(false);
-        }
-        fault::point(FaultPoint::AfterStatus);
+    if bus.status() == *status {
+        return Ok(true);
     }
-    let before = bus.object.status.clone().unwrap_or_default();
+    fault::point(FaultPoint::BeforeStatus);
+    write(context, bus, status, FaultPoint::AfterStatus).await
+}
+
+/// Writes a status if the object is as it was last read or written, and tells people at once how it differs: what comes
+/// afterwards may end the pass. The fault point lies between the two. `false`: it is not, and nothing was written.
+pub async fn write(
+    context: &Context,
+    bus: &mut Bus<'_>,
+    status: &CacheBusStatus,
+    point: FaultPoint,
+) -> Result<bool, Error> {
+    let before = bus.status();
+    if !replace(context, bus, status).await? {
+        return Ok(false);
+    }
+    fault::point(point);
     events::publish(context, bus.object, between(&before, status)).await;
     Ok(true)
 }
 
 /// Writes a status if the object is as it was last read or written. `false`: it is not.
-pub async fn replace(
+async fn replace(
     context: &Context,
     bus: &mut Bus<'_>,
     status: &CacheBusStatus,

@@ -7,9 +7,9 @@ use crate::error::Error;
 use crate::metrics::{Failure, Readiness};
 use crate::watches::{Triggers, WatchedBus};
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
-use kube::ResourceExt as _;
 use kube::runtime::controller::{Action, Config, Error as ControllerError, applier};
 use kube::runtime::reflector::ObjectRef;
+use kube::{Api, ResourceExt as _};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -60,9 +60,10 @@ fn queue(
     requests.map(Ok)
 }
 
-async fn pass(object: Arc<WatchedBus>, context: Arc<Context>) -> Result<Action, Error> {
+/// One pass, and when the next is due.
+pub async fn pass(object: Arc<WatchedBus>, context: Arc<Context>) -> Result<Action, Error> {
     let begun = Instant::now();
-    let result = tokio::time::timeout(DEADLINE, Box::pin(reconcile(&object, &context)))
+    let result = tokio::time::timeout(DEADLINE, Box::pin(believed(&object, &context)))
         .await
         .unwrap_or(Err(Error::Deadline(DEADLINE)));
     context
@@ -78,6 +79,23 @@ async fn pass(object: Arc<WatchedBus>, context: Arc<Context>) -> Result<Action, 
     let uid = object.uid().unwrap_or_default();
     let wait = paced(&object, &context, |pace| pace.after(next, &uid));
     Ok(wait.map_or_else(Action::await_change, Action::requeue))
+}
+
+/// A pass on what the store shows of a bus or, where passes on that began anew time and again, on what the API server has.
+async fn believed(object: &WatchedBus, context: &Context) -> Result<Next, Error> {
+    if !paced(object, context, |pace| pace.doubts_store()) {
+        return reconcile(object, context).await;
+    }
+    let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
+    let api: Api<WatchedBus> = Api::namespaced(context.client.clone(), &namespace);
+    let live = api
+        .get_opt(&name)
+        .await
+        .map_err(|error| Error::api("get", "CacheBus", &name, &error))?;
+    match live {
+        Some(live) => reconcile(&live, context).await,
+        None => Ok(Next::OnChange),
+    }
 }
 
 fn after_failure(object: &WatchedBus, error: &Error, context: &Context) -> Action {

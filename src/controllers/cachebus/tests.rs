@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod conflicts;
 mod last_valid;
 mod secrets;
 
@@ -26,7 +27,7 @@ async fn a_fresh_bus_gets_its_passwords_before_anything_that_needs_them() {
     world.see();
     assert_eq!(world.pass().await.unwrap(), Next::Soon);
     let mut writes = world.api.writes();
-    writes.retain(|write| !write.contains("endpointslices"));
+    writes.retain(|write| !write.contains("endpointslices") && write != "POST events");
     let first_of_others = writes
         .iter()
         .position(|write| write != "POST secrets")
@@ -96,23 +97,6 @@ async fn what_somebody_deletes_or_changes_is_brought_back() {
 }
 
 #[tokio::test]
-async fn what_belongs_to_somebody_else_is_never_written() {
-    let mut world = World::with_bus();
-    let foreign = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "b-primary", "namespace": "data"}, "spec": {"ports": []}});
-    world
-        .api
-        .put("/api/v1/namespaces/data/services/b-primary", foreign);
-    let before = world.api.get("services", "b-primary");
-    world.settle().await;
-    assert_eq!(world.api.get("services", "b-primary"), before);
-    let told = world.api.get("cachebuses", "b").unwrap()["status"].to_string();
-    assert!(
-        told.contains("NameConflict") && told.contains("b-primary"),
-        "{told}"
-    );
-}
-
-#[tokio::test]
 async fn a_status_that_changed_meanwhile_ends_the_pass() {
     let mut world = World::with_bus();
     world.see();
@@ -124,6 +108,23 @@ async fn a_status_that_changed_meanwhile_ends_the_pass() {
         world.api.get("cachebuses", "b").unwrap()["status"],
         Value::Null
     );
+}
+
+#[tokio::test]
+async fn a_watch_that_has_died_without_a_word_is_soon_not_waited_for() {
+    let mut world = World::with_bus();
+    world.see();
+    world.api.change("cachebuses", "b", |bus| {
+        bus["metadata"]["labels"] = json!({"a": "b"});
+    });
+    let status = |world: &World| world.api.get("cachebuses", "b").unwrap()["status"].clone();
+    for _ in 0..3 {
+        world.paced_pass().await.unwrap();
+        world.see_but_buses();
+        assert_eq!(status(&world), Value::Null);
+    }
+    world.paced_pass().await.unwrap();
+    assert_ne!(status(&world), Value::Null);
 }
 
 #[tokio::test]
@@ -171,6 +172,31 @@ async fn an_object_that_cannot_be_read_is_said_on_it_once() {
 }
 
 #[tokio::test]
+async fn an_object_that_cannot_be_read_keeps_what_else_is_said_of_it() {
+    let mut world = World::with_bus();
+    world.settle().await;
+    let conditions = |world: &World| {
+        let bus = world.api.get("cachebuses", "b").unwrap();
+        let conditions = bus["status"]["conditions"].as_array().unwrap().clone();
+        conditions
+            .into_iter()
+            .filter(|condition| !["Ready", "Valid"].contains(&condition["type"].as_str().unwrap()))
+    };
+    let before: Vec<Value> = conditions(&world).collect();
+    assert!(before.len() > 5, "{before:?}");
+    world.api.remove("configmaps", "b-last-valid");
+    world.api.change("cachebuses", "b", |bus| {
+        bus["spec"]["replicas"] = json!("two");
+    });
+    let mut successor = World::on(world.api.clone());
+    successor.see();
+    assert_eq!(successor.pass().await.unwrap(), Next::OnChange);
+    assert_eq!(successor.condition("Valid")["reason"], "Undecodable");
+    assert_eq!(successor.condition("Ready")["reason"], "Undecodable");
+    assert_eq!(conditions(&successor).collect::<Vec<_>>(), before);
+}
+
+#[tokio::test]
 async fn an_object_that_the_api_server_refuses_is_named_and_the_others_go_on() {
     let mut world = World::with_bus();
     world.api.refuse("poddisruptionbudgets");
@@ -197,21 +223,6 @@ async fn an_api_server_that_fails_fails_the_pass_and_what_can_be_sent_is_sent() 
     world.api.recover();
     world.settle().await;
     assert_eq!(world.api.all("services").len(), 5);
-}
-
-#[tokio::test]
-async fn an_object_of_somebody_else_keeps_no_other_from_its_place() {
-    let mut world = World::with_bus();
-    let foreign = json!({
-        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4", "endpoints": [],
-        "metadata": {"name": "b-primary", "namespace": "data"},
-    });
-    let path = "/apis/discovery.k8s.io/v1/namespaces/data/endpointslices/b-primary";
-    world.api.put(path, foreign);
-    world.settle().await;
-    assert_eq!(world.condition("RolloutComplete")["reason"], "NameConflict");
-    assert_eq!(world.api.all("secrets").len(), 8);
-    assert_eq!(world.api.all("statefulsets").len(), 2);
 }
 
 #[tokio::test]
@@ -264,4 +275,34 @@ async fn an_intent_that_was_withdrawn_meanwhile_is_not_carried_out() {
     });
     assert_eq!(world.pass().await.unwrap(), Next::Again);
     assert_eq!(pods.leads(), []);
+}
+
+#[tokio::test]
+async fn each_change_of_the_primary_is_told_once_whatever_ends_the_pass() {
+    let mut world = World::with_bus();
+    world.settle().await;
+    let pods = Pods::start(&world, 9).await;
+    world.rest().await;
+    let told = |world: &World, reason: &str| {
+        let mut events = world.api.all("events");
+        events.retain(|event| event["reason"] == reason);
+        events.len()
+    };
+    assert_eq!(told(&world, "PrimaryChosen"), 1);
+
+    let before = world.api.get("cachebuses", "b").unwrap()["status"]["topology"].clone();
+    let after = if before["primary"] == "b-redis-1" {
+        "b-redis-2"
+    } else {
+        "b-redis-1"
+    };
+    pods.fail_over(after);
+    world.see();
+    world.api.meddle_after("PUT cachebuses/b/status");
+    assert_eq!(world.pass().await.unwrap(), Next::Again);
+    let recorded = world.api.get("cachebuses", "b").unwrap()["status"]["topology"].clone();
+    assert_eq!(recorded["primary"], after);
+    assert_eq!(told(&world, "PrimaryChanged"), 1);
+    world.rest().await;
+    assert_eq!(told(&world, "PrimaryChanged"), 1);
 }

@@ -11,6 +11,7 @@ use cachebus_api::{CacheBus, CacheBusSpec, CacheBusStatus};
 use cachebus_core::bus::Violation;
 use cachebus_core::events::EventDraft;
 use cachebus_core::names::MANAGER;
+use cachebus_core::status::kind;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt as _;
@@ -81,24 +82,25 @@ pub async fn report(
         error = invalid.error,
         "an object cannot be read"
     );
-    let generation = live.metadata.generation;
-    let conditions = ["Ready", "Valid"].map(|type_| Condition {
-        type_: type_.to_owned(),
-        status: "False".to_owned(),
-        reason: REASON.to_owned(),
-        message: message.clone(),
-        last_transition_time: Time(Timestamp::now()),
-        observed_generation: generation,
+    // A merge patch replaces a list whole, so it names the version of the list that it rests on.
+    let patch = json!({
+        "metadata": {"resourceVersion": live.metadata.resource_version},
+        "status": {"conditions": conditions(live, &message)},
     });
-    let patch = json!({"status": {"conditions": conditions}});
     let params = PatchParams {
         field_manager: Some(MANAGER.to_owned()),
         ..PatchParams::default()
     };
-    api(context, invalid)
+    match api(context, invalid)
         .patch_status(&name, &params, &Patch::Merge(&patch))
         .await
-        .map_err(|error| Error::api("patch", "CacheBus", &name, &error))?;
+    {
+        Ok(_) => {}
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {
+            return Ok(Next::Again);
+        }
+        Err(error) => return Err(Error::api("patch", "CacheBus", &name, &error)),
+    }
     let draft = EventDraft {
         warning: true,
         reason: REASON.to_owned(),
@@ -109,6 +111,27 @@ pub async fn report(
     object.metadata = live.metadata.clone();
     events::publish(context, &object, vec![draft]).await;
     Ok(Next::OnChange)
+}
+
+/// The conditions that there are, with those in their place that an object which cannot be read has.
+fn conditions(live: &DynamicObject, message: &str) -> Vec<Value> {
+    let replaced = [kind::READY, kind::VALID];
+    let there = live.data["status"]["conditions"].as_array();
+    let kept = there.into_iter().flatten().filter(|condition| {
+        let type_ = condition["type"].as_str();
+        type_.is_some_and(|type_| !replaced.contains(&type_))
+    });
+    let said = replaced.map(|type_| {
+        json!(Condition {
+            type_: type_.to_owned(),
+            status: "False".to_owned(),
+            reason: REASON.to_owned(),
+            message: message.to_owned(),
+            last_transition_time: Time(Timestamp::now()),
+            observed_generation: live.metadata.generation,
+        })
+    });
+    kept.cloned().chain(said).collect()
 }
 
 fn api(context: &Context, invalid: &InvalidObject) -> Api<DynamicObject> {

@@ -29,6 +29,11 @@ impl Home {
         } else {
             bail!("neither {HOME_VARIABLE} nor HOME is set: where should the lab keep its files?");
         };
+        Self::at(&root)
+    }
+
+    /// This folder. Created when missing.
+    pub(crate) fn at(root: &Path) -> anyhow::Result<Self> {
         let root = std::path::absolute(root)?;
         let home = Self { root };
         for dir in [home.bin(), home.store(), home.cluster(), home.docker()] {

@@ -25,6 +25,7 @@ use crate::command::{Cmd, search_path};
 use crate::progress::{note, step};
 
 pub use cluster::AUDIT_LOG;
+pub(crate) use docker::answers;
 pub use docker::{docker, image_id};
 pub use engines::{ENGINES, EngineImage};
 pub use home::{HOME_VARIABLE, Home};
@@ -51,7 +52,7 @@ impl Lab {
         let home = Home::locate()?;
         let _lock = home.lock()?;
         engine::ensure(&home)?;
-        let source = Source::choose(&home, source)?;
+        let source = Source::choose(&home, source, Source::ask)?;
         Ok(Self { home, source })
     }
 
@@ -81,7 +82,7 @@ impl Lab {
         if *source == Source::Packages {
             node_image::ensure(home)?;
         }
-        Ok(())
+        source.keep(home)
     }
 
     /// Brings the cluster up, with everything it needs and the engines' images inside.
@@ -149,6 +150,11 @@ impl Lab {
         }
         note(format_args!("cluster   {}", cluster::state(self)?));
         Ok(())
+    }
+
+    /// The process of the Docker Engine, where the lab started it.
+    pub(crate) fn own_engine(&self) -> Option<u32> {
+        engine::own_pid(&self.home)
     }
 
     /// Where nodes and engines come from.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::command::Cmd;
@@ -23,18 +24,27 @@ pub enum Source {
 }
 
 impl Source {
-    /// The one in use, else the one that `wanted` names, else the registry when it answers.
+    /// The one that `wanted` names, else the one in use, else what `ask` finds.
     ///
-    /// The choice is kept in the lab's folder, so that a registry is asked once.
-    pub(crate) fn choose(home: &Home, wanted: Option<Self>) -> anyhow::Result<Self> {
-        let record = home.root().join("source");
+    /// What was found is [kept](Self::keep) only once something was built by it: a registry that is away for a moment must not
+    /// have everything built from packages for good.
+    pub(crate) fn choose(
+        home: &Home,
+        wanted: Option<Self>,
+        ask: impl FnOnce() -> anyhow::Result<Self>,
+    ) -> anyhow::Result<Self> {
         if let Some(wanted) = wanted {
-            fs::write(&record, wanted.to_string())?;
+            wanted.keep(home)?;
             return Ok(wanted);
         }
-        if let Some(known) = Self::recorded(home) {
-            return Ok(known);
+        match Self::recorded(home) {
+            Some(known) => Ok(known),
+            None => ask(),
         }
+    }
+
+    /// The registry where it answers.
+    pub(crate) fn ask() -> anyhow::Result<Self> {
         let found = step("asking for a container registry", || {
             Ok(
                 if Cmd::limited("docker", PROBE_LIMIT)
@@ -51,17 +61,26 @@ impl Source {
             Self::Registry => note("   it answers: public images are used"),
             Self::Packages => note("   none answers: everything is built from packages"),
         }
-        fs::write(&record, found.to_string())?;
         Ok(found)
     }
 
+    /// Stays with this choice from now on.
+    pub(crate) fn keep(self, home: &Home) -> anyhow::Result<()> {
+        fs::write(record(home), self.to_string())?;
+        Ok(())
+    }
+
     /// The choice of an earlier run.
-    pub(crate) fn recorded(home: &Home) -> Option<Self> {
-        let kept = fs::read_to_string(home.root().join("source")).ok()?;
+    fn recorded(home: &Home) -> Option<Self> {
+        let kept = fs::read_to_string(record(home)).ok()?;
         [Self::Registry, Self::Packages]
             .into_iter()
             .find(|source| source.to_string() == kept.trim())
     }
+}
+
+fn record(home: &Home) -> PathBuf {
+    home.root().join("source")
 }
 
 impl fmt::Display for Source {
@@ -70,5 +89,28 @@ impl fmt::Display for Source {
             Self::Registry => "registry",
             Self::Packages => "packages",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_registry_is_asked_again_until_something_was_built_and_a_wish_is_kept_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::at(folder.path()).unwrap();
+        let choose = |wanted, found| Source::choose(&home, wanted, || Ok(found)).unwrap();
+        assert_eq!(choose(None, Source::Packages), Source::Packages);
+        assert_eq!(choose(None, Source::Registry), Source::Registry);
+        Source::Registry.keep(&home).unwrap();
+        assert_eq!(choose(None, Source::Packages), Source::Registry);
+        assert_eq!(
+            choose(Some(Source::Packages), Source::Registry),
+            Source::Packages
+        );
+        assert_eq!(choose(None, Source::Registry), Source::Packages);
     }
 }

@@ -6,6 +6,7 @@ mod deny;
 mod e2e;
 mod engines;
 mod purity;
+mod recovery;
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};
@@ -37,6 +38,8 @@ pub enum Part {
     Charts,
     /// Scenarios on a real cluster.
     E2e,
+    /// The lab comes up from whatever it was left with; with `--long`, or named.
+    Recovery,
 }
 
 /// What to test.
@@ -64,7 +67,9 @@ impl Options {
         } else if !self.scenario.is_empty() {
             vec![Part::E2e]
         } else {
-            Part::value_variants().to_vec()
+            let mut parts = Part::value_variants().to_vec();
+            parts.retain(|part| self.long || *part != Part::Recovery);
+            parts
         }
     }
 }
@@ -126,6 +131,7 @@ fn run_part(part: Part, options: &Options) -> anyhow::Result<()> {
         Part::Generated => generate(true),
         Part::Charts => charts::check(),
         Part::E2e => e2e::check(options),
+        Part::Recovery => recovery::check(),
     }
 }
 
@@ -179,6 +185,20 @@ mod tests {
             ..Options::default()
         };
         assert_eq!(options.parts(), [Part::E2e]);
-        assert_eq!(Options::default().parts(), Part::value_variants());
+    }
+
+    #[test]
+    fn what_takes_long_runs_when_it_is_asked_for() {
+        assert!(!Options::default().parts().contains(&Part::Recovery));
+        let long = Options {
+            long: true,
+            ..Options::default()
+        };
+        assert_eq!(long.parts(), Part::value_variants());
+        let named = Options {
+            only: vec![Part::Recovery],
+            ..Options::default()
+        };
+        assert_eq!(named.parts(), [Part::Recovery]);
     }
 }

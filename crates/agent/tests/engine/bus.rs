@@ -16,6 +16,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
+use tokio::process::Command;
 
 pub const UID: &str = "6f1c";
 pub const PASSWORD: &str = "0123456789abcdefghijABCDEFGHIJ01";
@@ -160,7 +161,13 @@ impl Bus {
 
     /// Runs a command on the data node, or on the Sentinel, as one who may do all.
     async fn cli(&self, port: u16, command: &[&str]) -> String {
-        let output = tokio::process::Command::new(engine::client())
+        answer(self.client(port).args(command)).await
+    }
+
+    /// The engine's client, for the data node or the Sentinel, as one who may do all.
+    fn client(&self, port: u16) -> Command {
+        let mut client = Command::new(engine::client());
+        client
             .env("REDISCLI_AUTH", PASSWORD)
             .args([
                 "-p",
@@ -170,12 +177,16 @@ impl Bus {
                 "--tls",
                 "--cacert",
             ])
-            .arg(self.path("tls").join("ca.crt"))
-            .args(command)
-            .output()
-            .await
-            .unwrap();
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+            .arg(self.path("tls").join("ca.crt"));
+        client
+    }
+
+    /// Runs commands on the data node by one connection, each on a line.
+    pub async fn redis_typed(&self, lines: &str) -> String {
+        let file = self.folder.path().join("typed");
+        fs::write(&file, lines).unwrap();
+        let typed = fs::File::open(file).unwrap();
+        answer(self.client(self.config.port).stdin(typed)).await
     }
 
     /// Runs a command on the data node.
@@ -187,6 +198,11 @@ impl Bus {
     pub async fn sentinel(&self, command: &[&str]) -> String {
         self.cli(self.config.sentinel_port, command).await
     }
+}
+
+async fn answer(client: &mut Command) -> String {
+    let output = client.output().await.unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 fn credentials() -> Credentials {

@@ -40,6 +40,20 @@ pub async fn lead(pod: &Pod<'_>, epoch: u64) {
     pod.phase(Phase::Leading).await;
 }
 
+/// Ends the server on the spot.
+pub async fn kill_server(bus: &Bus) {
+    let info = bus.redis(&["INFO", "server"]).await;
+    let id = info
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("process_id:"))
+        .unwrap();
+    nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(id.parse().unwrap()),
+        nix::sys::signal::Signal::SIGKILL,
+    )
+    .unwrap();
+}
+
 #[tokio::test]
 async fn a_fresh_pod_is_sealed_until_an_order_lets_it_lead_empty() {
     let bus = Bus::new();
@@ -103,17 +117,7 @@ async fn a_crashed_server_comes_back_with_its_data_and_sealed_while_no_sentinel_
     lead(&pod, 1).await;
     assert_eq!(bus.redis(&["SET", "k", "v"]).await, "OK");
 
-    let info = bus.redis(&["INFO", "server"]).await;
-    let id = info
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("process_id:"))
-        .unwrap();
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(id.parse().unwrap()),
-        nix::sys::signal::Signal::SIGKILL,
-    )
-    .unwrap();
-
+    kill_server(&bus).await;
     let status = pod
         .status_with(|status| status.crashes == 1 && data(status).phase == Phase::Sealed)
         .await;

@@ -14,5 +14,6 @@ mod follow;
 mod http;
 mod operator_port;
 mod pod;
+mod replay;
 mod sentinel;
 mod switches;

@@ -29,9 +29,42 @@ fn nothing_is_said_while_nothing_changes() {
 }
 
 #[test]
-fn a_bus_that_starts_is_no_news() {
+fn what_a_bus_that_starts_still_lacks_is_told_and_no_warning() {
     let starting = reported(&Scene::new("{}"));
-    assert_eq!(between(&CacheBusStatus::default(), &starting), []);
+    let events = between(&CacheBusStatus::default(), &starting);
+    let told: Vec<&str> = events.iter().map(|event| event.action.as_str()).collect();
+    let lacks = ["Available", "ReplicationHealthy", "SentinelQuorum", "Ready"];
+    assert_eq!(told, lacks);
+    assert!(events.iter().all(|event| !event.warning), "{events:?}");
+    let well = reported(&Scene::well());
+    let then = between(&starting, &well);
+    for event in &events {
+        let mut ended = then.iter().filter(|later| later.action == event.action);
+        assert!(
+            ended.next().is_some_and(|later| !later.warning),
+            "{event:?}"
+        );
+    }
+}
+
+#[test]
+fn what_nobody_can_tell_any_more_warns_as_it_ends() {
+    let well = reported(&Scene::well());
+    let with = |status: &str| {
+        let mut changed = well.clone();
+        for condition in &mut changed.conditions {
+            if condition.type_ == "UsersInSync" {
+                condition.status = status.to_owned();
+                condition.reason = status.to_owned();
+            }
+        }
+        changed
+    };
+    let (unknown, wrong) = (with("Unknown"), with("False"));
+    assert_eq!(reasons(&well, &unknown), [warns("Unknown")]);
+    assert_eq!(reasons(&unknown, &wrong), []);
+    assert_eq!(reasons(&wrong, &unknown), []);
+    assert_eq!(reasons(&unknown, &well), [tells("UsersInSync")]);
 }
 
 #[test]
@@ -78,7 +111,10 @@ fn a_wrong_spec_and_a_holed_engine_warn_from_the_first() {
     };
     let nothing = CacheBusStatus::default();
     let wrong = invalid(&nothing, nothing.clone(), 1, &[violation], 0);
-    assert_eq!(reasons(&nothing, &wrong), [warns("DirectiveRefused")]);
+    assert_eq!(
+        reasons(&nothing, &wrong),
+        [warns("DirectiveRefused"), tells("Invalid")]
+    );
     let mut holed = Scene::well();
     for node in holed.observed.data.values_mut() {
         let engine = node.agent.as_mut().unwrap().engine.as_mut().unwrap();
