@@ -182,6 +182,8 @@ fn settle(view: &View<'_>, primary: &str) -> Course {
             Some(view.now())
         },
         target: None,
+        // One that is carried out was decided of this primary.
+        handover: recorded.handover.clone().filter(|_| stays),
         choosing_since: None,
     };
     if settled == *recorded {

@@ -377,6 +377,7 @@ impl DataNode {
                 syncing: server.syncing > 0,
                 replicas: Vec::new(),
             }),
+            handover: None,
             config: BTreeMap::new(),
         }
     }

@@ -207,6 +207,7 @@ fn a_named_primary_leads_empty_where_all_are_empty() {
 fn a_named_pod_that_follows_is_made_to_lead_after_a_while() {
     let unlinked = |primary: &str| DataStatus {
         replication: None,
+        handover: None,
         ..follows(primary, 1)
     };
     let scene = Scene::well()
