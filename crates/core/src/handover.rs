@@ -9,9 +9,11 @@
 //! So correctness does not rest on how long clients are held: they are held to spare them errors, not to keep their writes out.
 
 mod judge;
+mod order;
 mod steps;
 
 pub use judge::{Choice, Copy, Own, Scene, Stance, judge, still_reading, still_wanted};
+pub use order::judge_order;
 pub use steps::{Handover, Seen, Side, Step};
 
 use crate::protocol::Refusal;

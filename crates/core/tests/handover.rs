@@ -1,13 +1,16 @@
 //! Whether and to whom a lead is handed over, and that no failure on the way leaves two primaries or loses a write.
 #![allow(clippy::unwrap_used)]
 
+mod common;
+
+use cachebus_core::config::agent_json;
 use cachebus_core::handover::{
-    Choice, Copy, Handover, Limits, Own, Scene, Seen, Side, Stance, Step, judge, refusal,
-    still_reading,
+    Choice, Copy, Handover, Limits, Own, Scene, Seen, Side, Stance, Step, judge, judge_order,
+    refusal, still_reading,
 };
 use cachebus_core::names::{Component, Names};
-use cachebus_core::protocol::{HandoverOutcome, Refusal};
-use cachebus_core::seal::Vote;
+use cachebus_core::protocol::{HandoverOrder, HandoverOutcome, Marker, Refusal};
+use cachebus_core::seal::{self, Vote};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -50,7 +53,11 @@ fn well() -> Bus {
     Bus {
         crashed: false,
         to: None,
-        stances: vec![says("b-redis-0", 4), says("b-redis-0", 4), says("b-redis-0", 4)],
+        stances: vec![
+            says("b-redis-0", 4),
+            says("b-redis-0", 4),
+            says("b-redis-0", 4),
+        ],
         copies: vec![copy("b-redis-1", 7), copy("b-redis-2", 9)],
     }
 }
@@ -165,7 +172,10 @@ fn limits_stay_below_what_sentinels_wait() {
         assert!(limits.held() < down_after);
         assert!(limits.catch_up * 2 <= limits.whole);
     }
-    assert_eq!(Limits::of(Duration::from_secs(5)).whole, Duration::from_secs(3));
+    assert_eq!(
+        Limits::of(Duration::from_secs(5)).whole,
+        Duration::from_secs(3)
+    );
 }
 
 /// What a step meets.
@@ -264,6 +274,7 @@ proptest! {
     #[test]
     fn whatever_fails_nobody_leads_beside_another_and_no_write_is_lost(
         crashed in any::<bool>(),
+        reachable in 0_usize..=3,
         fates in prop::collection::vec((luck(), 0_u64..200, 0_usize..=3, any::<bool>()), 200),
     ) {
         let mut world = World {
@@ -293,8 +304,10 @@ proptest! {
             if replicates {
                 world.replicate();
             }
+            // A pause ends by itself.
+            world.held &= millis < 150;
             if !matches!(luck, Luck::Lost) {
-                world.take_effect(&step, sentinels);
+                world.take_effect(&step, sentinels.min(reachable));
             }
             unanswered |= !matches!(luck, Luck::Works);
             step = match luck {
@@ -304,5 +317,49 @@ proptest! {
             prop_assert!(world.leads != [true, true], "{step:?} {world:?}");
         }
         prop_assert!(false, "it never ends");
+    }
+}
+
+#[test]
+fn orders_of_other_buses_older_epochs_and_to_no_other_pod_are_refused() {
+    let config = agent_json(&common::bus("{}"));
+    let marker = Marker {
+        uid: common::UID.to_owned(),
+        primary: "b-redis-0".to_owned(),
+        epoch: 3,
+        complete: true,
+        aof: Some(true),
+        fence: 4,
+    };
+    let order = HandoverOrder {
+        uid: common::UID.to_owned(),
+        epoch: 4,
+        to: Some("b-redis-1".to_owned()),
+    };
+    let judged = |order: &HandoverOrder, leads| {
+        judge_order(order, &config, "b-redis-0", Some(&marker), leads)
+            .map_err(|refused| refused.reason)
+    };
+    let to = |to: &str| HandoverOrder {
+        to: Some(to.to_owned()),
+        ..order.clone()
+    };
+    assert_eq!(judged(&order, true), Ok(()));
+    assert_eq!(judged(&order, false), Err(refusal::NOT_LEADING.to_owned()));
+    let foreign = HandoverOrder {
+        uid: "another".to_owned(),
+        ..order.clone()
+    };
+    let stale = HandoverOrder {
+        epoch: 3,
+        ..order.clone()
+    };
+    for (order, reason) in [
+        (foreign, seal::refusal::FOREIGN_BUS),
+        (stale, seal::refusal::STALE_EPOCH),
+        (to("b-redis-0"), seal::refusal::UNKNOWN_POD),
+        (to("c-redis-1"), seal::refusal::UNKNOWN_POD),
+    ] {
+        assert_eq!(judged(&order, true), Err(reason.to_owned()), "{order:?}");
     }
 }

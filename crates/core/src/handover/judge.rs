@@ -121,11 +121,7 @@ pub fn judge(scene: &Scene<'_>) -> Result<Choice, Refusal> {
 ///
 /// # Errors
 /// Why not, its reason one of [`refusal`].
-pub fn still_wanted(
-    names: &Names,
-    pod: &str,
-    stances: &[Option<Stance>],
-) -> Result<(), Refusal> {
+pub fn still_wanted(names: &Names, pod: &str, stances: &[Option<Stance>]) -> Result<(), Refusal> {
     if stances.iter().flatten().any(|stance| stance.failing_over) {
         return Err(refuse(
             refusal::FAILOVER_RUNNING,

@@ -53,6 +53,6 @@ pub enum HandoverOutcome {
         /// milliseconds.
         write_gap_ms: u64,
     },
-    /// The lead is where it was.
+    /// The lead is where it was or, where the message says so, with whom Sentinels will give it to.
     Failed(Refusal),
 }

@@ -307,7 +307,7 @@ impl DataNode {
             .as_ref()
             .is_some_and(|server| server.rewriting > 0);
         let question = self.question(config, votes);
-        let verdict = judge_order(order, &question)?;
+        let verdict = judge_order(order, &question, None)?;
         let busy = match &self.server {
             Some(server) => !server.answers(),
             None => !self.holding,
