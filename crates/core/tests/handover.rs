@@ -270,7 +270,7 @@ fn failed() -> Seen {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
     #[test]
     fn whatever_fails_nobody_leads_beside_another_and_no_write_is_lost(
         crashed in any::<bool>(),
