@@ -68,6 +68,8 @@ enum Stage {
     Draining,
     Promoting,
     Asking,
+    /// After a crash the others come to the chosen one first: it may need one of them to take writes.
+    Rallying,
     Announcing,
     Releasing,
     Gathering,
@@ -153,9 +155,10 @@ impl Handover {
             },
             Stage::Promoting => match seen {
                 Seen::Failed(_) => self.to(Stage::Asking, Step::Ask),
-                _ => self.announce(),
+                _ => self.promoted(),
             },
             Stage::Asking => self.asked(&seen, elapsed),
+            Stage::Rallying => self.announce(),
             Stage::Announcing => match seen {
                 Seen::Named(count) if count >= self.choice.majority => {
                     self.write_gap = elapsed;
@@ -176,7 +179,7 @@ impl Handover {
     /// Whether the chosen server leads is what decides which way to go; nobody leads while that is unknown.
     fn asked(&mut self, seen: &Seen, elapsed: Duration) -> Step {
         match seen {
-            Seen::Leads(true) => self.announce(),
+            Seen::Leads(true) => self.promoted(),
             Seen::Leads(false) => {
                 let why = refuse(
                     refusal::CANDIDATE_LOST,
@@ -225,6 +228,13 @@ impl Handover {
         step
     }
 
+    fn promoted(&mut self) -> Step {
+        if self.crashed {
+            return self.to(Stage::Rallying, Step::Gather);
+        }
+        self.announce()
+    }
+
     fn announce(&mut self) -> Step {
         self.announced = true;
         let epoch = self.choice.epoch;
@@ -262,9 +272,11 @@ impl Handover {
     fn close(&mut self) -> Step {
         match (&self.failure, self.stage) {
             (Some((why, _)), _) => Step::End(HandoverOutcome::Failed(why.clone())),
-            (None, Stage::Gathering) => Step::End(HandoverOutcome::Done {
-                write_gap_ms: u64::try_from(self.write_gap.as_millis()).unwrap_or(u64::MAX),
-            }),
+            (None, stage) if self.crashed || stage == Stage::Gathering => {
+                Step::End(HandoverOutcome::Done {
+                    write_gap_ms: u64::try_from(self.write_gap.as_millis()).unwrap_or(u64::MAX),
+                })
+            }
             (None, _) => self.to(Stage::Gathering, Step::Gather),
         }
     }
