@@ -348,6 +348,7 @@ impl State {
                 ..ReplicationStatus::default()
             }),
             phase,
+            handover: None,
             marker: told.map(|(primary, epoch)| Marker {
                 uid: self.bus.uid.clone(),
                 primary: primary.clone(),

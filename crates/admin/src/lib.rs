@@ -30,7 +30,7 @@ pub use info::{
 pub use live_config::LiveConfig;
 pub use role::{LinkState, ReplicaOffset, Role};
 pub use sentinel::{
-    Announcement, EVENT_CHANNELS, Flags, MonitoredMaster, MonitoredReplica, PeerSentinel, Quorum,
+    EVENT_CHANNELS, Flags, MonitoredMaster, MonitoredReplica, Outlook, PeerSentinel, Quorum,
     Sentinel, SentinelEvent, SentinelEvents,
 };
 pub use server::{ClientKind, Server};

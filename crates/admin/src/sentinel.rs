@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use rustls_pki_types::CertificateDer;
 
 pub use events::{EVENT_CHANNELS, SentinelEvent, SentinelEvents};
-pub use hello::Announcement;
+pub use hello::Outlook;
 pub use monitored::{Flags, MonitoredMaster, MonitoredReplica, PeerSentinel};
 
 use crate::{

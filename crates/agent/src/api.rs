@@ -7,7 +7,9 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
-use cachebus_core::protocol::{AclOrder, ConfigOrder, HOLD, MonitorOrder, TopologyOrder};
+use cachebus_core::protocol::{
+    AclOrder, ConfigOrder, HOLD, HandoverOrder, MonitorOrder, TopologyOrder,
+};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
@@ -27,6 +29,7 @@ pub(crate) fn routes(snapshots: watch::Receiver<Option<Snapshot>>, orders: Order
         .route("/v1/status", get(status))
         .route("/v1/status/after/{revision}", get(status_after))
         .route("/v1/topology", put(topology))
+        .route("/v1/handover", put(handover))
         .route("/v1/config", put(config))
         .route("/v1/acl", put(acl))
         .route("/v1/monitor", put(monitor))
@@ -63,6 +66,10 @@ fn report(seen: Option<&Snapshot>) -> Response {
 
 async fn topology(State(agent): State<Agent>, Json(order): Json<TopologyOrder>) -> Response {
     agent.pass_on(Order::Topology(order)).await
+}
+
+async fn handover(State(agent): State<Agent>, Json(order): Json<HandoverOrder>) -> Response {
+    agent.pass_on(Order::Handover(order)).await
 }
 
 async fn config(State(agent): State<Agent>, Json(order): Json<ConfigOrder>) -> Response {

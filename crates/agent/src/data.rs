@@ -2,6 +2,7 @@
 
 mod act;
 mod farewell;
+mod handover;
 mod look;
 mod orders;
 mod report;
@@ -18,6 +19,7 @@ use crate::stop::Stop;
 use crate::supervisor::Supervisor;
 use crate::users::Users;
 use crate::volume::Volume;
+use cachebus_core::protocol::HandoverReport;
 use cachebus_core::seal::saved;
 use running::Running;
 use std::time::Duration;
@@ -46,6 +48,8 @@ pub(crate) struct DataAgent {
     /// The first start is done: loaded, or held.
     started: bool,
     stopping: bool,
+    /// The last handover of the lead that was begun.
+    handover: Option<HandoverReport>,
     snapshots: watch::Sender<Option<Snapshot>>,
 }
 
@@ -64,6 +68,7 @@ impl DataAgent {
             ask_at: Instant::now(),
             started: false,
             stopping: false,
+            handover: None,
             site,
             serving,
             snapshots,
@@ -80,12 +85,17 @@ impl DataAgent {
         loop {
             tokio::select! {
                 biased;
-                () = stop.asked() => return self.stop(&mut stop).await,
+                () = stop.asked() => return self.stop(&mut stop, &mut orders).await,
                 ended = self.supervisor.ended() => {
+                    let led = self.led();
                     self.running = None;
-                    self.supervisor.has_ended(ended?)?;
+                    let ended = self.supervisor.has_ended(ended?).await;
+                    if let Some(led) = led {
+                        self.hand_over_after_crash(led, &mut orders).await;
+                    }
+                    ended?;
                 }
-                Some(request) = order::next(&mut orders) => self.answer(request).await,
+                Some(request) = order::next(&mut orders) => self.answer(request, &mut orders).await,
                 () = time_to_look(look_at, self.running.as_mut()) => {
                     self.look().await?;
                     look_at = Instant::now() + if self.is_settled() { SETTLED } else { UNSETTLED };
@@ -96,9 +106,16 @@ impl DataAgent {
         }
     }
 
-    async fn stop(mut self, stop: &mut Stop) -> Result<(), AgentError> {
+    async fn stop(
+        mut self,
+        stop: &mut Stop,
+        orders: &mut mpsc::Receiver<Request>,
+    ) -> Result<(), AgentError> {
         self.stopping = true;
         self.publish();
+        if self.hand_over_before_stop(orders).await {
+            self.linger(stop).await;
+        }
         let will_save = self.running.as_ref().is_some_and(Running::will_save);
         let code = self.supervisor.stop(stop).await?;
         match self.volume.marker().map(saved) {

@@ -2,7 +2,7 @@
 
 use cachebus_core::names::Component;
 use cachebus_core::protocol::{
-    AclOrder, AgentStatus, ConfigOrder, MonitorOrder, Refusal, TopologyOrder,
+    AclOrder, AgentStatus, ConfigOrder, HandoverOrder, MonitorOrder, Refusal, TopologyOrder,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     Topology(TopologyOrder),
+    Handover(HandoverOrder),
     Config(ConfigOrder),
     Acl(AclOrder),
     Monitor(MonitorOrder),

@@ -83,11 +83,15 @@ impl ServerProcess {
                 action: "awaiting the end of",
                 source,
             })?;
+        Ok(Ended(status))
+    }
+
+    /// Waits, after its end, until what it wrote last has been passed on.
+    pub(crate) async fn last_lines(mut self) {
         for task in self.output.drain(..) {
             // What is not read within the time stays unread; the end itself is known.
             let _ = tokio::time::timeout(LAST_LINES, task).await;
         }
-        Ok(Ended(status))
     }
 
     /// Ends it by SIGTERM, on which it saves what it has to. Kills it at the next request to stop, or after ten minutes.
@@ -99,12 +103,19 @@ impl ServerProcess {
                 () = tokio::time::sleep(STOP_DEADLINE) => tracing::warn!("the server does not end: it is killed"),
             }
         };
-        tokio::select! {
-            ended = self.ended() => return ended,
-            () = patience => {}
-        }
-        self.signal(Signal::SIGKILL)?;
-        self.ended().await
+        let ended = tokio::select! {
+            ended = self.ended() => Some(ended?),
+            () = patience => None,
+        };
+        let ended = match ended {
+            Some(ended) => ended,
+            None => {
+                self.signal(Signal::SIGKILL)?;
+                self.ended().await?
+            }
+        };
+        self.last_lines().await;
+        Ok(ended)
     }
 
     /// Asks it to end.

@@ -97,7 +97,7 @@ impl SentinelAgent {
                 () = stop.asked() => return self.stop(&mut stop).await,
                 ended = self.supervisor.ended() => {
                     self.running = None;
-                    self.supervisor.has_ended(ended?)?;
+                    self.supervisor.has_ended(ended?).await?;
                 }
                 Some(request) = order::next(&mut orders) => {
                     let outcome = self.obey(request.order).await;
@@ -127,7 +127,9 @@ impl SentinelAgent {
                 .users
                 .want(order.text)
                 .map_err(|error| refuse(error.reason(), error.to_string()))?,
-            Order::Topology(_) | Order::Config(_) => return Err(misdirected(Component::Sentinel)),
+            Order::Topology(_) | Order::Handover(_) | Order::Config(_) => {
+                return Err(misdirected(Component::Sentinel));
+            }
         }
         self.look_at_sentinel().await;
         Ok(self.status())

@@ -98,6 +98,12 @@ impl Site {
         )
     }
 
+    /// The server of another data pod.
+    pub(crate) fn peer(&self, pod: &str, tls: &Arc<TlsContext>) -> Endpoint {
+        let address = self.data_address(pod);
+        self.secured(Endpoint::new(address.host, address.port), tls)
+    }
+
     /// The bus's Sentinels.
     pub(crate) fn sentinels(&self, tls: &Arc<TlsContext>) -> Vec<Endpoint> {
         self.config

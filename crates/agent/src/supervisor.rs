@@ -61,9 +61,11 @@ impl Supervisor {
     }
 
     /// Takes note of the server's end. An error: nobody asked for it, and it was one too many.
-    pub(crate) fn has_ended(&mut self, ended: Ended) -> Result<(), AgentError> {
+    pub(crate) async fn has_ended(&mut self, ended: Ended) -> Result<(), AgentError> {
         let code = ended.code();
-        self.process = None;
+        let last_lines = self.process.take().map(ServerProcess::last_lines);
+        // A grandchild may hold its output open, and whoever is to take the lead over does not wait for that.
+        let last_lines = last_lines.map(tokio::spawn);
         if std::mem::take(&mut self.halting) {
             tracing::info!(code, "the server has ended as it was told to");
             return Ok(());
@@ -75,7 +77,13 @@ impl Supervisor {
                 self.start_at = at;
                 Ok(())
             }
-            Verdict::GiveUp(crashes) => Err(AgentError::CrashLoop { crashes, code }),
+            Verdict::GiveUp(crashes) => {
+                if let Some(last_lines) = last_lines {
+                    // Nobody reads them once this process has ended.
+                    let _ = last_lines.await;
+                }
+                Err(AgentError::CrashLoop { crashes, code })
+            }
         }
     }
 

@@ -18,6 +18,9 @@ pub struct CacheBusStatus {
     /// Who the primary is, and who is to become it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub topology: Option<Topology>,
+    /// The last change of the primary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failover: Option<LastFailover>,
     /// Replicas in sync.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<Count>,
@@ -55,6 +58,9 @@ pub struct Topology {
     /// Pod that is being made the primary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
+    /// Planned change of the primary that the primary's agent carries out, or is about to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handover: Option<Handover>,
     /// Since when the operator waits for copies of the data to report before it chooses a primary among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub choosing_since: Option<Time>,
@@ -72,6 +78,35 @@ pub struct Target {
     /// Whether every copy of the data was seen to be empty, so that an empty one may lead.
     #[serde(default)]
     pub empty: bool,
+}
+
+/// A planned change of the primary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Handover {
+    /// Pod that is to lead; absent: whichever replica is best in sync.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Why, in one word.
+    pub reason: String,
+    /// When it was decided.
+    pub since: Time,
+}
+
+/// The last change of the primary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LastFailover {
+    /// Pod that was the primary.
+    pub from: String,
+    /// Pod that is the primary since.
+    pub to: String,
+    /// Why, in one word.
+    pub reason: String,
+    /// Milliseconds in which no write was taken, where that was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_gap_ms: Option<u64>,
+    /// When the operator saw that it was done.
+    pub finished_at: Time,
 }
 
 /// How many there are of how many.

@@ -5,6 +5,7 @@
 //! | `GET /v1/status` | | [`AgentStatus`] |
 //! | `GET /v1/status/after/<revision>` | | [`AgentStatus`] as soon as its [revision](AgentStatus::revision) is another, or 204 after [`HOLD`] |
 //! | `PUT /v1/topology` (data pods) | [`TopologyOrder`] | [`AgentStatus`], or 409 with a [`Refusal`] |
+//! | `PUT /v1/handover` (data pods) | [`HandoverOrder`] | [`AgentStatus`] once it has ended, or 409 with a [`Refusal`] |
 //! | `PUT /v1/config` (data pods) | [`ConfigOrder`] | [`AgentStatus`], or 409 with a [`Refusal`] |
 //! | `PUT /v1/acl` | [`AclOrder`] | [`AgentStatus`], or 409 with a [`Refusal`] |
 //! | `PUT /v1/monitor` (Sentinel pods) | [`MonitorOrder`] | [`AgentStatus`], or 409 with a [`Refusal`] |
@@ -12,8 +13,10 @@
 //! Each answer to a `GET` names its revision in the header `ETag`, in quotes. Served on [`crate::names::API_PORT`] to the
 //! operator's client certificate only. No secret travels here.
 
+mod handover;
 mod revision;
 
+pub use handover::{HandoverCause, HandoverOrder, HandoverOutcome, HandoverReport};
 pub use revision::HOLD;
 
 use crate::names::Component;
@@ -164,6 +167,9 @@ pub struct DataStatus {
     pub dataset: bool,
     /// Replication as the server reports it, once it runs.
     pub replication: Option<ReplicationStatus>,
+    /// The last handover that this agent began, where it began one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handover: Option<HandoverReport>,
     /// Live values of the directives that a bus may set; none holds a secret. Empty until the server runs.
     pub config: BTreeMap<String, String>,
 }
@@ -298,7 +304,7 @@ pub struct Peer {
 }
 
 /// Why an order was not carried out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Refusal {
     /// Stable, one word.
     pub reason: String,

@@ -69,6 +69,7 @@ pub fn report(
         observed_generation: Some(bus.generation),
         conditions: reporter.conditions(findings),
         topology,
+        last_failover: previous.last_failover.clone(),
         replicas: Some(Count::new(replicas.in_sync(), bus.spec.replicas)),
         sentinels: Some(Count::new(quorum.agreeing(), bus.spec.sentinel.replicas)),
         engine_version: engine_version(&view).or_else(|| previous.engine_version.clone()),

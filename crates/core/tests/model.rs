@@ -13,6 +13,8 @@ mod common;
 mod data_node;
 #[path = "model/faults.rs"]
 mod faults;
+#[path = "model/handover.rs"]
+mod handover;
 #[path = "model/operator.rs"]
 mod operator;
 #[path = "model/replication.rs"]

@@ -10,12 +10,19 @@ use crate::progress::step;
 
 use super::cargo_targets::build_beside_engine;
 
-/// Tests freeze servers with `kill`, which an engine's image may only have inside its shell.
+/// Tests freeze servers with `kill`, which an engine's image may only have inside its shell. Pods of a bus of several have a
+/// name and an address each.
 const START: &str = r#"
     command -v /usr/bin/kill >/dev/null || {
         printf '#!/bin/sh\nkill "$@"\n' >/usr/local/bin/kill
         chmod 755 /usr/local/bin/kill
     }
+    for bus in 1 2 3 4; do
+        for pod in 0 1 2; do
+            echo "127.1.$bus.1$pod b-redis-$pod.b-redis-nodes.n$bus.svc.cluster.local"
+            echo "127.1.$bus.2$pod b-sentinel-$pod.b-sentinel-nodes.n$bus.svc.cluster.local"
+        done
+    done >>/etc/hosts
     exec /test --quiet
 "#;
 

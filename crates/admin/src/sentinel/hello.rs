@@ -1,21 +1,48 @@
 //! Sentinel's own gossip: who else watches, and who leads.
 
-use super::Sentinel;
+use super::{PeerSentinel, Sentinel};
 use crate::{command::Command, endpoint::Address, error::Error};
 
 const HELLO_CHANNEL: &str = "__sentinel__:hello";
 
-/// Whether a Sentinel could be told. That it agreed shows in its next [`Sentinel::master`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Announcement {
-    /// It has the message.
-    Sent,
-    /// It knows no other Sentinel in whose name it could be told.
-    NoPeer,
+/// What a Sentinel shows of one master, all that an announcement needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outlook {
+    /// Where it says that the master is.
+    pub primary: Address,
+    /// The version of that.
+    pub config_epoch: u64,
+    /// It runs a failover.
+    pub failing_over: bool,
+    /// The highest epoch that it shows: config epoch, or a vote of another Sentinel. No command shows the Sentinel's own current
+    /// epoch, which is never below that of its config and rises above it only by failovers that were tried and not finished.
+    pub highest_epoch: u64,
+    /// Another Sentinel that it knows, the most alive one: in its name it can be told who leads.
+    pub herald: Option<PeerSentinel>,
 }
 
 impl Sentinel {
-    /// Tells this Sentinel that `primary` is the master `name` since `epoch`, as a hello of one of the other Sentinels it knows. It
+    /// What this Sentinel shows of the master `name`; refused when there is none of that name.
+    pub async fn outlook(&self, name: &str) -> Result<Outlook, Error> {
+        let master = self.master(name).await?;
+        let peers = self.sentinels(name).await?;
+        // While a failover runs, the entry is that of the old master, and clients may be told the new one.
+        let told = self.primary_address(name).await?;
+        Ok(Outlook {
+            primary: told.unwrap_or(master.address),
+            config_epoch: master.config_epoch,
+            failing_over: master.flags.is_failing_over(),
+            highest_epoch: peers
+                .iter()
+                .map(|peer| peer.voted_leader_epoch)
+                .fold(master.config_epoch, u64::max),
+            herald: peers
+                .into_iter()
+                .min_by_key(|peer| (peer.flags.is_subjectively_down(), peer.run_id.clone())),
+        })
+    }
+
+    /// Tells this Sentinel that `primary` is the master `name` since `epoch`, as a hello of `herald`, another Sentinel that it knows. It
     /// switches at once where `epoch` is above its config epoch, persists that and publishes `+switch-master`; a lower one is ignored.
     /// This is the gossip of Sentinels among each other (unchanged since Redis 2.8), not their documented interface: have another way.
     pub async fn announce(
@@ -23,17 +50,10 @@ impl Sentinel {
         name: &str,
         primary: &Address,
         epoch: u64,
-    ) -> Result<Announcement, Error> {
-        let peers = self.sentinels(name).await?;
-        let Some(peer) = peers
-            .iter()
-            .min_by_key(|peer| (peer.flags.is_subjectively_down(), &peer.run_id))
-        else {
-            return Ok(Announcement::NoPeer);
-        };
-        self.hello(name, primary, &peer.address, &peer.run_id, epoch)
-            .await?;
-        Ok(Announcement::Sent)
+        herald: &PeerSentinel,
+    ) -> Result<(), Error> {
+        self.hello(name, primary, &herald.address, &herald.run_id, epoch)
+            .await
     }
 
     /// Makes another Sentinel of the master `name` known to this one, which else finds it by its next hello: one each 2 s. A primary
@@ -62,16 +82,5 @@ impl Sentinel {
         );
         let command = Command::new("PUBLISH").arg(HELLO_CHANNEL).arg(message);
         self.connection.call::<()>(command).await
-    }
-
-    /// The highest epoch this Sentinel shows for a master: config epoch, or a vote of another Sentinel. No command shows the Sentinel's
-    /// own current epoch, which is never below that of its config and rises above it only by failovers that were tried and not finished.
-    pub async fn highest_epoch(&self, name: &str) -> Result<u64, Error> {
-        let config_epoch = self.master(name).await?.config_epoch;
-        let peers = self.sentinels(name).await?;
-        Ok(peers
-            .iter()
-            .map(|peer| peer.voted_leader_epoch)
-            .fold(config_epoch, u64::max))
     }
 }

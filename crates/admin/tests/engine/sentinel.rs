@@ -1,8 +1,6 @@
 use std::time::Duration;
 
-use cachebus_admin::{
-    Announcement, Credentials, Endpoint, Sentinel, SentinelEvent, SentinelEvents,
-};
+use cachebus_admin::{Credentials, Endpoint, Sentinel, SentinelEvent, SentinelEvents};
 
 use crate::{process::Process, wait::until};
 
@@ -101,11 +99,8 @@ async fn a_sentinel_is_told_what_to_monitor() {
         !quorum.reached && quorum.message.contains('1'),
         "{quorum:?}"
     );
-    let alone = sentinel
-        .announce(MASTER, &primary.address(), 1)
-        .await
-        .unwrap();
-    assert_eq!(alone, Announcement::NoPeer);
+    let alone = sentinel.outlook(MASTER).await.unwrap();
+    assert_eq!((alone.primary, alone.herald), (primary.address(), None));
     sentinel.flush_config().await.unwrap();
     let config = std::fs::read_to_string(process.directory.join("sentinel.conf")).unwrap();
     assert!(config.contains(MASTER));
@@ -182,22 +177,22 @@ async fn an_announced_primary_is_taken_over_and_published() {
         .replica_of(&new.address())
         .await
         .unwrap();
-    let epoch = first.highest_epoch(MASTER).await.unwrap() + 1;
+    let epoch = first.outlook(MASTER).await.unwrap().highest_epoch + 1;
     for process in &watch.processes {
         let sentinel: Sentinel = process.connect_sentinel().await;
-        let announced = sentinel
-            .announce(MASTER, &new.address(), epoch)
+        let herald = sentinel.outlook(MASTER).await.unwrap().herald.unwrap();
+        sentinel
+            .announce(MASTER, &new.address(), epoch, &herald)
             .await
             .unwrap();
-        assert_eq!(announced, Announcement::Sent);
-        let master = sentinel.master(MASTER).await.unwrap();
+        let outlook = sentinel.outlook(MASTER).await.unwrap();
         assert_eq!(
-            (master.address, master.config_epoch),
-            (new.address(), epoch)
+            (outlook.primary, outlook.config_epoch, outlook.failing_over),
+            (new.address(), epoch, false)
         );
 
         sentinel
-            .announce(MASTER, &old.address(), epoch)
+            .announce(MASTER, &old.address(), epoch, &herald)
             .await
             .unwrap();
         let unmoved = sentinel.primary_address(MASTER).await.unwrap();

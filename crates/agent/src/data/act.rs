@@ -14,6 +14,9 @@ impl DataAgent {
         tracing::info!("leading from now on");
         self.set_priority(self.site.config.replica_priority).await?;
         self.server()?.promote().await?;
+        if let Some(running) = &mut self.running {
+            running.leads_by_decision();
+        }
         Ok(())
     }
 

@@ -39,6 +39,13 @@ impl Farewell {
         }
     }
 
+    /// The lead was handed over in good order: who writes is told so by the server. Only those who say nothing are ended, once
+    /// the routes have moved.
+    pub(super) fn handed_over(&mut self) {
+        self.led = false;
+        self.rounds = vec![Instant::now() + ROUTES_MOVE];
+    }
+
     /// Whether connections are to be ended now.
     pub(super) fn is_due(&self) -> bool {
         self.rounds.first().is_some_and(|at| *at <= Instant::now())
@@ -76,6 +83,17 @@ mod tests {
         farewell.is_done();
         tokio::time::advance(ROUTES_MOVE * 10).await;
         assert!(!farewell.is_due());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_handover_they_are_ended_only_when_the_routes_have_moved() {
+        let mut farewell = Farewell::default();
+        farewell.saw(&Phase::Leading);
+        farewell.handed_over();
+        farewell.saw(&follows());
+        assert!(!farewell.is_due());
+        tokio::time::advance(ROUTES_MOVE).await;
+        assert!(farewell.is_due());
     }
 
     #[tokio::test(start_paused = true)]

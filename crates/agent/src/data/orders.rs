@@ -8,11 +8,15 @@ use crate::redis_conf::Upstream;
 use cachebus_core::names::Component;
 use cachebus_core::protocol::{ConfigOrder, Phase, Refusal, TopologyOrder};
 use cachebus_core::seal::{Verdict, judge_order, obeyed};
+use tokio::sync::mpsc;
 
 impl DataAgent {
     /// Carries out an order and replies with the state after it.
-    pub(super) async fn answer(&mut self, request: Request) {
-        let outcome = self.obey(request.order).await;
+    pub(super) async fn answer(&mut self, request: Request, orders: &mut mpsc::Receiver<Request>) {
+        let outcome = match request.order {
+            Order::Handover(order) => self.answer_handover(order, orders).await,
+            order => self.obey(order).await,
+        };
         // Whoever asked may have gone meanwhile; the order was carried out all the same.
         let _ = request.reply.send(outcome);
     }
@@ -25,7 +29,7 @@ impl DataAgent {
                 .users
                 .want(order.text)
                 .map_err(|error| refuse(error.reason(), error.to_string()))?,
-            Order::Monitor(_) => return Err(misdirected(Component::Redis)),
+            Order::Handover(_) | Order::Monitor(_) => return Err(misdirected(Component::Redis)),
         }
         if self.supervisor.is_running() {
             self.look_and_note().await;
@@ -41,7 +45,8 @@ impl DataAgent {
             Phase::Holding | Phase::Sealed | Phase::Leading | Phase::Following(_) => {}
         }
         let votes = self.ask_sentinels().await.map_err(|error| failed(&error))?;
-        let verdict = judge_order(order, &self.question(&votes))?;
+        let promoted = self.running.as_ref().and_then(Running::promoted);
+        let verdict = judge_order(order, &self.question(&votes), promoted)?;
         // The marker is to say what was done: nothing can be, while a running server cannot be told.
         if phase != Phase::Holding {
             self.server().map_err(|error| failed(&error))?;

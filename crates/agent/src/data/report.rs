@@ -65,6 +65,7 @@ impl DataAgent {
             keys: running.and_then(Running::keys),
             dataset: self.question(&[]).dataset,
             replication: self.info().filter(|info| !info.loading).map(replication),
+            handover: self.handover.clone(),
             config: running
                 .map(|running| running.config.clone())
                 .unwrap_or_default(),

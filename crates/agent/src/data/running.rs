@@ -11,6 +11,7 @@ use cachebus_core::names::Names;
 use cachebus_core::protocol::Phase;
 use cachebus_core::seal::{Role, Sighting};
 use std::collections::BTreeMap;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// What [`Running::trouble`] is about.
@@ -34,6 +35,10 @@ pub(super) struct Running {
     /// Its link was up since it began to follow this host, and no full synchronisation has begun since.
     pub(super) linked: Option<String>,
     pub(super) farewell: Farewell,
+    /// This agent made it the primary, by order or because Sentinels name it.
+    decided: bool,
+    /// Since when it leads because others made it.
+    promoted: Option<Instant>,
     /// The certificate that it was last told to load.
     pub(super) certificate: Certificate,
     /// Users and settings are compared with what they shall be when this has passed.
@@ -52,6 +57,8 @@ impl Running {
             priority,
             linked: None,
             farewell: Farewell::default(),
+            decided: false,
+            promoted: None,
             certificate,
             compare_at: Instant::now(),
         }
@@ -104,6 +111,16 @@ impl Running {
         })
     }
 
+    /// It is made the primary by this agent.
+    pub(super) fn leads_by_decision(&mut self) {
+        self.decided = true;
+    }
+
+    /// For how long it has led, where others made it.
+    pub(super) fn promoted(&self) -> Option<Duration> {
+        self.promoted.map(|since| since.elapsed())
+    }
+
     /// Whether a snapshot of its memory is a whole copy, and is what a shutdown leaves behind.
     pub(super) fn will_save(&self) -> bool {
         let Some(info) = self.info.as_ref().filter(|info| !info.loading) else {
@@ -128,6 +145,7 @@ impl Running {
         self.answered = Instant::now();
         self.told = Instant::now();
         if let Some(upstream) = upstream(&info) {
+            (self.decided, self.promoted) = (false, None);
             let host = &upstream.primary.host;
             if upstream.sync_in_progress
                 || self.linked.as_ref().is_some_and(|linked| linked != host)
@@ -146,6 +164,9 @@ impl Running {
             }
         } else {
             self.linked = None;
+            if !self.decided && !info.loading {
+                self.promoted.get_or_insert_with(Instant::now);
+            }
         }
         self.info = Some(info);
     }

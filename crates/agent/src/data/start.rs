@@ -69,7 +69,11 @@ impl DataAgent {
         self.users.server_started();
         self.holding = false;
         self.ask_at = Instant::now();
-        self.running = Some(Running::new(priority, self.serving.certificate()));
+        let mut running = Running::new(priority, self.serving.certificate());
+        if upstream == Upstream::Nobody {
+            running.leads_by_decision();
+        }
+        self.running = Some(running);
         Ok(())
     }
 

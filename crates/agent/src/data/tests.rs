@@ -111,7 +111,8 @@ async fn an_order_that_cannot_be_passed_on_is_refused_and_not_noted() {
             allow_empty: false,
             instead_of: None,
         });
-        agent.answer(Request { order, reply }).await;
+        let (_orders, mut inbox) = mpsc::channel(1);
+        agent.answer(Request { order, reply }, &mut inbox).await;
         let refusal = outcome.await.unwrap().unwrap_err();
         assert_eq!(refusal.reason, "NotRunning", "{}", refusal.message);
         assert_eq!(agent.volume.marker(), Some(&marker(UID)));

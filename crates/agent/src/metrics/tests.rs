@@ -70,6 +70,7 @@ fn data() -> NodeStatus {
         keys: None,
         dataset: true,
         replication: None,
+        handover: None,
         config: BTreeMap::new(),
     }))
 }

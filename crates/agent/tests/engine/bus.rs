@@ -32,6 +32,8 @@ pub struct Bus {
     users: AclFiles,
     pub authority: Authority,
     pub operator: Pair,
+    /// Number of the network in which each pod has an address of its own; `None`: all share this host's.
+    network: Option<u8>,
 }
 
 impl Bus {
@@ -45,23 +47,37 @@ impl Bus {
             "replication": {"minReplicasToWrite": 0},
         }))
         .unwrap();
-        let names = Names::new("b", "ns", "cluster.local");
-        let core = cachebus_core::bus::Bus {
-            names: names.clone(),
-            uid: UID.to_owned(),
-            generation: 1,
-            spec,
-            engine,
-            image: String::new(),
+        let core = core("ns", spec);
+        let config = AgentConfig {
+            sentinels: vec!["127.0.0.1".to_owned()],
+            quorum: 1,
+            ..config::agent_json(&core)
         };
+        Self::laid_out(core, config, None)
+    }
+
+    /// A bus of three data nodes and three Sentinels, which reach one another by their names.
+    pub fn whole(network: u8) -> Self {
+        let engine = engine::under_test();
+        let spec = serde_json::from_value(json!({
+            "engine": {"kind": engine.kind, "version": engine.version},
+            "port": free_port(),
+            "replicas": 2,
+            "sentinel": {"port": free_port(), "downAfter": "5s"},
+        }))
+        .unwrap();
+        let core = core(&format!("n{network}"), spec);
+        let config = config::agent_json(&core);
+        Self::laid_out(core, config, Some(network))
+    }
+
+    fn laid_out(core: cachebus_core::bus::Bus, config: AgentConfig, network: Option<u8>) -> Self {
+        let names = core.names.clone();
         let authority = Authority::new();
         let bus = Self {
             folder: tempfile::tempdir().unwrap(),
-            config: AgentConfig {
-                sentinels: vec!["127.0.0.1".to_owned()],
-                quorum: 1,
-                ..config::agent_json(&core)
-            },
+            config,
+            network,
             users: files(&core, &credentials()),
             operator: authority.issue(&[&names.operator_identity()]),
             authority,
@@ -82,7 +98,28 @@ impl Bus {
     }
 
     pub fn data_dir(&self, component: Component) -> PathBuf {
-        self.path(&format!("{component}-data"))
+        self.data_dir_of(component, 0)
+    }
+
+    pub fn data_dir_of(&self, component: Component, ordinal: u32) -> PathBuf {
+        self.path(&format!("{component}-data-{ordinal}"))
+    }
+
+    /// The folder of a pod's mounted configuration.
+    pub fn config_dir(&self, ordinal: u32) -> PathBuf {
+        self.path(&format!("config-{ordinal}"))
+    }
+
+    /// Where a pod listens.
+    pub fn address(&self, component: Component, ordinal: u32) -> String {
+        let hosts = match component {
+            Component::Redis => 10,
+            Component::Sentinel => 20,
+        };
+        match self.network {
+            Some(network) => format!("127.1.{network}.{}", hosts + ordinal),
+            None => "127.0.0.1".to_owned(),
+        }
     }
 
     /// Has the next server keep its data in another way.
@@ -92,8 +129,14 @@ impl Bus {
     }
 
     fn write_config(&self) {
+        for ordinal in 0..=self.config.replicas {
+            self.write_config_of(ordinal);
+        }
+    }
+
+    fn write_config_of(&self, ordinal: u32) {
         let core = &self.core;
-        let folder = self.path("config");
+        let folder = self.config_dir(ordinal);
         let config = serde_json::to_string(&self.config).unwrap();
         fs::write(folder.join(AGENT_JSON), config).unwrap();
         for (component, name, text) in [
@@ -104,19 +147,24 @@ impl Bus {
                 config::sentinel_conf(core),
             ),
         ] {
-            fs::write(folder.join(name), self.relocated(component, &text)).unwrap();
+            let text = self.relocated(component, ordinal, &text);
+            fs::write(folder.join(name), text).unwrap();
         }
     }
 
-    /// The text with the folders of a pod replaced by those of this test.
-    fn relocated(&self, component: Component, text: &str) -> String {
+    /// The text with the folders of a pod replaced by those of this test, and with its address.
+    fn relocated(&self, component: Component, ordinal: u32, text: &str) -> String {
+        let text = match self.network {
+            Some(_) => text.replace("* -::*", &self.address(component, ordinal)),
+            None => text.to_owned(),
+        };
         [
             (ACL_DIR, self.path("acl")),
             (TLS_DIR, self.path("tls")),
-            (DATA_DIR, self.data_dir(component)),
+            (DATA_DIR, self.data_dir_of(component, ordinal)),
         ]
         .iter()
-        .fold(text.to_owned(), |text, (folder, here)| {
+        .fold(text, |text, (folder, here)| {
             text.replace(&format!("\"{folder}"), &format!("\"{}", here.display()))
         })
     }
@@ -142,21 +190,24 @@ impl Bus {
         }
     }
 
-    /// A new serving certificate for the pods 0 of both components.
+    /// A new serving certificate for all pods.
     pub fn write_certificate(&self) {
-        let fqdn = |component| {
-            self.names
-                .pod_fqdn(component, &self.names.pod(component, 0))
-        };
-        let pair = self.authority.issue(&[
-            &fqdn(Component::Redis),
-            &fqdn(Component::Sentinel),
-            "127.0.0.1",
-        ]);
+        let mut names = vec!["127.0.0.1".to_owned()];
+        for component in [Component::Redis, Component::Sentinel] {
+            names.extend((0..=self.config.replicas).map(|ordinal| self.fqdn(component, ordinal)));
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let pair = self.authority.issue(&names);
         let folder = self.path("tls");
         fs::write(folder.join("ca.crt"), self.authority.pem()).unwrap();
         fs::write(folder.join("tls.crt"), pair.certificate).unwrap();
         fs::write(folder.join("tls.key"), pair.key).unwrap();
+    }
+
+    /// The announced name of a pod.
+    pub fn fqdn(&self, component: Component, ordinal: u32) -> String {
+        self.names
+            .pod_fqdn(component, &self.names.pod(component, ordinal))
     }
 
     /// Runs a command on the data node, or on the Sentinel, as one who may do all.
@@ -203,6 +254,17 @@ impl Bus {
 async fn answer(client: &mut Command) -> String {
     let output = client.output().await.unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+fn core(namespace: &str, spec: cachebus_api::CacheBusSpec) -> cachebus_core::bus::Bus {
+    cachebus_core::bus::Bus {
+        names: Names::new("b", namespace, "cluster.local"),
+        uid: UID.to_owned(),
+        generation: 1,
+        spec,
+        engine: engine::under_test(),
+        image: String::new(),
+    }
 }
 
 fn credentials() -> Credentials {

@@ -258,7 +258,7 @@ async fn an_order_to_follow_makes_a_replica_that_nobody_promotes() {
 #[tokio::test]
 async fn a_server_that_cannot_start_ends_the_agent_with_its_code() {
     let bus = Bus::new();
-    let folder = bus.path("config");
+    let folder = bus.config_dir(0);
     fs::write(folder.join("redis.conf"), "no-such-directive yes\n").unwrap();
     let pod = Pod::start(&bus, Component::Redis);
     let error = tokio::time::timeout(std::time::Duration::from_mins(1), pod.agent)

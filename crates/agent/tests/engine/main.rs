@@ -1,7 +1,8 @@
 //! Whole agents in this process, each with a real server on a free port.
 //!
 //! Needs an engine on `PATH`: the one that `CACHEBUS_TEST_SERVER` names (`valkey-server`), or else `redis-server`; and the
-//! command-line client that comes with it.
+//! command-line client that comes with it. A bus of several pods needs their names in `/etc/hosts`: those that `cargo xtask
+//! test` writes into the engine's container.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod bus;
@@ -11,9 +12,11 @@ mod data;
 mod demotion;
 mod engine;
 mod follow;
+mod handover;
 mod http;
 mod operator_port;
 mod pod;
 mod replay;
 mod sentinel;
 mod switches;
+mod writers;

@@ -24,6 +24,10 @@ pub struct Pod<'a> {
 
 impl<'a> Pod<'a> {
     pub fn start(bus: &'a Bus, component: Component) -> Self {
+        Self::start_nth(bus, component, 0)
+    }
+
+    pub fn start_nth(bus: &'a Bus, component: Component, ordinal: u32) -> Self {
         // A second test in this process finds it set up.
         let _ = tracing_subscriber::fmt()
             .with_max_level(tracing::Level::DEBUG)
@@ -31,17 +35,17 @@ impl<'a> Pod<'a> {
             .try_init();
         let listen = |port| ([127, 0, 0, 1], port).into();
         let layout = Layout {
-            data_dir: bus.data_dir(component),
-            run_dir: bus.path(&format!("{component}-run")),
-            config_dir: bus.path("config"),
+            data_dir: bus.data_dir_of(component, ordinal),
+            run_dir: bus.path(&format!("{component}-run-{ordinal}")),
+            config_dir: bus.config_dir(ordinal),
             acl_dir: bus.path("acl"),
             auth_dir: bus.path("auth"),
             tls_dir: bus.path("tls"),
             http: listen(free_port()),
             api: listen(free_port()),
-            server_host: "127.0.0.1".to_owned(),
+            server_host: bus.address(component, ordinal),
         };
-        let pod = bus.names.pod(component, 0);
+        let pod = bus.names.pod(component, ordinal);
         let (stopper, stop) = Stop::channel();
         Self {
             fqdn: bus.names.pod_fqdn(component, &pod),

@@ -4,12 +4,14 @@ use super::file::Line;
 use crate::credentials::{OPERATOR, PROBE, REPLICATION, SENTINEL};
 use crate::engine::Capabilities;
 
-/// What the agent sends to its own server.
+/// What the agent sends to its own server and, in handing the lead over, to the others.
 const OPERATE: &[&str] = &[
     "acl|deluser",
     "acl|list",
     "acl|setuser",
     "client|kill",
+    "client|pause",
+    "client|unpause",
     "config|get",
     "config|set",
     "info",

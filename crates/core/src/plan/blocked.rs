@@ -29,6 +29,8 @@ pub mod reason {
     pub const SYNCING: &str = "Syncing";
     /// Sentinels are changing the primary, or bringing its replicas to it.
     pub const FAILOVER_RUNNING: &str = "FailoverRunning";
+    /// The agent of a pod hands its lead over.
+    pub const HANDOVER_RUNNING: &str = "HandoverRunning";
     /// The primary must be chosen, and not every copy of the data has reported.
     pub const WAITING_FOR_COPIES: &str = "WaitingForCopies";
     /// The primary must be chosen, no copy with data has reported, and a missing one may have it.

@@ -13,10 +13,11 @@ use std::collections::BTreeMap;
 /// User and group of every process, those of the engines' public images.
 const USER: i64 = 999;
 
-/// Time that a pod gets to end, seconds: a data node saves what it holds.
+/// Time that a pod gets to end, seconds: a data node hands its lead over and waits until its clients have gone, which takes
+/// 7 s at most, and saves what it holds.
 fn grace_period(component: Component) -> i64 {
     match component {
-        Component::Redis => 60,
+        Component::Redis => 70,
         Component::Sentinel => 10,
     }
 }

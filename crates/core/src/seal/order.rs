@@ -3,6 +3,11 @@
 use super::{Opinion, Question, first_priority, heard, own, vouches};
 use crate::names::Names;
 use crate::protocol::{Refusal, TopologyOrder};
+use std::time::Duration;
+
+/// For how long nobody ends by order a lead that began without one: whoever began it is about to have the Sentinels name it,
+/// and orders may rest on what they named before.
+const JUST_PROMOTED: Duration = Duration::from_secs(3);
 
 /// What an order means for the pod that got it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,14 +35,23 @@ pub mod refusal {
     pub const SENTINEL_DISAGREES: &str = "SentinelDisagrees";
     /// The pod has no dataset that its marker vouches for, and the order does not allow that.
     pub const NO_DATASET: &str = "NoDataset";
+    /// The pod has led for less than three seconds, and not because of an order: Sentinels are about to name it.
+    pub const JUST_PROMOTED: &str = "JustPromoted";
+    /// The pod is handing its lead over.
+    pub const HANDOVER_RUNNING: &str = "HandoverRunning";
 }
 
 /// Judges an order against what the pod knows at this moment. The votes must be fresh: an operator may act on a world that
-/// Sentinels have moved on from, and this is where that ends.
+/// Sentinels have moved on from, and this is where that ends. `promoted`: for how long the server has led, where it was made to
+/// by others than this agent.
 ///
 /// # Errors
 /// The [`Refusal`] to send back, its reason one of [`refusal`].
-pub fn judge_order(order: &TopologyOrder, question: &Question<'_>) -> Result<Verdict, Refusal> {
+pub fn judge_order(
+    order: &TopologyOrder,
+    question: &Question<'_>,
+    promoted: Option<Duration>,
+) -> Result<Verdict, Refusal> {
     let config = question.config;
     if order.uid != config.uid {
         return Err(refuse(
@@ -67,6 +81,15 @@ pub fn judge_order(order: &TopologyOrder, question: &Question<'_>) -> Result<Ver
                 ),
             ));
         }
+    }
+    if order.primary != question.pod && promoted.is_some_and(|since| since < JUST_PROMOTED) {
+        return Err(refuse(
+            refusal::JUST_PROMOTED,
+            format!(
+                "{} has just been made the primary; the order names {}",
+                question.pod, order.primary
+            ),
+        ));
     }
     if let Some(named) = contradicting(order, question) {
         return Err(refuse(

@@ -20,17 +20,17 @@ impl World {
             if node.hidden || node.side != 0 {
                 node.isolated_leader = true;
             }
-            let by_order = node
+            let by_us = node
                 .server
                 .as_ref()
-                .is_some_and(|server| server.made_by == MadeBy::Order);
-            if by_order && !node.isolated_leader {
+                .is_some_and(|server| server.made_by != MadeBy::Sentinels);
+            if by_us && !node.isolated_leader {
                 made.push(node.name.clone());
             }
         }
         assert!(
             made.len() <= 1,
-            "{made:?} lead by orders:\n{}",
+            "{made:?} lead by orders or handovers:\n{}",
             self.picture()
         );
     }

@@ -1,14 +1,17 @@
 //! A data pod: its volume, its agent, which decides by the real rules, and its server.
 
+use crate::handover::Errand;
 use crate::rng::Rng;
 use cachebus_core::protocol::{
-    AgentConfig, DataStatus, Marker, Phase, Refusal, ReplicationStatus, TopologyOrder,
+    AgentConfig, DataStatus, HandoverCause, HandoverOutcome, HandoverReport, Marker, Phase,
+    Refusal, ReplicationStatus, TopologyOrder,
 };
 use cachebus_core::seal::{
     NEVER_PROMOTE, Question, Role as SeenRole, Sighting, Start, Verdict, Vote, decide, judge_order,
-    next_marker, obeyed, priority,
+    next_marker, obeyed, priority, refusal,
 };
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// A set of writes, one bit each.
 pub type Writes = u64;
@@ -36,12 +39,15 @@ pub enum Role {
 pub enum MadeBy {
     Order,
     Sentinels,
+    Handover,
 }
 
 #[derive(Clone, Debug)]
 pub struct Server {
     pub role: Role,
     pub made_by: MadeBy,
+    /// When others than its agent made it lead, milliseconds since 1970.
+    pub promoted_ms: Option<u64>,
     pub memory: Writes,
     /// The newest lead that the memory is of.
     pub lead: usize,
@@ -65,6 +71,7 @@ impl Server {
     pub fn replicate_from(&mut self, primary: Option<usize>) {
         if self.role != Role::Replica(primary) {
             self.role = Role::Replica(primary);
+            self.promoted_ms = None;
             self.link_up = false;
             self.syncing = 0;
             self.linked = false;
@@ -104,6 +111,12 @@ pub struct DataNode {
     pub server: Option<Server>,
     /// It led by an order while the operators could not reach it, and has not been demoted since.
     pub isolated_leader: bool,
+    /// Its agent hands its lead over.
+    pub handover: Option<Errand>,
+    /// Clients' writes are held.
+    pub held: bool,
+    /// It led last until an order had it follow.
+    pub ordered_away: bool,
 }
 
 impl DataNode {
@@ -142,6 +155,8 @@ impl DataNode {
         self.holding = false;
         self.backoff = 0;
         self.isolated_leader = false;
+        self.handover = None;
+        self.held = false;
         self.role_label = None;
         self.pod_uid += 1;
     }
@@ -162,6 +177,9 @@ impl DataNode {
     ) {
         if !self.runs() {
             self.away -= 1;
+            return;
+        }
+        if self.handover.is_some() {
             return;
         }
         if self.server.is_none() {
@@ -225,6 +243,7 @@ impl DataNode {
         self.server = Some(Server {
             role,
             made_by,
+            promoted_ms: None,
             memory: self.volume.files.unwrap_or_default(),
             lead: self.volume.lead,
             files_at_start: self.volume.files.is_some(),
@@ -300,14 +319,23 @@ impl DataNode {
         config: &AgentConfig,
         votes: &[Option<Vote>],
         hosts: &[String],
+        now_ms: u64,
         rng: &mut Rng,
     ) -> Result<(), Refusal> {
+        if self.handover.is_some() {
+            return Err(Refusal {
+                reason: refusal::HANDOVER_RUNNING.to_owned(),
+                message: "it hands its lead over".to_owned(),
+            });
+        }
         let rewriting = self
             .server
             .as_ref()
             .is_some_and(|server| server.rewriting > 0);
+        let promoted = self.server.as_ref().and_then(|server| server.promoted_ms);
+        let promoted = promoted.map(|since| Duration::from_millis(now_ms - since));
         let question = self.question(config, votes);
-        let verdict = judge_order(order, &question)?;
+        let verdict = judge_order(order, &question, promoted)?;
         let busy = match &self.server {
             Some(server) => !server.answers(),
             None => !self.holding,
@@ -341,6 +369,7 @@ impl DataNode {
                 );
             }
             (Verdict::Follow { pod, priority }, Some(server)) => {
+                self.ordered_away = server.role == Role::Master;
                 server.replicate_from(index(hosts, &pod));
                 server.priority = priority;
             }
@@ -376,6 +405,12 @@ impl DataNode {
                 link_up: server.link_up,
                 syncing: server.syncing > 0,
                 replicas: Vec::new(),
+            }),
+            handover: self.handover.is_some().then(|| HandoverReport {
+                number: 1,
+                cause: HandoverCause::Ordered,
+                to: None,
+                outcome: HandoverOutcome::Running,
             }),
             config: BTreeMap::new(),
         }

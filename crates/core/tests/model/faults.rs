@@ -30,7 +30,7 @@ impl World {
                 self.sentinels[sentinel].watch = None;
                 self.sentinels[sentinel].current_epoch = 0;
             }
-            9 | 10 => self.nodes[node].crash(soon),
+            9 | 10 => self.crash(node, soon),
             11 => self.nodes[node].hidden ^= true,
             12 => self.sentinels[sentinel].hidden ^= true,
             13 => self.nodes[node].side ^= 1,
@@ -44,6 +44,16 @@ impl World {
                 self.picture()
             )
         });
+    }
+
+    /// A server ends by itself. Where it led, its agent knows at once.
+    fn crash(&mut self, node: usize, backoff: usize) {
+        let led = self.nodes[node].writable() && self.nodes[node].handover.is_none();
+        let fed = self.fed_pods(node);
+        self.nodes[node].crash(backoff);
+        if led {
+            self.hand_over_after_crash(node, fed);
+        }
     }
 
     /// Somebody wipes the status, as a restored backup does. Nobody but the pods knows then what was, so all of them are there.

@@ -80,10 +80,12 @@ impl World {
         let mut data = BTreeMap::new();
         for node in 0..self.nodes.len() {
             let missed = faulty && self.rng.one_in(12);
+            // Not all are asked at one moment: one may have told before what another had not done yet.
+            let earlier = self.before.get(node).filter(|_| self.rng.one_in(2));
             let node = &self.nodes[node];
             let reachable = node.runs() && !node.hidden && node.side == 0 && !missed;
             let agent = reachable.then(|| {
-                let mut report = node.report(&self.hosts);
+                let mut report = earlier.cloned().unwrap_or_else(|| node.report(&self.hosts));
                 if let Some(replication) = &mut report.replication {
                     replication.replicas = self.fed_by(node.index);
                 }
@@ -277,7 +279,14 @@ impl World {
         let votes = self.votes(self.nodes[node].side);
         let led = self.nodes[node].writable();
         self.claim_one_lead_in_an_epoch(pod, order);
-        let answer = self.nodes[node].obey(order, &self.config, &votes, &self.hosts, &mut self.rng);
+        let answer = self.nodes[node].obey(
+            order,
+            &self.config,
+            &votes,
+            &self.hosts,
+            self.now_ms,
+            &mut self.rng,
+        );
         self.say(|| format!("{pod} is told {order:?}: {answer:?}"));
         if !led && self.nodes[node].writable() {
             self.claim_not_empty(node);

@@ -190,6 +190,8 @@ impl World {
             .as_mut()
             .unwrap()
             .promote(MadeBy::Sentinels);
+        let now_ms = self.now_ms;
+        self.nodes[chosen].server.as_mut().unwrap().promoted_ms = Some(now_ms);
         // One that was in sync may lack what an isolated primary goes on taking.
         if !self.nodes[chosen].server.as_ref().unwrap().linked {
             self.claim_not_empty(chosen);
@@ -229,7 +231,7 @@ impl World {
     }
 }
 
-fn switch(watch: &mut Watch, primary: usize, epoch: u64) {
+pub fn switch(watch: &mut Watch, primary: usize, epoch: u64) {
     if watch.primary != primary {
         watch.replicas.insert(watch.primary);
         watch.replicas.remove(&primary);

@@ -10,7 +10,7 @@ use cachebus_core::acl::digest;
 use cachebus_core::bus::Bus;
 use cachebus_core::config::agent_json;
 use cachebus_core::names::Component;
-use cachebus_core::protocol::{AgentConfig, Marker, TopologyOrder};
+use cachebus_core::protocol::{AgentConfig, DataStatus, Marker, TopologyOrder};
 use cachebus_core::seal::Vote;
 use std::fmt::Write;
 
@@ -41,6 +41,8 @@ pub struct World {
     pub leads: usize,
     /// Orders to lead: epoch and pod.
     pub lead_orders: Vec<(u64, String)>,
+    /// What nodes reported before the handovers of this second.
+    pub before: Vec<DataStatus>,
     pub talks: bool,
 }
 
@@ -68,6 +70,9 @@ impl World {
                 backoff: 0,
                 server: None,
                 isolated_leader: false,
+                handover: None,
+                held: false,
+                ordered_away: false,
             })
             .collect();
         let sentinels: Vec<Sentinel> = pods(Component::Sentinel, sentinels)
@@ -109,6 +114,7 @@ impl World {
             choice: Vec::new(),
             leads: 0,
             lead_orders: Vec::new(),
+            before: Vec::new(),
             talks,
         };
         if world.rng.one_in(8) {
@@ -187,7 +193,10 @@ impl World {
                 self.claim_not_empty(node);
             }
         }
+        self.hand_over();
         for node in 0..self.nodes.len() {
+            // A pause ends by itself.
+            self.nodes[node].held &= self.rng.one_in(2);
             self.replicate(node);
         }
         self.write();

@@ -3,7 +3,9 @@
 use crate::scene::{Scene, ago, empty, follows, holds, leads, marker, primary, sealed, target};
 use cachebus_api::status::Topology;
 use cachebus_core::plan::reason;
-use cachebus_core::protocol::{DataStatus, Marker, Phase};
+use cachebus_core::protocol::{
+    DataStatus, HandoverCause, HandoverOutcome, HandoverReport, Marker, Phase,
+};
 
 /// A primary that Sentinels made; its last order was of epoch 1.
 fn led_by(pod: &str, epoch: u64) -> DataStatus {
@@ -89,6 +91,31 @@ fn whom_a_sentinel_is_promoting_is_left_alone_until_it_says_so() {
     let recorded = said.clone().recorded(said.record());
     let ended = ("b-redis-0".to_owned(), "b-redis-1".to_owned());
     assert!(recorded.orders().contains(&ended));
+}
+
+#[test]
+fn while_a_pod_hands_its_lead_over_nobody_is_told_anything() {
+    let handing_over = |outcome| DataStatus {
+        handover: Some(HandoverReport {
+            number: 1,
+            cause: HandoverCause::Ordered,
+            to: Some("b-redis-1".to_owned()),
+            outcome,
+        }),
+        ..leads(1)
+    };
+    // Who looks now sees the new primary before the Sentinels have heard of it.
+    let scene = |outcome| {
+        Scene::well()
+            .node(0, handing_over(outcome))
+            .node(1, led_by("b-redis-1", 2))
+    };
+    let running = scene(HandoverOutcome::Running);
+    assert_eq!(running.actions(), []);
+    assert_eq!(running.reasons(), [reason::HANDOVER_RUNNING]);
+    assert!(running.plan().unsettled);
+    let ended = scene(HandoverOutcome::Done { write_gap_ms: 20 });
+    assert_ne!(ended.actions(), []);
 }
 
 #[test]
@@ -207,6 +234,7 @@ fn a_named_primary_leads_empty_where_all_are_empty() {
 fn a_named_pod_that_follows_is_made_to_lead_after_a_while() {
     let unlinked = |primary: &str| DataStatus {
         replication: None,
+        handover: None,
         ..follows(primary, 1)
     };
     let scene = Scene::well()

@@ -14,6 +14,7 @@ fn to(primary: &str, replicas: &[&str]) -> (Option<String>, Vec<String>) {
 fn unlinked(primary: &str) -> DataStatus {
     DataStatus {
         replication: None,
+        handover: None,
         ..follows(primary, 1)
     }
 }

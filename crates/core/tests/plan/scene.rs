@@ -285,6 +285,7 @@ pub fn empty() -> DataStatus {
         keys: Some(0),
         dataset: false,
         replication: Some(ReplicationStatus::default()),
+        handover: None,
         config: [("maxmemory".to_owned(), "2147483648".to_owned())].into(),
     }
 }

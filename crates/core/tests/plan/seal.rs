@@ -7,6 +7,7 @@ use cachebus_core::protocol::{AgentConfig, Marker, TopologyOrder};
 use cachebus_core::seal::{
     NEVER_PROMOTE, Question, Start, Verdict, Vote, decide, judge_order, priority, refusal,
 };
+use std::time::Duration;
 
 fn config() -> AgentConfig {
     agent_json(&bus("{}"))
@@ -206,7 +207,7 @@ fn judge(
         marker,
         dataset,
     };
-    judge_order(order, &question).map_err(|refusal| refusal.reason)
+    judge_order(order, &question, None).map_err(|refusal| refusal.reason)
 }
 
 const SILENT: [Option<Vote>; 3] = [None, None, None];
@@ -297,6 +298,43 @@ fn an_order_against_the_sentinels_is_refused_unless_it_says_so() {
             Err(refusal::SENTINEL_DISAGREES.to_owned())
         );
     }
+}
+
+#[test]
+fn a_lead_that_nobody_ordered_is_not_ended_by_order_before_sentinels_had_time_to_name_it() {
+    let own = marker("b-redis-0", 3);
+    let config = config();
+    let old = [
+        Some(names("b-redis-1", 1)),
+        Some(names("b-redis-1", 1)),
+        None,
+    ];
+    let question = Question {
+        config: &config,
+        pod: "b-redis-0",
+        votes: &old,
+        marker: Some(&own),
+        dataset: true,
+    };
+    let verdict = |pod: &str, millis| {
+        judge_order(
+            &order(pod, 9),
+            &question,
+            Some(Duration::from_millis(millis)),
+        )
+        .map_err(|refusal| refusal.reason)
+    };
+    assert_eq!(
+        verdict("b-redis-1", 2_999),
+        Err(refusal::JUST_PROMOTED.to_owned())
+    );
+    assert!(verdict("b-redis-1", 3_000).is_ok());
+    let agrees = Question {
+        votes: &SILENT,
+        ..question
+    };
+    let leads_on = judge_order(&order("b-redis-0", 9), &agrees, Some(Duration::ZERO));
+    assert_eq!(leads_on, Ok(Verdict::Lead));
 }
 
 #[test]

@@ -156,6 +156,7 @@ fn a_replica_that_the_primary_does_not_hear_is_not_well() {
 fn a_replica_that_synchronises_leads_or_holds_is_not_well() {
     let syncing = DataStatus {
         replication: None,
+        handover: None,
         ..follows("b-redis-0", 1)
     };
     for (data, flaw) in [

@@ -1,0 +1,48 @@
+//! Staying for the clients of a server that has handed its lead over and is about to be stopped: each learns from its next
+//! write, which is refused, that it has to look for the primary anew.
+
+use crate::data::DataAgent;
+use crate::stop::Stop;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// Each node's proxy takes up the new route within this time; until then it sends new clients here.
+const AT_LEAST: Duration = Duration::from_secs(1);
+/// Who has not written by then may as well find the connection ended.
+const AT_MOST: Duration = Duration::from_secs(3);
+/// Between two counts.
+const COUNT: Duration = Duration::from_millis(100);
+/// Connections that each Sentinel keeps to a server.
+const OF_A_SENTINEL: u64 = 2;
+/// Those of the agent and of the link to the primary.
+const OWN: u64 = 2;
+
+impl DataAgent {
+    /// Waits until the clients have gone, or do not go, or the pod is to stop without further ado.
+    pub(in crate::data) async fn linger(&mut self, stop: &mut Stop) {
+        let begun = Instant::now();
+        while begun.elapsed() < AT_MOST {
+            if begun.elapsed() >= AT_LEAST && !self.has_clients() {
+                break;
+            }
+            tokio::select! {
+                () = stop.asked() => return,
+                () = sleep(COUNT) => {}
+            }
+            self.look_and_note().await;
+            self.publish();
+        }
+        tracing::info!(waited = ?begun.elapsed(), "the clients have had their time to leave");
+    }
+
+    fn has_clients(&self) -> bool {
+        let connected = self
+            .running
+            .as_ref()
+            .and_then(|running| running.info.as_ref())
+            .and_then(|info| info.raw.get("connected_clients"))
+            .and_then(|count| count.parse::<u64>().ok());
+        let sentinels = u64::try_from(self.site.config.sentinels.len()).unwrap_or(u64::MAX);
+        connected.is_some_and(|count| count > OWN + OF_A_SENTINEL.saturating_mul(sentinels))
+    }
+}

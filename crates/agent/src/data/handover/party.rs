@@ -1,0 +1,229 @@
+//! Everybody who takes part in a handover: connected and heard before any write is held.
+
+use crate::auth;
+use crate::error::AgentError;
+use crate::order::failed;
+use crate::site::Site;
+use cachebus_admin::{
+    Address, Credentials, Endpoint, Error, Info, NodeRole, PeerSentinel, Sentinel, Server,
+    TlsContext,
+};
+use cachebus_core::credentials::OPERATOR;
+use cachebus_core::handover::{Choice, Copy, Limits, Own, Scene, Stance, judge, still_reading};
+use cachebus_core::names::{Component, Names};
+use cachebus_core::protocol::Refusal;
+use cachebus_core::seal::Vote;
+use futures::future::join_all;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// Between two questions whether replicas have read the end of a crashed server's stream.
+const AGAIN: Duration = Duration::from_millis(3);
+
+/// What is to be handed over, and to whom.
+pub(super) struct Errand {
+    pub(super) site: Site,
+    pub(super) tls: Arc<TlsContext>,
+    /// Pod that is to lead; `None`: whichever has most.
+    pub(super) to: Option<String>,
+    /// What the server was, where it has crashed.
+    pub(super) crashed: Option<Own>,
+    /// When that was known.
+    pub(super) begun: Instant,
+    pub(super) limits: Limits,
+}
+
+/// A data node, connected.
+pub(super) struct Node {
+    pub(super) pod: String,
+    pub(super) address: Address,
+    pub(super) endpoint: Endpoint,
+    pub(super) server: Server,
+}
+
+/// A Sentinel, connected, and in whose name it can be told who leads.
+pub(super) struct Watcher {
+    pub(super) sentinel: Sentinel,
+    pub(super) herald: PeerSentinel,
+}
+
+/// All who take part.
+pub(super) struct Party {
+    pub(super) errand: Errand,
+    pub(super) choice: Choice,
+    pub(super) login: Credentials,
+    /// `None` after a crash.
+    pub(super) own: Option<Node>,
+    pub(super) chosen: Node,
+    pub(super) others: Vec<Node>,
+    /// One for each configured Sentinel.
+    pub(super) watchers: Vec<Option<Watcher>>,
+}
+
+impl Party {
+    /// Connects to all at once, asks them, and judges what they say.
+    pub(super) async fn gather(errand: Errand) -> Result<Self, Refusal> {
+        let login = auth::credentials(&errand.site.layout.auth_dir, OPERATOR)
+            .map_err(|error| failed(&error))?;
+        let (own, nodes, heard) = tokio::join!(
+            errand.own(&login),
+            errand.others(&login),
+            errand.sentinels(&login)
+        );
+        let (own, own_info) = own.map_err(|error| failed(&AgentError::Engine(error)))?;
+        let (watchers, stances): (Vec<_>, Vec<_>) = heard.into_iter().map(Option::unzip).unzip();
+        let (choice, mut nodes) = errand.judge(&stances, &own_info, nodes).await?;
+        let at = nodes.iter().position(|node| node.pod == choice.to);
+        let chosen = at.map(|at| nodes.swap_remove(at)).ok_or_else(|| {
+            crate::order::refuse("NotRunning", format!("{} does not answer", choice.to))
+        })?;
+        Ok(Self {
+            errand,
+            choice,
+            login,
+            own,
+            chosen,
+            others: nodes,
+            watchers,
+        })
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        self.errand.limits
+    }
+}
+
+impl Errand {
+    /// Judges, after a crash once the replicas have read the end of its stream.
+    async fn judge(
+        &self,
+        stances: &[Option<Stance>],
+        own: &Own,
+        nodes: Vec<Node>,
+    ) -> Result<(Choice, Vec<Node>), Refusal> {
+        loop {
+            let copies = join_all(nodes.iter().map(|node| self.copy(node))).await;
+            let copies: Vec<Copy> = copies.into_iter().flatten().collect();
+            let scene = Scene {
+                names: &self.site.names,
+                pod: &self.site.pod,
+                crashed: self.crashed.is_some(),
+                to: self.to.as_deref(),
+                stances,
+                own,
+                copies: &copies,
+            };
+            if !still_reading(&scene) || self.begun.elapsed() >= self.limits.catch_up {
+                return judge(&scene).map(|choice| (choice, nodes));
+            }
+            sleep(AGAIN).await;
+        }
+    }
+
+    async fn own(&self, login: &Credentials) -> Result<(Option<Node>, Own), Error> {
+        if let Some(own) = &self.crashed {
+            return Ok((None, own.clone()));
+        }
+        let endpoint = self.site.server(&self.tls);
+        let node = self.connect(&self.site.pod, endpoint, login).await?;
+        let replication = node.server.replication().await?;
+        let fed = replication
+            .replicas
+            .iter()
+            .filter(|replica| replica.state == "online")
+            .filter_map(|replica| self.site.names.data_pod_of_host(&replica.address.host));
+        let own = Own {
+            fed: fed.collect(),
+            history: replication.replication_id,
+        };
+        Ok((Some(node), own))
+    }
+
+    /// The other data nodes that answer.
+    async fn others(&self, login: &Credentials) -> Vec<Node> {
+        let (names, config): (&Names, _) = (&self.site.names, &self.site.config);
+        let pods: Vec<String> = (0..=config.replicas)
+            .map(|ordinal| names.pod(Component::Redis, ordinal))
+            .filter(|pod| *pod != self.site.pod)
+            .collect();
+        let connected = join_all(pods.iter().map(|pod| async move {
+            let endpoint = self.site.peer(pod, &self.tls);
+            self.connect(pod, endpoint, login)
+                .await
+                .inspect_err(|error| tracing::debug!(pod, %error, "a data node does not answer"))
+                .ok()
+        }));
+        connected.await.into_iter().flatten().collect()
+    }
+
+    async fn connect(
+        &self,
+        pod: &str,
+        endpoint: Endpoint,
+        login: &Credentials,
+    ) -> Result<Node, Error> {
+        Ok(Node {
+            pod: pod.to_owned(),
+            address: self.site.data_address(pod),
+            server: Server::connect(&endpoint, Some(login)).await?,
+            endpoint,
+        })
+    }
+
+    /// What a node says of itself; `None`: nothing.
+    async fn copy(&self, node: &Node) -> Option<Copy> {
+        let info: Info = node.server.info().await.ok()?;
+        let replication = &info.replication;
+        let upstream = replication
+            .upstream
+            .as_ref()
+            .filter(|_| replication.role == NodeRole::Replica);
+        Some(Copy {
+            pod: node.pod.clone(),
+            follows: upstream.and_then(|up| self.site.names.data_pod_of_host(&up.primary.host)),
+            link_up: upstream.is_some_and(|up| up.up),
+            loading: info.loading || upstream.is_some_and(|up| up.sync_in_progress),
+            priority: info
+                .raw
+                .get("slave_priority")
+                .and_then(|value| value.parse().ok())
+                .unwrap_or_default(),
+            history: replication.replication_id.clone(),
+            offset: replication.offset,
+        })
+    }
+
+    /// Each Sentinel that answers and can be told.
+    async fn sentinels(&self, login: &Credentials) -> Vec<Option<(Watcher, Stance)>> {
+        let endpoints = self.site.sentinels(&self.tls);
+        let name = &self.site.config.master_name;
+        join_all(endpoints.iter().map(|endpoint| async {
+            let heard = async {
+                let sentinel = Sentinel::connect(endpoint, Some(login)).await?;
+                let outlook = sentinel.outlook(name).await?;
+                Ok::<_, Error>((sentinel, outlook))
+            };
+            let (sentinel, outlook) = heard
+                .await
+                .inspect_err(|error| tracing::debug!(%error, "a Sentinel did not answer"))
+                .ok()?;
+            let stance = stance(&outlook);
+            let herald = outlook.herald?;
+            Some((Watcher { sentinel, herald }, stance))
+        }))
+        .await
+    }
+}
+
+/// What a Sentinel says, as decisions take it.
+pub(super) fn stance(outlook: &cachebus_admin::Outlook) -> Stance {
+    Stance {
+        vote: Vote {
+            primary_host: outlook.primary.host.clone(),
+            config_epoch: outlook.config_epoch,
+        },
+        failing_over: outlook.failing_over,
+        highest_epoch: outlook.highest_epoch,
+    }
+}

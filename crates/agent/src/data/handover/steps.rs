@@ -1,0 +1,165 @@
+//! Carrying out the steps of a handover.
+
+use super::party::{Node, Party, Watcher, stance};
+use crate::error::AgentError;
+use crate::order::failed;
+use cachebus_admin::{Address, Error, Role, Server};
+use cachebus_core::credentials::OPERATOR;
+use cachebus_core::handover::{Handover, Seen, Side, Stance, Step, still_wanted};
+use cachebus_core::protocol::HandoverOutcome;
+use futures::future::join_all;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
+
+/// Before a step is taken once more.
+const AGAIN: Duration = Duration::from_millis(3);
+/// How long one Sentinel may keep the others waiting.
+const SENTINEL: Duration = Duration::from_millis(300);
+
+impl Party {
+    /// Takes one step after the other to the end.
+    pub(super) async fn carry_out(mut self, mut handover: Handover) -> HandoverOutcome {
+        let since = if self.own.is_some() {
+            Instant::now()
+        } else {
+            self.errand.begun
+        };
+        let mut step = handover.begin();
+        loop {
+            if let Step::End(outcome) = step {
+                return outcome;
+            }
+            let seen = self.take(&step).await;
+            tracing::debug!(?step, ?seen, elapsed = ?since.elapsed(), "a step of the handover");
+            let next = handover.next(seen, since.elapsed());
+            if next == step {
+                sleep(AGAIN).await;
+            }
+            step = next;
+        }
+    }
+
+    async fn take(&mut self, step: &Step) -> Seen {
+        let taken = match step {
+            Step::Compare => self.compare().await,
+            Step::Ask => self.ask().await,
+            Step::Announce(side, epoch) => Ok(Seen::Named(self.announce(*side, *epoch).await)),
+            _ => self.command(step).await.map(|()| Seen::Done),
+        };
+        taken.unwrap_or_else(|error| Seen::Failed(failed(&error)))
+    }
+
+    async fn command(&mut self, step: &Step) -> Result<(), AgentError> {
+        match step {
+            Step::Hold => {
+                let limit = self.limits().held();
+                self.server(Side::Own).await?.pause_writes(limit).await?;
+            }
+            Step::Release => self.server(Side::Own).await?.unpause().await?,
+            Step::Demote(side) => {
+                let primary = self.address(match side {
+                    Side::Own => Side::Chosen,
+                    Side::Chosen => Side::Own,
+                });
+                self.server(*side).await?.replica_of(&primary).await?;
+            }
+            Step::Promote(side) => {
+                let server = self.server(*side).await?;
+                server.promote().await?;
+                if *side == Side::Chosen {
+                    // Its agent looks at once where its connection ends, so that routes and orders go by what is.
+                    let woken = server.client_kill_user(OPERATOR).await;
+                    tracing::debug!(?woken, "the new primary's agent is woken");
+                }
+            }
+            Step::Gather => self.gather_others().await,
+            Step::Compare | Step::Ask | Step::Announce(..) | Step::End(_) => {}
+        }
+        Ok(())
+    }
+
+    async fn compare(&mut self) -> Result<Seen, AgentError> {
+        self.server(Side::Own).await?;
+        self.server(Side::Chosen).await?;
+        let Some(own) = &self.own else {
+            return Err(AgentError::NotConnected);
+        };
+        let (own, chosen, stances) = tokio::join!(
+            own.server.replication(),
+            self.chosen.server.replication(),
+            self.stances()
+        );
+        let site = &self.errand.site;
+        Ok(Seen::Offsets {
+            own: own?.offset,
+            chosen: chosen?.offset,
+            wanted: still_wanted(&site.names, &site.pod, &stances),
+        })
+    }
+
+    async fn ask(&mut self) -> Result<Seen, AgentError> {
+        let role = self.server(Side::Chosen).await?.role().await?;
+        Ok(Seen::Leads(matches!(role, Role::Primary { .. })))
+    }
+
+    async fn stances(&self) -> Vec<Option<Stance>> {
+        let name = &self.errand.site.config.master_name;
+        join_all(self.watchers.iter().map(|watcher| async {
+            let asked = watcher.as_ref()?.sentinel.outlook(name);
+            let outlook = timeout(SENTINEL, asked).await.ok()?.ok()?;
+            Some(stance(&outlook))
+        }))
+        .await
+    }
+
+    /// How many Sentinels name this side once they have been told.
+    async fn announce(&self, side: Side, epoch: u64) -> usize {
+        let (name, primary) = (&self.errand.site.config.master_name, self.address(side));
+        let told = self.watchers.iter().flatten().map(|watcher| async {
+            let told = timeout(SENTINEL, tell(watcher, name, &primary, epoch)).await;
+            matches!(told, Ok(Ok(true)))
+        });
+        join_all(told)
+            .await
+            .into_iter()
+            .filter(|named| *named)
+            .count()
+    }
+
+    /// Sentinels do the same, at leisure, for those who are not reached.
+    async fn gather_others(&self) {
+        let primary = self.address(Side::Chosen);
+        join_all(self.others.iter().map(|node| async {
+            if let Err(error) = node.server.replica_of(&primary).await {
+                tracing::debug!(pod = node.pod, %error, "a replica is left to the Sentinels");
+            }
+        }))
+        .await;
+    }
+
+    fn address(&self, side: Side) -> Address {
+        match side {
+            Side::Own => self.errand.site.data_address(&self.errand.site.pod),
+            Side::Chosen => self.chosen.address.clone(),
+        }
+    }
+
+    /// The way to a server, made anew where it has ended: Sentinels end it when they change a role.
+    async fn server(&mut self, side: Side) -> Result<&Server, AgentError> {
+        let node: &mut Node = match side {
+            Side::Own => self.own.as_mut().ok_or(AgentError::NotConnected)?,
+            Side::Chosen => &mut self.chosen,
+        };
+        if node.server.is_closed() {
+            node.server = Server::connect(&node.endpoint, Some(&self.login)).await?;
+        }
+        Ok(&node.server)
+    }
+}
+
+/// Tells a Sentinel who leads, and says whether it names that one then.
+async fn tell(watcher: &Watcher, name: &str, primary: &Address, epoch: u64) -> Result<bool, Error> {
+    let Watcher { sentinel, herald } = watcher;
+    sentinel.announce(name, primary, epoch, herald).await?;
+    Ok(sentinel.primary_address(name).await?.as_ref() == Some(primary))
+}

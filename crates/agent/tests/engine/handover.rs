@@ -1,0 +1,266 @@
+//! The lead handed over by the agents themselves, on a whole bus under writes.
+
+use crate::bus::{Bus, UID};
+use crate::pod::{Pod, data, until};
+use crate::writers::{Access, Writers, Written};
+use cachebus_admin::Server;
+use cachebus_core::names::Component;
+use cachebus_core::protocol::{
+    AgentStatus, HandoverCause, HandoverOrder, HandoverOutcome, MonitorOrder, Phase, Refusal,
+    TopologyOrder,
+};
+use std::time::Duration;
+
+const WRITERS: usize = 4;
+
+/// A bus that runs.
+struct Running<'a> {
+    bus: &'a Bus,
+    access: Access,
+    nodes: Vec<Option<Pod<'a>>>,
+    sentinels: Vec<Option<Pod<'a>>>,
+}
+
+impl<'a> Running<'a> {
+    /// Three data nodes, the first of which leads, and three Sentinels that know all of them.
+    async fn start(bus: &'a Bus) -> Self {
+        let pods =
+            |component| (0..3).map(move |ordinal| Some(Pod::start_nth(bus, component, ordinal)));
+        let running = Self {
+            bus,
+            access: Access::to(bus),
+            nodes: pods(Component::Redis).collect(),
+            sentinels: pods(Component::Sentinel).collect(),
+        };
+        for ordinal in 0..3 {
+            running.node(ordinal).phase(Phase::Sealed).await;
+            let order = TopologyOrder {
+                uid: UID.to_owned(),
+                primary: "b-redis-0".to_owned(),
+                epoch: 1,
+                allow_empty: ordinal == 0,
+                instead_of: None,
+            };
+            let (code, body) = running.node(ordinal).put("/v1/topology", &order).await;
+            assert_eq!(code, 200, "{body}");
+        }
+        running.in_sync(&[1, 2], "b-redis-0").await;
+        for sentinel in running.sentinels.iter().flatten() {
+            running.monitor(sentinel).await;
+        }
+        running.known_to_all("b-redis-0").await;
+        running
+    }
+
+    fn node(&self, ordinal: usize) -> &Pod<'a> {
+        self.nodes[ordinal].as_ref().unwrap()
+    }
+
+    async fn monitor(&self, sentinel: &Pod<'_>) {
+        let order = MonitorOrder {
+            uid: UID.to_owned(),
+            primary: "b-redis-0".to_owned(),
+            instead_of: None,
+            quorum: self.bus.config.quorum,
+            settings: self.bus.config.monitor.clone(),
+            peers: Vec::new(),
+        };
+        until(|| async {
+            let (code, _) = sentinel.put("/v1/monitor", &order).await;
+            (code == 200).then_some(())
+        })
+        .await;
+    }
+
+    /// Replicas have come to this primary, and are candidates.
+    async fn in_sync(&self, replicas: &[usize], primary: &str) {
+        for ordinal in replicas {
+            self.node(*ordinal)
+                .status_with(|status| {
+                    let data = data(status);
+                    let linked = data.replication.as_ref().is_some_and(|seen| seen.link_up);
+                    let whole = data.marker.as_ref().is_some_and(|marker| marker.complete);
+                    data.phase == Phase::Following(primary.to_owned()) && linked && whole
+                })
+                .await;
+        }
+    }
+
+    /// Every Sentinel names this pod and knows two others.
+    async fn known_to_all(&self, primary: &str) {
+        let host = self.bus.names.pod_fqdn(Component::Redis, primary);
+        for ordinal in 0..3 {
+            if self.sentinels[ordinal].is_none() {
+                continue;
+            }
+            until(|| async {
+                let sentinel = self.access.sentinel(ordinal).await.ok()?;
+                let known = sentinel.master(&self.bus.config.master_name).await.ok()?;
+                (known.address.host == host && known.num_other_sentinels == 2).then_some(())
+            })
+            .await;
+        }
+    }
+
+    /// Full synchronisations that the nodes have served.
+    async fn full_syncs(&self) -> u64 {
+        let mut all = 0;
+        for ordinal in 0..3 {
+            let node: Server = self.access.node(ordinal).await.unwrap();
+            let info = node.info().await.unwrap();
+            all += info.raw["sync_full"].parse::<u64>().unwrap();
+        }
+        all
+    }
+
+    async fn order(&self, from: usize, to: Option<&str>) -> (u16, String) {
+        let known = data(&self.node(from).status().await).marker.clone();
+        let order = HandoverOrder {
+            uid: UID.to_owned(),
+            epoch: known.map_or(1, |marker| marker.epoch.max(marker.fence)),
+            to: to.map(str::to_owned),
+        };
+        self.node(from).put("/v1/handover", &order).await
+    }
+
+    async fn refused(&self, from: usize, to: Option<&str>) -> String {
+        let (code, body) = self.order(from, to).await;
+        assert_eq!(code, 409, "{body}");
+        serde_json::from_str::<Refusal>(&body).unwrap().reason
+    }
+
+    async fn end(mut self) {
+        // Whoever leads would hand over to the others, one after the other.
+        for pod in self.sentinels.drain(..).flatten() {
+            pod.stop().await;
+        }
+        for pod in self.nodes.drain(..).flatten() {
+            pod.stop().await;
+        }
+    }
+}
+
+fn done(status: &AgentStatus, number: u64, cause: HandoverCause) -> (String, u64) {
+    let report = data(status).handover.clone().unwrap();
+    assert_eq!((report.number, report.cause), (number, cause));
+    match report.outcome {
+        HandoverOutcome::Done { write_gap_ms } => (report.to.unwrap(), write_gap_ms),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Prints the gaps, and says what else writers were told than that the server takes no writes.
+fn judge(what: &str, told: u64, written: &[Written]) -> Vec<String> {
+    let acknowledged: usize = written.iter().map(|written| written.keys.len()).sum();
+    let gap = written.iter().map(|written| written.gap).max().unwrap();
+    let errors: Vec<_> = written.iter().map(|written| &written.errors).collect();
+    println!("{what}: {acknowledged} writes, gap {gap:?}, by the agent {told} ms; {errors:?}");
+    let broken = written.iter().flat_map(|written| written.errors.keys());
+    broken
+        .filter(|error| *error != "-READONLY")
+        .cloned()
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_planned_handover_loses_no_write_and_breaks_no_connection() {
+    let bus = Bus::whole(1);
+    let mut running = Running::start(&bus).await;
+    let before = running.full_syncs().await;
+    let mut leads = 0;
+    for (round, to) in [(1, 1), (2, 2), (3, 0)] {
+        let writers = Writers::start(&running.access, &format!("o{round}"), WRITERS).await;
+        let name = format!("b-redis-{to}");
+        let (code, body) = running.order(leads, Some(&name)).await;
+        assert_eq!(code, 200, "{body}");
+        let status = serde_json::from_str(&body).unwrap();
+        let (chosen, told) = done(&status, 1, HandoverCause::Ordered);
+        assert_eq!(chosen, name);
+        assert_eq!(data(&status).phase, Phase::Following(name.clone()));
+        running.known_to_all(&name).await;
+        let written = writers.finish(to).await;
+        assert_eq!(judge("ordered", told, &written), [""; 0]);
+        let others: Vec<usize> = (0..3).filter(|ordinal| *ordinal != to).collect();
+        running.in_sync(&others, &name).await;
+        running.node(to).phase(Phase::Leading).await;
+        leads = to;
+    }
+    assert_eq!(running.full_syncs().await, before, "a copy was sent anew");
+
+    let writers = Writers::start(&running.access, "s", WRITERS).await;
+    running.nodes[0].take().unwrap().stop().await;
+    let named = until(|| async {
+        let sentinel = running.access.sentinel(0).await.ok()?;
+        let host = sentinel
+            .primary_address(&bus.config.master_name)
+            .await
+            .ok()??
+            .host;
+        bus.names
+            .data_pod_of_host(&host)
+            .filter(|pod| pod != "b-redis-0")
+    })
+    .await;
+    running.known_to_all(&named).await;
+    let leads = usize::try_from(bus.names.data_ordinal(&named).unwrap()).unwrap();
+    running.node(leads).phase(Phase::Leading).await;
+    let written = writers.finish(leads).await;
+    assert_eq!(judge("stopped", 0, &written), [""; 0]);
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crashed_primary_hands_its_lead_over_and_comes_back_as_a_replica() {
+    let bus = Bus::whole(2);
+    let running = Running::start(&bus).await;
+    let writers = Writers::start(&running.access, "c", WRITERS).await;
+    let info = running.access.node(0).await.unwrap().info().await.unwrap();
+    let pid = info.raw["process_id"].parse().unwrap();
+    let pid = nix::unistd::Pid::from_raw(pid);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    let status = running
+        .node(0)
+        .status_with(|status| {
+            let handover = data(status).handover.as_ref();
+            handover.is_some_and(|report| report.outcome != HandoverOutcome::Running)
+        })
+        .await;
+    let (to, told) = done(&status, 1, HandoverCause::Crashed);
+    assert_eq!(status.crashes, 1);
+    running.known_to_all(&to).await;
+    let leads = usize::try_from(bus.names.data_ordinal(&to).unwrap()).unwrap();
+    running.node(leads).phase(Phase::Leading).await;
+    running.in_sync(&[0], &to).await;
+    let written = writers.finish(leads).await;
+    judge("crashed", told, &written);
+    let gap = written.iter().map(|written| written.gap).max().unwrap();
+    assert!(
+        gap < Duration::from_secs(4),
+        "sooner than by Sentinels: {gap:?}"
+    );
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_fit_replica_or_a_majority_the_lead_stays_where_it_is() {
+    let bus = Bus::whole(3);
+    let mut running = Running::start(&bus).await;
+    let writers = Writers::start(&running.access, "r", WRITERS).await;
+    running.nodes[2].take().unwrap().stop().await;
+    assert_eq!(running.refused(0, Some("b-redis-2")).await, "NotInSync");
+    assert_eq!(running.refused(0, Some("b-redis-9")).await, "NotInSync");
+    assert_eq!(running.refused(0, Some("b-redis-0")).await, "UnknownPod");
+    assert_eq!(running.refused(1, None).await, "NotLeading");
+    for ordinal in [1, 2] {
+        running.sentinels[ordinal].take().unwrap().stop().await;
+    }
+    assert_eq!(running.refused(0, Some("b-redis-1")).await, "NoMajority");
+    let written: Vec<Written> = {
+        let status = running.node(0).status().await;
+        assert_eq!(data(&status).handover, None);
+        assert_eq!(data(&status).phase, Phase::Leading);
+        writers.finish(0).await
+    };
+    assert_eq!(judge("refused", 0, &written), [""; 0]);
+    running.end().await;
+}

@@ -1,0 +1,79 @@
+//! How the agent of the pod that leads hands the lead to a replica, by telling the Sentinels itself: whether it may, to whom
+//! ([`judge`]), and in which order ([`Handover`]). All of it pure; the agent carries it out and says what came of each step.
+//!
+//! The rules that no acknowledged write and no second primary may fall through:
+//! - the server that leads stops leading before another begins, so that its offset stands still;
+//! - the other begins only at that very offset, and only while a majority of Sentinels still names the old one;
+//! - a new lead that no majority has confirmed is given back the same way, or not at all.
+//!
+//! So correctness does not rest on how long clients are held: they are held to spare them errors, not to keep their writes out.
+
+mod judge;
+mod order;
+mod steps;
+
+pub use judge::{Choice, Copy, Own, Scene, Stance, judge, still_reading, still_wanted};
+pub use order::judge_order;
+pub use steps::{Handover, Seen, Side, Step};
+
+use crate::protocol::Refusal;
+use std::time::Duration;
+
+/// Stable reasons for which a handover is refused or fails, besides those of [`crate::seal::refusal`] and of failed calls.
+pub mod refusal {
+    /// The pod does not lead.
+    pub const NOT_LEADING: &str = "NotLeading";
+    /// No majority of the configured Sentinels answers and names the pod.
+    pub const NO_MAJORITY: &str = "NoMajority";
+    /// A Sentinel carries out a failover.
+    pub const FAILOVER_RUNNING: &str = "FailoverRunning";
+    /// No replica is fit to lead.
+    pub const NO_CANDIDATE: &str = "NoCandidate";
+    /// The replica that was asked for, or chosen, is not or did not come in sync.
+    pub const NOT_IN_SYNC: &str = "NotInSync";
+    /// The chosen replica may lead or not: it did not answer any more. Sentinels decide.
+    pub const CANDIDATE_LOST: &str = "CandidateLost";
+    /// No majority of Sentinels took the new primary up.
+    pub const NOT_CONFIRMED: &str = "NotConfirmed";
+}
+
+/// How long the parts of a handover may take, from its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The replica has come in sync.
+    pub catch_up: Duration,
+    /// A majority of Sentinels has taken the new primary up.
+    pub whole: Duration,
+    /// Undoing, from the failure on.
+    pub undo: Duration,
+}
+
+/// Longest that a handover takes, undoing included, before the old primary is released. Sentinels' hellos to a held server
+/// wait too, so it is well below what they wait before they hold it for down.
+const WHOLE: Duration = Duration::from_secs(3);
+
+impl Limits {
+    /// The limits of a bus whose Sentinels wait for this long.
+    #[must_use]
+    pub fn of(down_after: Duration) -> Self {
+        let whole = WHOLE.min(down_after * 3 / 5);
+        Self {
+            catch_up: whole / 3,
+            whole,
+            undo: whole / 3,
+        }
+    }
+
+    /// How long clients' writes are held at most.
+    #[must_use]
+    pub fn held(&self) -> Duration {
+        self.whole + self.undo
+    }
+}
+
+fn refuse(reason: &str, message: impl Into<String>) -> Refusal {
+    Refusal {
+        reason: reason.to_owned(),
+        message: message.into(),
+    }
+}
