@@ -2,6 +2,7 @@
 
 mod act;
 mod farewell;
+mod fence;
 mod look;
 mod orders;
 mod report;

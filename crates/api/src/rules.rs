@@ -103,6 +103,17 @@ pub(crate) fn lag_within_down_after() -> Rule {
     )
 }
 
+/// A fence that falls after another leads is none.
+pub(crate) fn fencing_within_down_after() -> Rule {
+    rule(
+        "!has(self.replication.fencingWindow) || (duration(self.replication.fencingWindow) >= duration('1s') && \
+         duration(self.replication.fencingWindow) <= duration(self.sentinel.downAfter))",
+        "replication.fencingWindow must be at least 1s and not exceed sentinel.downAfter: \
+         an isolated primary would take writes after another was made primary",
+        ".replication.fencingWindow",
+    )
+}
+
 /// More replicas demanded than there are.
 pub(crate) fn enough_replicas() -> Rule {
     rule(

@@ -118,6 +118,11 @@ pub struct Replication {
     /// `min-replicas-max-lag`: a replica that was silent for longer counts as out of sync. Whole seconds.
     #[serde(default = "Replication::default_max_lag")]
     pub max_lag: Duration,
+    /// How long the primary takes writes after it last saw a replica or a majority of Sentinels. Then it refuses them, since
+    /// another may be made primary: what it took would be lost. Without replicas it never does.
+    /// Default: 3s, or `sentinel.downAfter` where that is less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fencing_window: Option<Duration>,
     /// `repl-backlog-size`: writes kept for replicas that were away for a moment. It counts towards `memory.max`.
     /// Default: 64Mi, or an eighth of `memory.max` where that is less.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -135,6 +140,7 @@ impl Default for Replication {
         Self {
             min_replicas_to_write: None,
             max_lag: Self::default_max_lag(),
+            fencing_window: None,
             backlog_size: None,
         }
     }

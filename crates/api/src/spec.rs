@@ -39,6 +39,7 @@ use std::collections::BTreeMap;
 #[x_kube(validation = rules::backlog_leaves_room())]
 #[x_kube(validation = rules::volume_holds_memory())]
 #[x_kube(validation = rules::lag_within_down_after())]
+#[x_kube(validation = rules::fencing_within_down_after())]
 #[x_kube(validation = rules::enough_replicas())]
 #[x_kube(validation = rules::plaintext_ports_differ())]
 #[x_kube(validation = rules::declared_keyspaces("read"))]

@@ -1,6 +1,7 @@
 //! What is known of a running data node.
 
 use super::farewell::Farewell;
+use super::fence::Fence;
 use crate::error::AgentError;
 use crate::redis_conf::{SEALED_HOST, SEALED_PORT};
 use crate::serving::Certificate;
@@ -34,6 +35,7 @@ pub(super) struct Running {
     /// Its link was up since it began to follow this host, and no full synchronisation has begun since.
     pub(super) linked: Option<String>,
     pub(super) farewell: Farewell,
+    pub(super) fence: Fence,
     /// The certificate that it was last told to load.
     pub(super) certificate: Certificate,
     /// Users and settings are compared with what they shall be when this has passed.
@@ -52,6 +54,7 @@ impl Running {
             priority,
             linked: None,
             farewell: Farewell::default(),
+            fence: Fence::new(),
             certificate,
             compare_at: Instant::now(),
         }

@@ -10,6 +10,7 @@ mod changes;
 mod data;
 mod demotion;
 mod engine;
+mod fence;
 mod follow;
 mod http;
 mod operator_port;

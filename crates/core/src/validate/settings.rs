@@ -75,6 +75,14 @@ fn lengths(spec: &CacheBusSpec) -> Vec<Length<'_>> {
             HOUR,
         ),
     ];
+    lengths.extend(spec.replication.fencing_window.iter().map(|window| {
+        length(
+            "spec.replication.fencingWindow".to_owned(),
+            window,
+            SECOND,
+            HOUR,
+        )
+    }));
     lengths.extend(
         spec.persistence
             .rdb
@@ -256,6 +264,11 @@ fn relations(spec: &CacheBusSpec) -> Vec<Violation> {
         (
             demanded > 0 && replication.max_lag.get() > sentinel.down_after.get(),
             "spec.replication.maxLag",
+            "must not exceed spec.sentinel.downAfter: an isolated primary would take writes after another was made primary",
+        ),
+        (
+            replication.fencing_window.as_ref().is_some_and(|window| window.get() > sentinel.down_after.get()),
+            "spec.replication.fencingWindow",
             "must not exceed spec.sentinel.downAfter: an isolated primary would take writes after another was made primary",
         ),
         (

@@ -378,6 +378,7 @@ impl DataNode {
                 replicas: Vec::new(),
             }),
             handover: None,
+            fenced: None,
             config: BTreeMap::new(),
         }
     }
