@@ -7,6 +7,7 @@ mod bus;
 mod client_pod;
 mod commands;
 mod diagnose;
+mod isolation;
 mod keys;
 mod lab;
 mod nodes;
@@ -19,6 +20,7 @@ mod roles;
 mod run;
 mod scenarios;
 mod wait;
+mod writable;
 
 use std::process::ExitCode;
 

@@ -123,6 +123,24 @@ pub(crate) fn enough_replicas() -> Rule {
     )
 }
 
+/// With one replica, the loss of it would leave no write that could be confirmed.
+pub(crate) fn quorum_needs_replicas() -> Rule {
+    rule(
+        "self.replication.durability != 'Quorum' || self.replicas >= 2",
+        "replication.durability Quorum needs at least 2 replicas: with fewer, the loss of one would leave no majority",
+        ".replication.durability",
+    )
+}
+
+/// What lives in memory alone does not come back.
+pub(crate) fn hibernation_keeps_data() -> Rule {
+    rule(
+        "!has(self.hibernated) || !self.hibernated || self.persistence.aof != 'disabled' || size(self.persistence.rdb) > 0",
+        "hibernated needs persistence: a bus that keeps nothing on its volumes would come back empty",
+        ".hibernated",
+    )
+}
+
 /// One process listens on both.
 pub(crate) fn plaintext_ports_differ() -> Rule {
     rule(

@@ -1,6 +1,6 @@
 //! Events for people: one for each transition, none while nothing changes.
 
-use crate::status::kind;
+use crate::status::{HIBERNATED, kind};
 use cachebus_api::CacheBusStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
@@ -41,7 +41,7 @@ pub fn between(previous: &CacheBusStatus, next: &CacheBusStatus) -> Vec<EventDra
 fn transition(before: Option<&Condition>, now: &Condition) -> Option<EventDraft> {
     let was = before.map(|condition| condition.status.as_str());
     let warning = match (was, now.status.as_str()) {
-        (Some("True"), "False") => true,
+        (Some("True"), "False") => now.reason != HIBERNATED,
         (Some("Unknown") | None, "False") => {
             WARN_AT_ONCE.contains(&now.type_.as_str()).then_some(true)?
         }

@@ -88,6 +88,20 @@ services: [{name: s, cache: {read: [c]}, publish: ['d:e']}]
 }
 
 #[test]
+fn what_a_spec_asks_for_can_be_kept() {
+    let told = |spec: &str| {
+        refused(spec)
+            .into_iter()
+            .map(|(path, _)| path)
+            .collect::<Vec<_>>()
+    };
+    let one = "{replicas: 1, replication: {durability: Quorum, minReplicasToWrite: 0}}";
+    assert_eq!(told(one), ["spec.replication.durability"]);
+    let forgetful = "{hibernated: true, persistence: {aof: disabled, rdb: []}}";
+    assert_eq!(told(forgetful), ["spec.hibernated"]);
+}
+
+#[test]
 fn a_fence_falls_before_another_can_lead() {
     let told = refused("replication: {fencingWindow: 6s}");
     let path = "spec.replication.fencingWindow".to_owned();

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod last_valid;
+mod rest;
 mod secrets;
 
 use super::Next;
