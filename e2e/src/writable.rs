@@ -111,12 +111,11 @@ impl Writer {
     }
 
     async fn write(&self, session: &mut Option<Node>) -> anyhow::Result<()> {
-        let node = match session.take() {
-            Some(node) => node,
-            None => {
-                let access = self.bus.access().await?;
-                Node::open(&self.bus.client, &access, &self.place, self.service).await?
-            }
+        let node = if let Some(node) = session.take() {
+            node
+        } else {
+            let access = self.bus.access().await?;
+            Node::open(&self.bus.client, &access, &self.place, self.service).await?
         };
         let written = node.call::<()>(&["SET", self.key, "v", "EX", "600"]).await;
         // One that refuses a write goes on answering.

@@ -3,6 +3,8 @@
 use cachebus_api::engine::EngineKind::{self, Redis, Valkey};
 
 /// What an engine of one version can do.
+// A table of what there is and is not.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     /// Family.

@@ -201,7 +201,7 @@ fn heard(sight: &Sight<'_>, hearing: &Hearing) -> Heard {
     let config = sight.config;
     let names = Names::new(&config.bus, &config.namespace, &config.domain);
     let votes: Vec<Option<Vote>> = answers.iter().map(Answer::vote).collect();
-    let named = match opinion(&names, &votes) {
+    let for_this = match opinion(&names, &votes) {
         Opinion::Majority { pod, .. } | Opinion::Moving { to: pod } if pod != sight.pod => {
             return Heard::Against(Fenced::Outvoted(pod));
         }
@@ -221,7 +221,7 @@ fn heard(sight: &Sight<'_>, hearing: &Hearing) -> Heard {
     if promoting {
         Heard::Against(Fenced::FailingOver)
     } else if answered > answers.len() / 2 {
-        Heard::Majority { named }
+        Heard::Majority { named: for_this }
     } else {
         Heard::Nothing
     }

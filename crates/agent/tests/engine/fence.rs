@@ -46,7 +46,7 @@ async fn write(bus: &Bus) -> String {
     said.split(' ').next().unwrap_or_default().to_owned()
 }
 
-async fn process(info: String) -> Pid {
+fn process(info: &str) -> Pid {
     let id = info
         .lines()
         .find_map(|line| line.trim().strip_prefix("process_id:"))
@@ -115,7 +115,7 @@ async fn a_primary_without_its_sentinels_refuses_writes_and_takes_them_when_they
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 
-    let id = process(bus.sentinel(&["INFO", "server"]).await).await;
+    let id = process(&bus.sentinel(&["INFO", "server"]).await);
     kill(id, Signal::SIGSTOP).unwrap();
     let cut_off = Instant::now();
     until_is("NOREPLICAS".to_owned(), || write(&bus)).await;
