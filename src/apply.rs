@@ -72,6 +72,22 @@ struct Sender<'a> {
     bus: &'a Bus,
 }
 
+/// Sends where the Services of a bus lead, and nothing else: of a bus that is to be left as it is.
+pub async fn routes(context: &Context, bus: &Bus, rendered: &Rendered) -> Applied {
+    let send = Sender { context, bus };
+    let routes = send.both(
+        &context.stores.endpoint_slices,
+        &rendered.primary_endpoints,
+        &rendered.replicas_endpoints,
+    );
+    let mut applied = Applied {
+        founded: true,
+        ..Applied::default()
+    };
+    applied.add(routes.await);
+    applied
+}
+
 /// Sends every object of a bus that is not as it should be. Nothing is sent that rests on what could not be sent.
 pub async fn apply(
     context: &Context,

@@ -8,6 +8,7 @@ mod client_pod;
 mod commands;
 mod diagnose;
 mod events;
+mod isolation;
 mod keys;
 mod lab;
 mod nodes;
@@ -20,6 +21,7 @@ mod roles;
 mod run;
 mod scenarios;
 mod wait;
+mod writable;
 
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -349,6 +349,7 @@ impl State {
             }),
             phase,
             handover: None,
+            fenced: None,
             marker: told.map(|(primary, epoch)| Marker {
                 uid: self.bus.uid.clone(),
                 primary: primary.clone(),

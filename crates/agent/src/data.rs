@@ -2,6 +2,7 @@
 
 mod act;
 mod farewell;
+mod fence;
 mod handover;
 mod look;
 mod orders;

@@ -168,6 +168,7 @@ sentinel sentinel-pass old
             quorum: 2,
             replica_priority: 100,
             replicas: 2,
+            fencing_window_ms: 3_000,
             monitor: MonitorSettings {
                 down_after_ms: 5000,
                 failover_timeout_ms: 60_000,

@@ -103,12 +103,41 @@ pub(crate) fn lag_within_down_after() -> Rule {
     )
 }
 
+/// A fence that falls after another leads is none.
+pub(crate) fn fencing_within_down_after() -> Rule {
+    rule(
+        "!has(self.replication.fencingWindow) || (duration(self.replication.fencingWindow) >= duration('1s') && \
+         duration(self.replication.fencingWindow) <= duration(self.sentinel.downAfter))",
+        "replication.fencingWindow must be at least 1s and not exceed sentinel.downAfter: \
+         an isolated primary would take writes after another was made primary",
+        ".replication.fencingWindow",
+    )
+}
+
 /// More replicas demanded than there are.
 pub(crate) fn enough_replicas() -> Rule {
     rule(
         "!has(self.replication.minReplicasToWrite) || self.replication.minReplicasToWrite <= self.replicas",
         "replication.minReplicasToWrite must not exceed replicas: no write would ever be accepted",
         ".replication.minReplicasToWrite",
+    )
+}
+
+/// With one replica, the loss of it would leave no write that could be confirmed.
+pub(crate) fn quorum_needs_replicas() -> Rule {
+    rule(
+        "self.replication.durability != 'Quorum' || self.replicas >= 2",
+        "replication.durability Quorum needs at least 2 replicas: with fewer, the loss of one would leave no majority",
+        ".replication.durability",
+    )
+}
+
+/// What lives in memory alone does not come back.
+pub(crate) fn hibernation_keeps_data() -> Rule {
+    rule(
+        "!has(self.hibernated) || !self.hibernated || self.persistence.aof != 'disabled' || size(self.persistence.rdb) > 0",
+        "hibernated needs persistence: a bus that keeps nothing on its volumes would come back empty",
+        ".hibernated",
     )
 }
 

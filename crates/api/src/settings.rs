@@ -105,19 +105,39 @@ impl Default for Connections {
     }
 }
 
+/// When a write counts as done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Durability {
+    /// When the primary has it.
+    #[default]
+    Async,
+    /// When a majority of the copies has it: `contract.json` tells clients to wait for that after each write. Needs two
+    /// replicas or more.
+    Quorum,
+}
+
 /// Replication between the data nodes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = rules::whole_seconds("maxLag", "1s", "1h"))]
 pub struct Replication {
+    /// When a write counts as done.
+    #[serde(default)]
+    pub durability: Durability,
     /// `min-replicas-to-write`: the primary refuses writes with fewer replicas in sync, which bounds what an isolated
-    /// primary can take and lose. Default: 1 with two or more replicas, else 0.
+    /// primary can take and lose. Default: 1 with two or more replicas, else 0; with `durability: Quorum` as many as make a
+    /// majority of the copies together with the primary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 9))]
     pub min_replicas_to_write: Option<u32>,
     /// `min-replicas-max-lag`: a replica that was silent for longer counts as out of sync. Whole seconds.
     #[serde(default = "Replication::default_max_lag")]
     pub max_lag: Duration,
+    /// How long the primary takes writes after it last saw a replica or a majority of Sentinels. Then it refuses them, since
+    /// another may be made primary: what it took would be lost. Without replicas it never does.
+    /// Default: 3s, or `sentinel.downAfter` where that is less.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fencing_window: Option<Duration>,
     /// `repl-backlog-size`: writes kept for replicas that were away for a moment. It counts towards `memory.max`.
     /// Default: 64Mi, or an eighth of `memory.max` where that is less.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -133,8 +153,10 @@ impl Replication {
 impl Default for Replication {
     fn default() -> Self {
         Self {
+            durability: Durability::default(),
             min_replicas_to_write: None,
             max_lag: Self::default_max_lag(),
+            fencing_window: None,
             backlog_size: None,
         }
     }

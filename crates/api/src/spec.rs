@@ -6,7 +6,7 @@ use crate::engine::Engine;
 use crate::persistence::{Persistence, Storage};
 use crate::pods::{PodSettings, Resources};
 use crate::rules;
-use crate::settings::{Connections, Memory, Replication, SentinelSettings, Tls};
+use crate::settings::{Connections, Durability, Memory, Replication, SentinelSettings, Tls};
 use crate::status::CacheBusStatus;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
@@ -39,7 +39,10 @@ use std::collections::BTreeMap;
 #[x_kube(validation = rules::backlog_leaves_room())]
 #[x_kube(validation = rules::volume_holds_memory())]
 #[x_kube(validation = rules::lag_within_down_after())]
+#[x_kube(validation = rules::fencing_within_down_after())]
 #[x_kube(validation = rules::enough_replicas())]
+#[x_kube(validation = rules::quorum_needs_replicas())]
+#[x_kube(validation = rules::hibernation_keeps_data())]
 #[x_kube(validation = rules::plaintext_ports_differ())]
 #[x_kube(validation = rules::declared_keyspaces("read"))]
 #[x_kube(validation = rules::declared_keyspaces("write"))]
@@ -53,6 +56,13 @@ use std::collections::BTreeMap;
 #[x_kube(validation = rules::engine_version_rises())]
 #[x_kube(validation = rules::transport_stays())]
 pub struct CacheBusSpec {
+    /// The operator leaves the bus as it is, whatever changes: for work by hand. Only the routes and the record go on to follow
+    /// the primary that Sentinels make.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
+    /// All pods are stopped, and their volumes, Services and Secrets kept. Set it to false to have the bus back as it was.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hibernated: bool,
     /// The engine's family, version and image.
     #[serde(default)]
     pub engine: Engine,
@@ -122,11 +132,19 @@ impl CacheBusSpec {
     }
 
     /// `min-replicas-to-write`. By default one is demanded where the loss of a replica leaves another; else writes would
-    /// stop with it.
+    /// stop with it. Where clients confirm writes, as many as they wait for.
     #[must_use]
     pub fn min_replicas_to_write(&self) -> u32 {
-        self.replication
-            .min_replicas_to_write
-            .unwrap_or(u32::from(self.replicas >= 2))
+        let by_default = match self.replication.durability {
+            Durability::Async => u32::from(self.replicas >= 2),
+            Durability::Quorum => self.confirming_replicas(),
+        };
+        self.replication.min_replicas_to_write.unwrap_or(by_default)
+    }
+
+    /// Replicas that make a majority of the copies, together with the primary.
+    #[must_use]
+    pub fn confirming_replicas(&self) -> u32 {
+        self.replicas.div_ceil(2)
     }
 }

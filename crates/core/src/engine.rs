@@ -3,6 +3,8 @@
 use cachebus_api::engine::EngineKind::{self, Redis, Valkey};
 
 /// What an engine of one version can do.
+// A table of what there is and is not.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     /// Family.
@@ -11,6 +13,8 @@ pub struct Capabilities {
     pub version: &'static str,
     /// `CLIENT SETINFO` exists. A rule that names a subcommand which the engine lacks breaks the whole user.
     pub client_setinfo: bool,
+    /// `WAITAOF` exists.
+    pub waitaof: bool,
     /// `io-threads` can be set live.
     pub io_threads_live: bool,
     /// `SENTINEL FAILOVER … COORDINATED` exists.
@@ -37,6 +41,7 @@ const REDIS_7_0: Capabilities = Capabilities {
     kind: Redis,
     version: "7.0",
     client_setinfo: false,
+    waitaof: false,
     io_threads_live: false,
     coordinated_failover: false,
     secure_patch: None,
@@ -45,6 +50,7 @@ const REDIS_7_0: Capabilities = Capabilities {
 const REDIS_7_2: Capabilities = Capabilities {
     version: "7.2",
     client_setinfo: true,
+    waitaof: true,
     secure_patch: Some(16),
     ..REDIS_7_0
 };

@@ -1,6 +1,6 @@
 //! Events for people: one for each transition, none while nothing changes.
 
-use crate::status::kind;
+use crate::status::{HIBERNATED, kind};
 use cachebus_api::CacheBusStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
@@ -43,7 +43,7 @@ fn transition(before: Option<&Condition>, now: &Condition) -> Option<EventDraft>
     let was = before.map(|condition| condition.status.as_str());
     let at_once = WARN_AT_ONCE.contains(&now.type_.as_str());
     let warning = match (was, now.status.as_str()) {
-        (Some("True"), "False" | "Unknown") => true,
+        (Some("True"), "False" | "Unknown") => now.reason != HIBERNATED,
         (Some("False" | "Unknown"), "True") => false,
         (None, "False") => at_once,
         // Until now nobody could tell.

@@ -9,6 +9,7 @@ pub mod config;
 pub mod credentials;
 pub mod engine;
 pub mod events;
+pub mod fence;
 pub mod handover;
 pub mod last_valid;
 pub mod names;

@@ -13,9 +13,11 @@
 //! Each answer to a `GET` names its revision in the header `ETag`, in quotes. Served on [`crate::names::API_PORT`] to the
 //! operator's client certificate only. No secret travels here.
 
+mod fenced;
 mod handover;
 mod revision;
 
+pub use fenced::Fenced;
 pub use handover::{HandoverCause, HandoverOrder, HandoverOutcome, HandoverReport};
 pub use revision::HOLD;
 
@@ -55,6 +57,9 @@ pub struct AgentConfig {
     /// Copies that are asked for besides the primary's.
     #[serde(default)]
     pub replicas: u32,
+    /// How long a primary takes writes after it last saw a replica or a majority of Sentinels, milliseconds; 0: always.
+    #[serde(default)]
+    pub fencing_window_ms: u64,
     /// What the Sentinels are told of the primary.
     pub monitor: MonitorSettings,
 }
@@ -170,7 +175,11 @@ pub struct DataStatus {
     /// The last handover that this agent began, where it began one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handover: Option<HandoverReport>,
-    /// Live values of the directives that a bus may set; none holds a secret. Empty until the server runs.
+    /// Why a primary refuses writes, where its agent has it do so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fenced: Option<Fenced>,
+    /// Live values of the directives that a bus may set; none holds a secret. Empty until the server runs. The directive by
+    /// which a primary is fenced is left out while it is.
     pub config: BTreeMap<String, String>,
 }
 

@@ -3,11 +3,12 @@
 mod condition;
 mod parity;
 mod replication;
+mod rest;
 mod restart;
 mod rollout;
 mod sentinels;
 
-pub use condition::kind;
+pub use condition::{HIBERNATED, kind};
 
 use crate::bus::{Bus, Violation};
 use crate::observed::Observed;
@@ -37,20 +38,24 @@ pub fn report(
     let quorum = sentinels::Quorum::of(&view);
     let pending_restart = restart::pending(&view, certificate_expires);
 
-    let mut findings = vec![
-        Finding::good(
-            kind::VALID,
-            "Valid",
-            "the spec can be carried out".to_owned(),
-        ),
-        replication::available(&view, plan),
-        replicas.finding(&view),
-        quorum.finding(&view),
-        parity::users(&view, desired),
-        parity::configuration(&view),
-        parity::certificates(&view, plan, certificate_expires),
-        rollout::complete(&view, plan, &pending_restart),
-    ];
+    let mut findings = vec![Finding::good(
+        kind::VALID,
+        "Valid",
+        "the spec can be carried out".to_owned(),
+    )];
+    if bus.spec.hibernated {
+        findings.extend(rest::asleep());
+    } else {
+        findings.extend([
+            replication::available(&view, plan),
+            replicas.finding(&view),
+            quorum.finding(&view),
+            parity::users(&view, desired),
+            parity::configuration(&view),
+            parity::certificates(&view, plan, certificate_expires),
+            rollout::complete(&view, plan, &pending_restart),
+        ]);
+    }
     let primary = view.topology.primary.as_deref().unwrap_or_default();
     let summary = format!(
         "{primary} is the primary, {} replicas and {} Sentinels are well",
@@ -59,6 +64,8 @@ pub fn report(
     );
     findings.push(condition::ready(&findings, summary));
     findings.push(parity::engine(&view));
+    findings.extend(rest::paused(bus));
+    findings.extend(rest::hibernated(bus, observed));
 
     let reporter = Reporter {
         previous: &previous.conditions,

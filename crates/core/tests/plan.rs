@@ -16,6 +16,8 @@ mod failover;
 mod marker;
 #[path = "plan/parity.rs"]
 mod parity;
+#[path = "plan/rest.rs"]
+mod rest;
 #[path = "plan/routes.rs"]
 mod routes;
 #[path = "plan/scene.rs"]

@@ -62,7 +62,7 @@ fn all_of_it_is_told_at_once() {
     let spec = "
 engine: {version: '6.2'}
 memory: {max: 1Mi}
-replication: {maxLag: 1500ms}
+replication: {maxLag: 1500ms, fencingWindow: 500ms}
 sentinel: {replicas: 2, downAfter: 1s}
 pods: {labels: {'a b': c}}
 cache: {keyspaces: [{name: a, key: 'a:{x}', ttl: 0s}, {name: b, key: 'a:{y}', ttl: 1m}]}
@@ -74,6 +74,7 @@ services: [{name: s, cache: {read: [c]}, publish: ['d:e']}]
         [
             "spec.engine.version",
             "spec.replication.maxLag",
+            "spec.replication.fencingWindow",
             "spec.cache.keyspaces[a].ttl",
             "spec.memory.max",
             "spec.sentinel.replicas",
@@ -84,6 +85,27 @@ services: [{name: s, cache: {read: [c]}, publish: ['d:e']}]
             "spec.services[s].publish[d:e]",
         ]
     );
+}
+
+#[test]
+fn what_a_spec_asks_for_can_be_kept() {
+    let told = |spec: &str| {
+        refused(spec)
+            .into_iter()
+            .map(|(path, _)| path)
+            .collect::<Vec<_>>()
+    };
+    let one = "{replicas: 1, replication: {durability: Quorum, minReplicasToWrite: 0}}";
+    assert_eq!(told(one), ["spec.replication.durability"]);
+    let forgetful = "{hibernated: true, persistence: {aof: disabled, rdb: []}}";
+    assert_eq!(told(forgetful), ["spec.hibernated"]);
+}
+
+#[test]
+fn a_fence_falls_before_another_can_lead() {
+    let told = refused("replication: {fencingWindow: 6s}");
+    let path = "spec.replication.fencingWindow".to_owned();
+    assert_eq!(told, [(path, "OutOfRange")]);
 }
 
 #[test]

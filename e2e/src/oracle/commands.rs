@@ -28,9 +28,8 @@ pub fn rights_for(command: &str) -> &'static [Right] {
     use Right::{Connect, Consume, DeadLetter, Lock, Publish, Read, Replay, Subscribe, Write};
     match command {
         "client|getname" | "client|id" | "client|info" | "client|setinfo" | "client|setname"
-        | "discard" | "echo" | "exec" | "multi" | "ping" | "role" | "time" | "unwatch" | "wait" => {
-            &[Connect]
-        }
+        | "discard" | "echo" | "exec" | "multi" | "ping" | "role" | "time" | "unwatch" | "wait"
+        | "waitaof" => &[Connect],
         "exists" | "expiretime" | "getrange" | "mget" | "pexpiretime" | "strlen" | "ttl"
         | "type" | "watch" => &[Read],
         "get" | "pttl" => &[Read, Lock],

@@ -8,7 +8,9 @@ mod drift;
 mod emptied_primary;
 mod engines;
 mod fault_points;
+mod fenced;
 mod healing;
+mod hibernate;
 mod invalid_spec;
 mod leader_killed;
 mod one_namespace;
@@ -55,6 +57,8 @@ pub const ALL: &[&Scenario] = &[
     &removed_service::SCENARIO,
     &healing::SCENARIO,
     &switch_followed::SCENARIO,
+    &fenced::SCENARIO,
+    &hibernate::SCENARIO,
     &agent::SCENARIO,
     &snapshots_only::SCENARIO,
     &agents_alone::SCENARIO,

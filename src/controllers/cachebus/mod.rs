@@ -25,6 +25,7 @@ use crate::pki;
 use crate::watches::WatchedBus;
 use act::act;
 use cachebus_api::CacheBus;
+use cachebus_core::bus::Bus;
 use cachebus_core::plan::{Desired, Plan, plan};
 use cachebus_core::status;
 use kube::runtime::reflector::ObjectRef;
@@ -64,6 +65,16 @@ pub async fn reconcile(object: &WatchedBus, context: &Context) -> Result<Next, E
     }
 }
 
+/// The bus, paused where the object says so: that holds also while the rest of its spec cannot be carried out.
+fn held(bus: Arc<Bus>, object: &CacheBus) -> Arc<Bus> {
+    if !object.spec.paused || bus.spec.paused {
+        return bus;
+    }
+    let mut held = (*bus).clone();
+    held.spec.paused = true;
+    Arc::new(held)
+}
+
 /// One pass over a bus of which it is known what it is to be.
 async fn serve(
     context: &Context,
@@ -76,6 +87,7 @@ async fn serve(
     let Some(bus) = bus else {
         return report::invalid(context, watched, &violations).await;
     };
+    let bus = held(bus, object);
 
     let Some(material) = settle::settle(context, &bus)? else {
         return report::cut_off(context, watched, &bus, &violations).await;

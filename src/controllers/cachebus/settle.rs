@@ -12,7 +12,7 @@ use cachebus_core::acl::{self, AclFiles};
 use cachebus_core::bus::Bus;
 use cachebus_core::credentials::{self, Credentials, Password};
 use cachebus_core::observed::Observed;
-use cachebus_core::plan::{Blocked, routes};
+use cachebus_core::plan::{Blocked, asleep, routes};
 use cachebus_core::render::{Inputs, render, secrets};
 use cachebus_core::tls::{Authority, Certificates, authority_lost};
 use rustls::crypto::CryptoProvider;
@@ -54,7 +54,7 @@ pub fn settle(context: &Context, bus: &Bus) -> Result<Option<Material>, Error> {
     }))
 }
 
-/// Renders every object of the bus and sends what is not as it should be.
+/// Renders every object of the bus and sends what is not as it should be; of a paused one only where its Services lead.
 pub async fn apply(
     context: &Context,
     bus: &Bus,
@@ -77,14 +77,22 @@ pub async fn apply(
         acl,
         primary: primary.as_deref(),
         routes: &routes(bus, observed),
+        asleep: &asleep(bus, observed),
         claims: &dereference::claim_sizes(context, bus),
     };
+    let rendered = Box::new(render(bus, &context.platform, &inputs));
+    if bus.spec.paused {
+        // One that was never seen to have a primary has no routes to follow.
+        return match primary {
+            Some(_) => apply::routes(context, bus, &rendered).await,
+            None => Applied::default(),
+        };
+    }
     let authority = secrets::authority(bus, &certificates.authority);
     let foundations = Foundations {
         credentials: &secrets::credentials(bus, credentials, &certificates.authority),
         authority: authority.as_ref(),
     };
-    let rendered = Box::new(render(bus, &context.platform, &inputs));
     Box::pin(apply::apply(context, bus, &foundations, &rendered)).await
 }
 

@@ -4,6 +4,7 @@
 
 mod conflicts;
 mod last_valid;
+mod rest;
 mod secrets;
 
 use super::Next;

@@ -35,7 +35,10 @@ impl DataAgent {
     pub(super) fn is_settled(&self) -> bool {
         self.users.tried()
             && match self.phase() {
-                Phase::Leading => true,
+                Phase::Leading => self
+                    .running
+                    .as_ref()
+                    .is_some_and(|running| running.fence.may_wait(&self.site.config)),
                 Phase::Following(_) => self.link_up(),
                 Phase::Down | Phase::Holding | Phase::Loading | Phase::Sealed => false,
             }
@@ -77,6 +80,7 @@ impl DataAgent {
             // What follows may take a while, where a Sentinel does not answer.
             self.publish();
         }
+        self.fence().await?;
         if let Some(running) = &mut self.running {
             running.farewell.saw(&phase);
         }

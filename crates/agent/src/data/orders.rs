@@ -5,6 +5,7 @@ use super::running::Running;
 use crate::error::AgentError;
 use crate::order::{Order, Outcome, Request, failed, misdirected, refuse};
 use crate::redis_conf::Upstream;
+use cachebus_core::fence::DIRECTIVE;
 use cachebus_core::names::Component;
 use cachebus_core::protocol::{ConfigOrder, Phase, Refusal, TopologyOrder};
 use cachebus_core::seal::{Verdict, judge_order, obeyed};
@@ -77,6 +78,8 @@ impl DataAgent {
         let pairs: Vec<(&str, &str)> = order
             .settings
             .iter()
+            // One that was sent before the operator knew must not undo the fence.
+            .filter(|(directive, _)| self.fenced().is_none() || *directive != DIRECTIVE)
             .map(|(directive, value)| (directive.as_str(), value.as_str()))
             .collect();
         if pairs.is_empty() {

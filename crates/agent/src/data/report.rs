@@ -4,9 +4,11 @@ use super::DataAgent;
 use super::running::Running;
 use crate::snapshot::{Health, Snapshot};
 use cachebus_admin::Info;
+use cachebus_core::fence::DIRECTIVE;
 use cachebus_core::protocol::{
     AgentStatus, DataStatus, FedReplica, NodeStatus, Phase, ReplicationStatus,
 };
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -64,12 +66,29 @@ impl DataAgent {
             marker: self.volume.marker().cloned(),
             keys: running.and_then(Running::keys),
             dataset: self.question(&[]).dataset,
-            replication: self.info().filter(|info| !info.loading).map(replication),
+            replication: self.replication(),
             handover: self.handover.clone(),
-            config: running
-                .map(|running| running.config.clone())
-                .unwrap_or_default(),
+            fenced: self.fenced().cloned(),
+            config: self.told_config(),
         }
+    }
+
+    /// Replication as the server last told, once it has loaded.
+    pub(super) fn replication(&self) -> Option<ReplicationStatus> {
+        self.info().filter(|info| !info.loading).map(replication)
+    }
+
+    /// The settings to compare with the spec: not the one by which the server is fenced.
+    fn told_config(&self) -> BTreeMap<String, String> {
+        let mut config = self
+            .running
+            .as_ref()
+            .map(|running| running.config.clone())
+            .unwrap_or_default();
+        if self.fenced().is_some() {
+            config.remove(DIRECTIVE);
+        }
+        config
     }
 
     fn unready(&self) -> Option<&'static str> {

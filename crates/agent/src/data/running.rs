@@ -1,6 +1,7 @@
 //! What is known of a running data node.
 
 use super::farewell::Farewell;
+use super::fence::Fence;
 use crate::error::AgentError;
 use crate::redis_conf::{SEALED_HOST, SEALED_PORT};
 use crate::serving::Certificate;
@@ -39,6 +40,7 @@ pub(super) struct Running {
     decided: bool,
     /// Since when it leads because others made it.
     promoted: Option<Instant>,
+    pub(super) fence: Fence,
     /// The certificate that it was last told to load.
     pub(super) certificate: Certificate,
     /// Users and settings are compared with what they shall be when this has passed.
@@ -59,6 +61,7 @@ impl Running {
             farewell: Farewell::default(),
             decided: false,
             promoted: None,
+            fence: Fence::new(),
             certificate,
             compare_at: Instant::now(),
         }

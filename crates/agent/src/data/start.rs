@@ -8,6 +8,7 @@ use crate::error::AgentError;
 use crate::redis_conf::{RedisConf, Upstream};
 use crate::sentinels;
 use cachebus_core::credentials::{OPERATOR, REPLICATION};
+use cachebus_core::fence::Answer;
 use cachebus_core::names::REDIS_CONF;
 use cachebus_core::seal::{
     NEVER_PROMOTE, Question, Role, Sighting, Start, Vote, decide, next_marker,
@@ -123,7 +124,8 @@ impl DataAgent {
         self.ask_at = Instant::now() + ASK;
         let credentials = auth::credentials(&self.site.layout.auth_dir, OPERATOR)?;
         let endpoints = self.site.sentinels(self.serving.client());
-        Ok(sentinels::ask(&endpoints, &credentials, &self.site.config.master_name).await)
+        let answers = sentinels::ask(&endpoints, &credentials, &self.site.config.master_name).await;
+        Ok(answers.iter().map(Answer::vote).collect())
     }
 }
 

@@ -56,6 +56,7 @@ fn site(folder: &Path) -> Site {
             quorum: 2,
             replica_priority: 100,
             replicas: 2,
+            fencing_window_ms: 3_000,
             monitor: MonitorSettings {
                 down_after_ms: 5_000,
                 failover_timeout_ms: 60_000,

@@ -62,6 +62,12 @@ fn of_data(page: &mut Page<'_>, data: &DataStatus) -> Result<(), fmt::Error> {
         "Where the data pod stands: 1 for the phase it is in",
         phases.map(|phase| (vec![("phase", phase.to_owned())], flag(phase == now))),
     )?;
+    page.one(
+        Kind::Gauge,
+        "cachebus_agent_fenced",
+        "Whether the primary is made to refuse writes, since another may lead or come to lead",
+        flag(data.fenced.is_some()),
+    )?;
     if let Some(marker) = &data.marker {
         page.one(
             Kind::Gauge,

@@ -71,6 +71,7 @@ fn data() -> NodeStatus {
         dataset: true,
         replication: None,
         handover: None,
+        fenced: None,
         config: BTreeMap::new(),
     }))
 }

@@ -16,6 +16,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
 use tokio::process::Command;
 
 pub const UID: &str = "6f1c";
@@ -44,7 +45,7 @@ impl Bus {
             "engine": {"kind": engine.kind, "version": engine.version},
             "port": free_port(),
             "sentinel": {"port": free_port(), "downAfter": "10m"},
-            "replication": {"minReplicasToWrite": 0},
+            "replication": {"minReplicasToWrite": 0, "fencingWindow": "10m"},
         }))
         .unwrap();
         let core = core("ns", spec);
@@ -125,6 +126,13 @@ impl Bus {
     /// Has the next server keep its data in another way.
     pub fn keep(&mut self, aof: Aof) {
         self.core.spec.persistence.aof = aof;
+        self.write_config();
+    }
+
+    /// Has a primary that should have this many replicas take writes for so long after it saw one, or its Sentinel.
+    pub fn fence(&mut self, replicas: u32, window: Duration) {
+        self.config.replicas = replicas;
+        self.config.fencing_window_ms = u64::try_from(window.as_millis()).unwrap();
         self.write_config();
     }
 

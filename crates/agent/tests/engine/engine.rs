@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// The server's program.
-fn server() -> String {
+pub fn server() -> String {
     let named = env::var("CACHEBUS_TEST_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
     let program = Path::new(&named).file_name().unwrap();
     program.to_str().unwrap().to_owned()

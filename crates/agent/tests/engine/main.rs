@@ -11,6 +11,7 @@ mod changes;
 mod data;
 mod demotion;
 mod engine;
+mod fence;
 mod follow;
 mod handover;
 mod http;

@@ -87,14 +87,17 @@ const DEAD_LETTERS: &[&str] = &["xadd", "xdel", "xlen", "xrange"];
 
 /// The user's rules without its password.
 pub(super) fn line(bus: &Bus, service: &Service) -> Line {
-    let line =
-        Line::new(&service.name)
-            .commands(CONNECTION)
-            .commands(if bus.engine.client_setinfo {
-                &["client|setinfo"]
-            } else {
-                &[]
-            });
+    let newer = [
+        (bus.engine.client_setinfo, "client|setinfo"),
+        (bus.engine.waitaof, "waitaof"),
+    ];
+    let newer: Vec<&str> = newer
+        .into_iter()
+        .filter_map(|(has, command)| has.then_some(command))
+        .collect();
+    let line = Line::new(&service.name)
+        .commands(CONNECTION)
+        .commands(&newer);
     let cache = cache_rights(&bus.spec.cache.keyspaces, service);
     let events = event_rights(&bus.spec.events.channels, service);
     cache.iter().chain(&events).fold(line, Line::selector)

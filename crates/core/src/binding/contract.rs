@@ -4,18 +4,43 @@ use super::keys;
 use crate::bus::Bus;
 use cachebus_api::Duration;
 use cachebus_api::contract::{Channel, KeyspaceKind, Service};
+use cachebus_api::persistence::Aof;
+use cachebus_api::settings;
 use serde::Serialize;
 use serde_json::json;
 
 /// Version of the form of the document.
 const VERSION: u32 = 1;
+/// Time that a replica has to acknowledge a write.
+const CONFIRM_TIMEOUT_MS: u32 = 1_000;
 
 #[derive(Serialize)]
 struct Contract<'a> {
     version: u32,
     service: &'a str,
+    durability: Durability,
     cache: Cache<'a>,
     events: Events,
+}
+
+#[derive(Serialize)]
+struct Durability {
+    mode: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confirm: Option<Confirm>,
+}
+
+/// What a client sends after a write, on the same connection. The write is done when the answer counts as many replicas as
+/// are named here, and the primary where it is to be counted too; else nobody knows whether it stays.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Confirm {
+    command: &'static str,
+    /// First argument of `WAITAOF`: the primary's own file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    local: Option<u32>,
+    replicas: u32,
+    timeout_ms: u32,
 }
 
 #[derive(Serialize)]
@@ -62,6 +87,7 @@ pub(super) fn json(bus: &Bus, service: &Service) -> String {
     let contract = Contract {
         version: VERSION,
         service: &service.name,
+        durability: durability(bus),
         cache: cache(bus, service),
         events: Events {
             enabled: bus.spec.events.enabled,
@@ -70,6 +96,27 @@ pub(super) fn json(bus: &Bus, service: &Service) -> String {
         },
     };
     json!(contract).to_string()
+}
+
+fn durability(bus: &Bus) -> Durability {
+    let spec = &bus.spec;
+    if spec.replication.durability == settings::Durability::Async {
+        return Durability {
+            mode: "async",
+            confirm: None,
+        };
+    }
+    // Files that are written once a second would have every write wait as long.
+    let in_files = bus.engine.waitaof && spec.persistence.aof == Aof::Always;
+    Durability {
+        mode: "quorum",
+        confirm: Some(Confirm {
+            command: if in_files { "WAITAOF" } else { "WAIT" },
+            local: in_files.then_some(1),
+            replicas: spec.confirming_replicas(),
+            timeout_ms: CONFIRM_TIMEOUT_MS,
+        }),
+    }
 }
 
 fn cache<'a>(bus: &'a Bus, service: &Service) -> Cache<'a> {

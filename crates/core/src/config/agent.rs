@@ -9,6 +9,10 @@ use cachebus_api::settings::TlsMode;
 /// `replica-priority` of a copy that may be promoted, the engines' own default.
 const REPLICA_PRIORITY: u32 = 100;
 
+/// `replication.fencingWindow` where the spec names none: with the looks that it takes to act on it, less than the
+/// `sentinel.downAfter` that is usual.
+const FENCING_WINDOW_MS: u64 = 3_000;
+
 /// What the agents of the bus are told of it; the ConfigMap holds it as JSON.
 #[must_use]
 pub fn agent_json(bus: &Bus) -> AgentConfig {
@@ -33,12 +37,20 @@ pub fn agent_json(bus: &Bus) -> AgentConfig {
         quorum: sentinel.replicas / 2 + 1,
         replica_priority: REPLICA_PRIORITY,
         replicas: bus.spec.replicas,
+        fencing_window_ms: fencing_window_ms(bus),
         monitor: MonitorSettings {
             down_after_ms: milliseconds(&sentinel.down_after),
             failover_timeout_ms: milliseconds(&sentinel.failover_timeout),
             parallel_syncs: sentinel.parallel_syncs,
         },
     }
+}
+
+/// A default that Sentinels who are quick do not overtake.
+fn fencing_window_ms(bus: &Bus) -> u64 {
+    let down_after = milliseconds(&bus.spec.sentinel.down_after);
+    let window = bus.spec.replication.fencing_window.as_ref();
+    window.map_or(FENCING_WINDOW_MS.min(down_after), milliseconds)
 }
 
 fn milliseconds(duration: &Duration) -> u64 {

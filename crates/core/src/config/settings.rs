@@ -86,10 +86,7 @@ fn typed(bus: &Bus) -> Vec<(&'static str, String)> {
         ),
         (
             "min-replicas-to-write",
-            replication
-                .min_replicas_to_write
-                .unwrap_or(u32::from(spec.replicas >= 2))
-                .to_string(),
+            spec.min_replicas_to_write().to_string(),
         ),
         // What a replica was sent is no copy to come back with, where none is kept.
         (

@@ -23,6 +23,8 @@ pub mod reason {
     pub const POD_UNREACHABLE: &str = "PodUnreachable";
     /// A pod serves another bus of the same name: what a deleted bus has left behind.
     pub const FOREIGN_POD: &str = "ForeignPod";
+    /// The bus is hibernated, and pods are still there.
+    pub const STOPPING: &str = "Stopping";
     /// A data node is being started, or reads its files.
     pub const LOADING: &str = "Loading";
     /// A replica is not in sync with the primary yet.

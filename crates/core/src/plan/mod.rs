@@ -9,6 +9,7 @@ mod bootstrap;
 mod configure;
 mod labels;
 mod orders;
+pub(crate) mod rest;
 mod routes;
 pub(crate) mod sentinels;
 mod topology;
@@ -17,6 +18,7 @@ pub(crate) mod view;
 mod votes;
 
 pub use blocked::{Blocked, reason};
+pub use rest::asleep;
 pub use routes::routes;
 
 use crate::acl::AclFiles;
@@ -147,6 +149,10 @@ pub fn intended(topology: &Topology, order: &TopologyOrder) -> bool {
 pub fn plan(bus: &Bus, observed: &Observed, desired: &Desired) -> Plan {
     let view = View::new(bus, observed);
     let mut plan = Plan::default();
+    if rest::rests(bus) {
+        rest::follow(&view, &mut plan);
+        return plan;
+    }
     let mut record = None;
     match topology::course(&view) {
         Course::Record(topology) => {

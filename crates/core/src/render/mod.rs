@@ -20,14 +20,14 @@ pub(crate) use resources::memory_limit_of_data_nodes;
 use crate::acl::AclFiles;
 use crate::bus::{Bus, Platform};
 use crate::credentials::Credentials;
-use crate::names::Component::{Redis, Sentinel};
+use crate::names::Component::{self, Redis, Sentinel};
 use crate::tls::Certificates;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Every object of a bus but the two Secrets that are created once and then kept ([`secrets::credentials`] and
 /// [`secrets::authority`]). No `Debug`: it holds secrets.
@@ -94,6 +94,8 @@ pub struct Inputs<'a> {
     pub primary: Option<&'a str>,
     /// Where the Services lead.
     pub routes: &'a Routes,
+    /// Components that are to have no pods, see [`crate::plan::asleep`].
+    pub asleep: &'a BTreeSet<Component>,
     /// Sizes in the claim templates of the StatefulSets that exist already.
     pub claims: &'a ClaimSizes,
 }
@@ -139,8 +141,10 @@ pub fn render(bus: &Bus, platform: &Platform, inputs: &Inputs<'_>) -> Rendered {
         acl,
         primary,
         routes,
+        asleep,
         claims,
     } = inputs;
+    let awake = |component, pods| if asleep.contains(&component) { 0 } else { pods };
     Rendered {
         config: config_map::config(bus),
         last_valid: config_map::last_valid(bus),
@@ -169,14 +173,14 @@ pub fn render(bus: &Bus, platform: &Platform, inputs: &Inputs<'_>) -> Rendered {
             bus,
             platform,
             Redis,
-            workload::data_pods(bus, *primary),
+            awake(Redis, workload::data_pods(bus, *primary)),
             claims.redis.as_deref(),
         ),
         sentinel: workload::stateful_set(
             bus,
             platform,
             Sentinel,
-            bus.spec.sentinel.replicas,
+            awake(Sentinel, bus.spec.sentinel.replicas),
             claims.sentinel.as_deref(),
         ),
         redis_budget: disruption::budget(bus, Redis),

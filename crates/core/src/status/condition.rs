@@ -22,9 +22,16 @@ pub mod kind {
     pub const ROLLOUT_COMPLETE: &str = "RolloutComplete";
     /// All of the above.
     pub const READY: &str = "Ready";
+    /// The operator leaves the bus as it is. Absent unless the spec asks for it; no part of `Ready`.
+    pub const PAUSED: &str = "Paused";
+    /// All pods have been stopped. Absent unless the spec asks for it.
+    pub const HIBERNATED: &str = "Hibernated";
     /// No engine has a known critical security hole. A warning: no part of `Ready`.
     pub const ENGINE_UP_TO_DATE: &str = "EngineUpToDate";
 }
+
+/// Reason of what is not so because the bus is hibernated.
+pub const HIBERNATED: &str = "Hibernated";
 
 /// What was found on one concern.
 pub struct Finding {
@@ -43,6 +50,12 @@ impl Finding {
     /// Something is wrong.
     pub fn bad(kind: &'static str, reason: &str, message: String) -> Self {
         Self::new(kind, "False", reason, message)
+    }
+
+    /// Nobody is there who could say it.
+    pub fn asleep(kind: &'static str) -> Self {
+        let message = "the bus is hibernated".to_owned();
+        Self::new(kind, "Unknown", HIBERNATED, message)
     }
 
     /// Nobody who could say it answers.

@@ -42,6 +42,13 @@ pub fn available(view: &View<'_>, plan: &Plan) -> Finding {
             ),
         };
     };
+    if let Some(why) = &data.fenced {
+        return Finding::bad(
+            kind::AVAILABLE,
+            "PrimaryFenced",
+            format!("{primary} refuses writes: {why}"),
+        );
+    }
     let needed = view.bus.min_replicas_to_write();
     if data
         .replication

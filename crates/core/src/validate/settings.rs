@@ -2,7 +2,7 @@
 
 use super::violation;
 use crate::bus::Violation;
-use cachebus_api::settings::TlsMode;
+use cachebus_api::settings::{Durability, TlsMode};
 use cachebus_api::{Bytes, CacheBusSpec, Duration};
 use std::time;
 
@@ -75,6 +75,14 @@ fn lengths(spec: &CacheBusSpec) -> Vec<Length<'_>> {
             HOUR,
         ),
     ];
+    lengths.extend(spec.replication.fencing_window.iter().map(|window| {
+        length(
+            "spec.replication.fencingWindow".to_owned(),
+            window,
+            SECOND,
+            HOUR,
+        )
+    }));
     lengths.extend(
         spec.persistence
             .rdb
@@ -256,6 +264,21 @@ fn relations(spec: &CacheBusSpec) -> Vec<Violation> {
         (
             demanded > 0 && replication.max_lag.get() > sentinel.down_after.get(),
             "spec.replication.maxLag",
+            "must not exceed spec.sentinel.downAfter: an isolated primary would take writes after another was made primary",
+        ),
+        (
+            replication.durability == Durability::Quorum && spec.replicas < 2,
+            "spec.replication.durability",
+            "Quorum needs at least 2 replicas: with fewer, the loss of one would leave no majority",
+        ),
+        (
+            spec.hibernated && !persists,
+            "spec.hibernated",
+            "needs persistence: a bus that keeps nothing on its volumes would come back empty",
+        ),
+        (
+            replication.fencing_window.as_ref().is_some_and(|window| window.get() > sentinel.down_after.get()),
+            "spec.replication.fencingWindow",
             "must not exceed spec.sentinel.downAfter: an isolated primary would take writes after another was made primary",
         ),
         (

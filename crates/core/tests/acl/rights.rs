@@ -181,6 +181,8 @@ fn on_the_server_are_nobodys_but_the_internal_users() {
         "role",
         "client|setname",
         "client|setinfo",
+        "wait",
+        "waitaof",
     ] {
         assert_eq!(
             who(|user| users.allows(user, command)),
@@ -208,6 +210,8 @@ fn differ_by_engine_where_a_command_does() {
             setinfo,
             "{engine}"
         );
+        // It came in the same version.
+        assert_eq!(redis.allows("nobody", "waitaof"), setinfo, "{engine}");
         assert_eq!(
             sentinel.allows("nobody", "client|setinfo"),
             setinfo,

@@ -412,6 +412,7 @@ impl DataNode {
                 to: None,
                 outcome: HandoverOutcome::Running,
             }),
+            fenced: None,
             config: BTreeMap::new(),
         }
     }

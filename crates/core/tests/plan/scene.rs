@@ -286,6 +286,7 @@ pub fn empty() -> DataStatus {
         dataset: false,
         replication: Some(ReplicationStatus::default()),
         handover: None,
+        fenced: None,
         config: [("maxmemory".to_owned(), "2147483648".to_owned())].into(),
     }
 }

@@ -131,6 +131,17 @@ fn a_bus_without_a_primary_says_what_it_waits_for() {
 }
 
 #[test]
+fn a_primary_that_is_fenced_is_not_available_and_says_why() {
+    let fenced = cachebus_core::protocol::DataStatus {
+        fenced: Some(cachebus_core::protocol::Fenced::Isolated),
+        ..leads(1)
+    };
+    let scene = Scene::well().node(0, fenced);
+    is(&scene, kind::AVAILABLE, "False", "PrimaryFenced");
+    is(&scene, kind::READY, "False", "PrimaryFenced");
+}
+
+#[test]
 fn a_primary_without_the_replicas_that_writes_need_is_not_available() {
     let scene = Scene::well().node(0, leads(1));
     is(&scene, kind::AVAILABLE, "False", "TooFewReplicas");

@@ -5,13 +5,13 @@ use cachebus_core::acl::AclFiles;
 use cachebus_core::bus::{Bus, Platform};
 use cachebus_core::credentials::{Credentials, INTERNAL_USERS, Password};
 use cachebus_core::engine;
-use cachebus_core::names::Names;
+use cachebus_core::names::{Component, Names};
 use cachebus_core::render::{ClaimSizes, Endpoint, Inputs, Rendered, Routes, render};
 use cachebus_core::tls::{Authority, Certificates, KeyPair};
 use k8s_openapi::api::core::v1::Secret;
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub const SERVICES: &str = r#"
 cache:
@@ -105,6 +105,15 @@ pub fn rendered(bus: &Bus) -> Rendered {
 }
 
 pub fn rendered_with(bus: &Bus, routes: &Routes, claims: &ClaimSizes) -> Rendered {
+    rendered_asleep(bus, routes, claims, &BTreeSet::new())
+}
+
+pub fn rendered_asleep(
+    bus: &Bus,
+    routes: &Routes,
+    claims: &ClaimSizes,
+    asleep: &BTreeSet<Component>,
+) -> Rendered {
     let inputs = Inputs {
         credentials: &credentials(bus),
         certificates: &certificates(),
@@ -114,6 +123,7 @@ pub fn rendered_with(bus: &Bus, routes: &Routes, claims: &ClaimSizes) -> Rendere
         },
         primary: routes.primary.as_ref().map(|primary| primary.pod.as_str()),
         routes,
+        asleep,
         claims,
     };
     render(bus, &platform(), &inputs)

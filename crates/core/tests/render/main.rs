@@ -4,6 +4,7 @@
 mod agreement;
 mod changes;
 mod config;
+mod durability;
 mod fixture;
 mod objects;
 mod properties;

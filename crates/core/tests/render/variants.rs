@@ -1,8 +1,9 @@
 //! What each setting changes in the objects, and that it changes nothing else.
 
 use crate::changes::between;
-use crate::fixture::{SERVICES, bus, objects, readable, rendered, rendered_with};
+use crate::fixture::{SERVICES, bus, objects, readable, rendered, rendered_asleep, rendered_with};
 use cachebus_core::bus::Bus;
+use cachebus_core::names::Component;
 use cachebus_core::render::{ClaimSizes, Routes};
 
 fn changes(spec: &str) -> Vec<String> {
@@ -137,4 +138,24 @@ fn an_existing_claim_template_stays() {
     };
     assert_eq!(size("redis"), "8Gi");
     assert_eq!(size("sentinel"), "1Gi");
+}
+
+#[test]
+fn what_sleeps_keeps_everything_but_its_pods() {
+    let bus = bus("{}");
+    let (routes, claims) = (Routes::default(), ClaimSizes::default());
+    let pods = |asleep: &[Component]| {
+        let asleep = asleep.iter().copied().collect();
+        let mut objects = objects(&rendered_asleep(&bus, &routes, &claims, &asleep));
+        let pods = ["redis", "sentinel"].map(|field| {
+            let pods = &mut objects.get_mut(field).unwrap()["spec"]["replicas"];
+            std::mem::take(pods).as_u64().unwrap()
+        });
+        (pods, objects)
+    };
+    let (awake, all) = pods(&[]);
+    assert_eq!(awake, [3, 3]);
+    assert_eq!(pods(&[Component::Sentinel]), ([3, 0], all.clone()));
+    let both = [Component::Redis, Component::Sentinel];
+    assert_eq!(pods(&both), ([0, 0], all));
 }

@@ -1,0 +1,191 @@
+//! Having a leading server refuse writes while another may lead.
+
+use super::DataAgent;
+use crate::auth;
+use crate::error::AgentError;
+use crate::sentinels;
+use cachebus_core::credentials::OPERATOR;
+use cachebus_core::fence::{DIRECTIVE, Hearing, Sight, UNMET, Verdict, Watch};
+use cachebus_core::protocol::{AgentConfig, Fenced, Phase, ReplicationStatus};
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+/// Longest time that Sentinels have to answer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What is known of a server's right to take writes. It ends with the server, whose next start is by the rendered file.
+#[derive(Debug)]
+pub(super) struct Fence {
+    /// From which times are counted.
+    start: Instant,
+    /// While it leads, and until what it was told as a leader is taken back.
+    watch: Option<Watch>,
+    hearing: Option<Hearing>,
+    /// Sentinels are being asked. Their silence must not hold up the look that has to notice it.
+    asking: Option<JoinHandle<Hearing>>,
+}
+
+impl Fence {
+    pub(super) fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            watch: None,
+            hearing: None,
+            asking: None,
+        }
+    }
+
+    /// Why the server refuses writes, where it does.
+    pub(super) fn fenced(&self) -> Option<&Fenced> {
+        self.watch.as_ref()?.fenced()
+    }
+
+    /// Whether the next look at a leading server may wait.
+    pub(super) fn may_wait(&self, config: &AgentConfig) -> bool {
+        let now_ms = self.now_ms();
+        self.watch
+            .as_ref()
+            .is_some_and(|watch| watch.may_wait(config, now_ms))
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Takes up what Sentinels have said meanwhile.
+    async fn listen(&mut self) {
+        if let Some(asking) = self.asking.take_if(|asking| asking.is_finished()) {
+            self.hearing = asking.await.ok().or(self.hearing.take());
+        }
+    }
+
+    fn judge(
+        &mut self,
+        config: &AgentConfig,
+        pod: &str,
+        replication: &ReplicationStatus,
+    ) -> Verdict {
+        let now_ms = self.now_ms();
+        let watch = self.watch.get_or_insert_with(|| Watch::begin(now_ms));
+        watch.judge(&Sight {
+            config,
+            pod,
+            now_ms,
+            replicas: &replication.replicas,
+            hearing: self.hearing.as_ref(),
+        })
+    }
+}
+
+impl DataAgent {
+    /// Fences and unfences the server, as what is seen of its replicas and of the Sentinels asks for.
+    pub(super) async fn fence(&mut self) -> Result<(), AgentError> {
+        let verdict = match self.phase() {
+            Phase::Leading => self.judge_lead().await?,
+            // It refuses writes as a replica, and must take them when it is made the primary.
+            Phase::Sealed | Phase::Following(_) => self.lead_is_over(),
+            Phase::Down | Phase::Holding | Phase::Loading => Verdict::Stay,
+        };
+        let before = self.fenced().cloned();
+        match &verdict {
+            Verdict::Stay => return Ok(()),
+            Verdict::Fence(why) => {
+                self.server()?.config_set(&[(DIRECTIVE, UNMET)]).await?;
+                if before.as_ref() != Some(why) {
+                    tracing::warn!(%why, "fenced: the server refuses writes");
+                }
+            }
+            Verdict::Unfence => {
+                let wanted = replicas_to_write(&self.site.directives()?);
+                self.server()?.config_set(&[(DIRECTIVE, &wanted)]).await?;
+                tracing::info!("no longer fenced");
+            }
+        }
+        if let Some(running) = &mut self.running {
+            if let Some(watch) = &mut running.fence.watch {
+                watch.carried_out(verdict);
+            }
+            if running.fence.fenced() != before.as_ref() {
+                running.compare_at = Instant::now();
+            }
+        }
+        Ok(())
+    }
+
+    /// Why the server refuses writes, where it does.
+    pub(super) fn fenced(&self) -> Option<&Fenced> {
+        self.running.as_ref()?.fence.fenced()
+    }
+
+    async fn judge_lead(&mut self) -> Result<Verdict, AgentError> {
+        let Some(replication) = self.replication() else {
+            return Ok(Verdict::Stay);
+        };
+        let Some(running) = &mut self.running else {
+            return Ok(Verdict::Stay);
+        };
+        let fence = &mut running.fence;
+        fence.listen().await;
+        let site = &self.site;
+        let verdict = fence.judge(&site.config, &site.pod, &replication);
+        let asks = fence
+            .watch
+            .as_ref()
+            .is_some_and(|watch| watch.asks(&site.config));
+        if asks && fence.asking.is_none() {
+            let credentials = auth::credentials(&site.layout.auth_dir, OPERATOR)?;
+            let window = Duration::from_millis(site.config.fencing_window_ms);
+            // Two rounds of questions fit into the window, the second one unanswered.
+            let deadline = PATIENCE.min(window / 4);
+            let endpoints: Vec<_> = site
+                .sentinels(self.serving.client())
+                .into_iter()
+                .map(|endpoint| endpoint.with_deadline(deadline))
+                .collect();
+            let master_name = site.config.master_name.clone();
+            let asked_ms = fence.now_ms();
+            fence.asking = Some(tokio::spawn(async move {
+                Hearing {
+                    asked_ms,
+                    answers: sentinels::ask(&endpoints, &credentials, &master_name).await,
+                }
+            }));
+        }
+        Ok(verdict)
+    }
+
+    fn lead_is_over(&mut self) -> Verdict {
+        let Some(running) = &mut self.running else {
+            return Verdict::Stay;
+        };
+        if running.fence.fenced().is_some() {
+            return Verdict::Unfence;
+        }
+        running.fence.watch = None;
+        running.fence.hearing = None;
+        Verdict::Stay
+    }
+}
+
+/// What these directives ask for; what an engine has by itself where they say nothing.
+fn replicas_to_write(directives: &str) -> String {
+    directives
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .find(|(name, _)| *name == DIRECTIVE)
+        .map_or("0", |(_, value)| value.trim_matches('"'))
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_mounted_file_asks_for_is_taken_back() {
+        let file = "maxmemory \"1\"\nmin-replicas-max-lag \"5\"\nmin-replicas-to-write \"1\"\n";
+        assert_eq!(replicas_to_write(file), "1");
+        assert_eq!(replicas_to_write("maxmemory \"1\"\n"), "0");
+    }
+}

@@ -1,0 +1,25 @@
+//! A primary that refuses writes.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Why a primary refuses writes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Fenced {
+    /// For the fencing window no replica acknowledged to it and no majority of Sentinels answered it.
+    Isolated,
+    /// Sentinels name this pod, or are about to.
+    Outvoted(String),
+    /// A Sentinel is making another the primary.
+    FailingOver,
+}
+
+impl fmt::Display for Fenced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Isolated => f.write_str("it sees neither a replica nor a majority of Sentinels"),
+            Self::Outvoted(pod) => write!(f, "Sentinels name {pod}"),
+            Self::FailingOver => f.write_str("a Sentinel is making another the primary"),
+        }
+    }
+}
