@@ -4,7 +4,7 @@ use crate::data_node::MadeBy;
 use crate::world::World;
 use cachebus_api::status::Topology;
 use cachebus_core::observed::Observed;
-use cachebus_core::plan::{Action, Plan};
+use cachebus_core::plan::{Action, Plan, reason};
 use cachebus_core::protocol::{DataStatus, Phase, TopologyOrder};
 
 impl World {
@@ -99,7 +99,7 @@ impl World {
             "waits and does not say for what: {plan:?}"
         );
         for blocked in &plan.blocked {
-            assert!(!blocked.message.is_empty(), "{plan:?}");
+            assert!(reason::ALL.contains(&blocked.reason), "{plan:?}");
         }
         let reports = || {
             observed
