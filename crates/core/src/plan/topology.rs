@@ -5,7 +5,7 @@
 //! ([`super::bootstrap`]).
 
 use super::blocked::{Blocked, reason};
-use super::bootstrap::{aim, choose, chosen, patience_with_sentinels, wait_since};
+use super::bootstrap::{aim, choose, chosen, is_outdone, patience_with_sentinels, wait_since};
 use super::orders::{linked, not_agreed};
 use super::view::View;
 use crate::protocol::{DataStatus, Phase};
@@ -106,6 +106,9 @@ fn alone(view: &View<'_>) -> Course {
 fn toward(view: &View<'_>, target: &Target, lost: Option<&str>) -> Course {
     match view.data(&target.pod) {
         Some(data) if confirmed(view, data, target) => settle(view, &target.pod),
+        Some(data) if data.phase != Phase::Leading && is_outdone(view, &target.pod) => {
+            choose(view, lost)
+        }
         Some(data) if fit(view, data, target) => match view.topology.choosing_since {
             None => Course::Keep,
             Some(_) => Course::Record(Topology {

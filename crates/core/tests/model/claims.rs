@@ -58,9 +58,10 @@ impl World {
         }
     }
 
-    /// No other copy that had reported when the choice was made holds all that the chosen one holds, and more, and is of a newer
-    /// lead, or is what led. A copy that is not known to be whole, or that a predecessor of the bus left behind, counts for
-    /// nothing; of two replicas of one lead either will do, and what an agent had no second to note nobody can know.
+    /// No other copy that was there when the choice was made, and not silent for long, holds all that the chosen one holds, and
+    /// more, and is of a newer lead, or is what led. A copy that is not known to be whole, or that a predecessor of the bus left
+    /// behind, counts for nothing; of two replicas of one lead either will do, and what an agent had no second to note nobody
+    /// can know.
     pub fn claim_nothing_lost(&self, node: usize) {
         let (chosen, lead) = (self.nodes[node].data(), self.nodes[node].lead());
         for (other, held) in self.choice.iter().filter(|(other, _)| *other != node) {
