@@ -163,7 +163,16 @@ type Age = (u64, u64, bool, bool, bool, bool);
 /// What makes one copy better than another; the greatest is chosen. In this order: age, keys, lowest ordinal.
 type Rank = (Age, u64, Reverse<usize>);
 
-impl Copy<'_> {
+impl<'a> Copy<'a> {
+    fn of(view: &View<'_>, pod: &'a str, data: &'a DataStatus) -> Self {
+        let ordinal = view.nodes.iter().position(|node| node == pod);
+        Self {
+            pod,
+            ordinal: ordinal.unwrap_or(view.nodes.len()),
+            data,
+        }
+    }
+
     fn rank(&self, view: &View<'_>) -> Rank {
         let keys = self.data.keys.unwrap_or_default();
         (self.age(view), keys, Reverse(self.ordinal))
@@ -224,24 +233,13 @@ fn files<'a>(view: &View<'a>) -> impl Iterator<Item = Copy<'a>> {
     let told = view
         .reports()
         .filter(|(pod, data)| !view.terminating(pod) && data.phase != Phase::Down);
-    told.map(|(pod, data)| Copy {
-        pod,
-        ordinal: view
-            .nodes
-            .iter()
-            .position(|node| node == pod)
-            .unwrap_or(view.nodes.len()),
-        data,
-    })
+    told.map(|(pod, data)| Copy::of(view, pod, data))
 }
 
-/// Whether there is a copy that is newer than the one that was chosen, which has not begun to lead yet.
-pub fn is_outdone(view: &View<'_>, chosen: &str) -> bool {
-    let (chosen, others): (Vec<_>, Vec<_>) = files(view).partition(|copy| copy.pod == chosen);
-    let age = chosen.first().map(|copy| copy.age(view));
-    others
-        .iter()
-        .any(|copy| View::has_data(copy.data) && Some(copy.age(view)) > age)
+/// Whether there is a copy that is newer than the one of the pod that was chosen.
+pub fn is_outdone(view: &View<'_>, chosen: &str, data: &DataStatus) -> bool {
+    let age = Copy::of(view, chosen, data).age(view);
+    files(view).any(|copy| View::has_data(copy.data) && copy.age(view) > age)
 }
 
 /// The last primary: the record's or, where there is none, that of the newest data.

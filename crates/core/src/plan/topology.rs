@@ -106,7 +106,7 @@ fn alone(view: &View<'_>) -> Course {
 fn toward(view: &View<'_>, target: &Target, lost: Option<&str>) -> Course {
     match view.data(&target.pod) {
         Some(data) if confirmed(view, data, target) => settle(view, &target.pod),
-        Some(data) if data.phase != Phase::Leading && is_outdone(view, &target.pod) => {
+        Some(data) if data.phase != Phase::Leading && is_outdone(view, &target.pod, data) => {
             choose(view, lost)
         }
         Some(data) if fit(view, data, target) => match view.topology.choosing_since {
@@ -117,11 +117,12 @@ fn toward(view: &View<'_>, target: &Target, lost: Option<&str>) -> Course {
             }),
         },
         Some(_) => choose(view, lost),
-        None if view.surely_off(&target.pod) || view.terminating(&target.pod) => choose(view, lost),
+        // One that is being deleted is no exception: its node may be cut off, and its server lead there.
+        None if view.surely_off(&target.pod) => choose(view, lost),
         None => Course::Wait(Blocked::new(
             reason::TARGET_UNREACHABLE,
             format!(
-                "{} was chosen as primary and does not answer; it may lead already. It is given up when its pod is deleted",
+                "{} was chosen as primary and does not answer; it may lead already. It is given up when its pod is gone",
                 target.pod
             ),
         )),

@@ -354,6 +354,10 @@ fn a_silent_target_is_kept_until_its_pod_is_gone() {
     let chosen = chosen.recorded(topology);
     assert_eq!(chosen.actions(), []);
     assert_eq!(chosen.reasons()[0], reason::TARGET_UNREACHABLE);
+    let mut deleted = chosen.clone();
+    let node = deleted.observed.data.get_mut("b-redis-0").unwrap();
+    node.pod.as_mut().unwrap().terminating = true;
+    assert_eq!(deleted.actions(), [], "its server may lead to the end");
     let given_up = chosen.gone(0).record().target.unwrap();
     assert_eq!((given_up.pod.as_str(), given_up.epoch), ("b-redis-1", 5));
 }
