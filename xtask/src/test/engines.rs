@@ -8,8 +8,10 @@ use crate::progress::step;
 
 use super::cargo_targets::build_beside_engine;
 
-/// Tests freeze servers with `kill`, which an engine's image may only have inside its shell.
+/// Tests freeze servers with `kill`, which an engine's image may only have inside its shell. A Sentinel takes nobody for the
+/// primary whose name does not resolve.
 const START: &str = r#"
+    echo 127.0.0.1 b-redis-2.b-redis-nodes.ns.svc.cluster.local >>/etc/hosts
     command -v /usr/bin/kill >/dev/null || {
         printf '#!/bin/sh\nkill "$@"\n' >/usr/local/bin/kill
         chmod 755 /usr/local/bin/kill
