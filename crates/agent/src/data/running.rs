@@ -33,6 +33,8 @@ pub(super) struct Running {
     pub(super) priority: u32,
     /// Its link was up since it began to follow this host, and no full synchronisation has begun since.
     pub(super) linked: Option<String>,
+    /// `rdb_last_save_time` when its memory had become a whole copy; `None` while it is none.
+    whole_since_save: Option<u64>,
     pub(super) farewell: Farewell,
     /// The certificate that it was last told to load.
     pub(super) certificate: Certificate,
@@ -51,6 +53,7 @@ impl Running {
             config: BTreeMap::new(),
             priority,
             linked: None,
+            whole_since_save: None,
             farewell: Farewell::default(),
             certificate,
             compare_at: Instant::now(),
@@ -106,15 +109,26 @@ impl Running {
 
     /// Whether a snapshot of its memory is a whole copy, and is what a shutdown leaves behind.
     pub(super) fn will_save(&self) -> bool {
-        let Some(info) = self.info.as_ref().filter(|info| !info.loading) else {
+        let Some(info) = &self.info else {
             return false;
         };
-        let whole = upstream(info).is_none() || self.linked.is_some();
         let saves = self
             .config
             .get("save")
             .is_some_and(|rules| !rules.is_empty());
-        whole && saves && !info.aof.enabled
+        self.is_whole(info) && saves && !info.aof.enabled
+    }
+
+    /// Whether a snapshot that was begun and finished while its memory was a whole copy is what it would read if it crashed.
+    pub(super) fn has_saved(&self) -> bool {
+        let info = self.info.as_ref().filter(|info| !info.aof.enabled);
+        info.zip(self.whole_since_save)
+            .is_some_and(|(info, before)| info.rdb.last_save_time > before)
+    }
+
+    /// Whether its memory is a whole copy, of whatever age.
+    fn is_whole(&self, info: &Info) -> bool {
+        !info.loading && (upstream(info).is_none() || self.linked.is_some())
     }
 
     /// Keys in memory, once it has loaded.
@@ -147,6 +161,14 @@ impl Running {
         } else {
             self.linked = None;
         }
+        self.whole_since_save = if !self.is_whole(&info) {
+            None
+        } else if self.whole_since_save.is_none() && info.rdb.save_in_progress {
+            // Of what it was before.
+            None
+        } else {
+            self.whole_since_save.or(Some(info.rdb.last_save_time))
+        };
         self.info = Some(info);
     }
 
