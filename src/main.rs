@@ -24,6 +24,7 @@ mod polls;
 mod readiness;
 mod secrets;
 mod settings;
+mod silences;
 #[cfg(test)]
 mod testing;
 mod watches;

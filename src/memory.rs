@@ -2,6 +2,7 @@
 
 use crate::controllers::cachebus::Pace;
 use crate::ledger::Ledger;
+use crate::silences::Silences;
 use cachebus_core::bus::Bus;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,8 @@ pub struct Remembered {
     pub ledger: Ledger,
     /// What its last passes came to.
     pub pace: Pace,
+    /// Which of its data pods say nothing.
+    pub silences: Silences,
     /// The bus by the last spec that could be carried out.
     pub valid: Option<Arc<Bus>>,
 }

@@ -2,7 +2,7 @@
 
 use crate::error::AgentError;
 use crate::metrics;
-use crate::port::{self, Limits};
+use crate::port::{self, Limits, Seat};
 use crate::snapshot::Snapshot;
 use axum::Router;
 use axum::extract::State;
@@ -44,10 +44,13 @@ pub(crate) fn routes(snapshots: Snapshots) -> Router {
 /// Serves them until dropped.
 pub(crate) async fn serve(listener: TcpListener, snapshots: Snapshots) {
     let routes = routes(snapshots);
-    port::serve(listener, LIMITS, |stream| answer(stream, routes.clone())).await;
+    port::serve(listener, LIMITS, |stream, seat| {
+        answer(stream, seat, routes.clone())
+    })
+    .await;
 }
 
-async fn answer(stream: TcpStream, routes: Router) -> io::Result<()> {
+async fn answer(stream: TcpStream, _until_answered: Seat, routes: Router) -> io::Result<()> {
     let connection = port::http(HEAD)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));

@@ -1,6 +1,6 @@
 //! The TLS in front of the operator's port: the bus's own authority, and the operator's name.
 
-use crate::port::{self, Limits};
+use crate::port::{self, Limits, Seat};
 use axum::Router;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
@@ -18,11 +18,11 @@ use tokio_rustls::TlsAcceptor;
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// How long a connection may be without a request.
 const IDLE: Duration = Duration::from_mins(1);
-/// The operator needs one or two connections.
+/// Those who have not shown yet that they are the operator. It makes one or two connections at a time.
 const LIMITS: Limits = Limits {
     name: "operator",
     connections: 32,
-    of_one: 32,
+    of_one: 8,
 };
 
 /// Who may speak to this agent, and what is behind the port.
@@ -37,11 +37,14 @@ pub(crate) struct Gate {
 
 /// Serves until dropped.
 pub(crate) async fn serve(listener: TcpListener, gate: Gate) {
-    port::serve(listener, LIMITS, |stream| gate.clone().admit(stream)).await;
+    port::serve(listener, LIMITS, |stream, seat| {
+        gate.clone().admit(stream, seat)
+    })
+    .await;
 }
 
 impl Gate {
-    async fn admit(self, stream: TcpStream) -> io::Result<()> {
+    async fn admit(self, stream: TcpStream, seat: Seat) -> io::Result<()> {
         let config = Arc::clone(&self.tls.borrow());
         let stream = timeout(HANDSHAKE, TlsAcceptor::from(config).accept(stream))
             .await
@@ -57,6 +60,8 @@ impl Gate {
                 "the certificate is not the operator's",
             ));
         }
+        // It asks and is held for as long as it takes, whoever else comes.
+        drop(seat);
         port::http(IDLE)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(self.routes))
             .await

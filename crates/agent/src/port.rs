@@ -3,13 +3,14 @@
 
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
-use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::future::pending;
 use std::io;
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::oneshot;
 use tokio::time::sleep;
 
 /// Most bytes of the head of a request, per connection.
@@ -17,14 +18,15 @@ const HEAD: usize = 16 * 1024;
 /// Between attempts to accept while the system has no file descriptors to give.
 const EXHAUSTED: Duration = Duration::from_millis(200);
 
-/// How much a port takes.
+/// How much a port takes of those who may be anyone.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// Which port, for people.
     pub(crate) name: &'static str,
-    /// Connections at a time. More wait.
+    /// Connections at a time. One more ends the oldest: who has something to ask has asked it by then, and those who hold
+    /// connections open keep nobody out, however many they are.
     pub(crate) connections: usize,
-    /// Connections at a time from one address. More are closed at once, so that one stranger keeps nobody else out.
+    /// Connections at a time from one address. More are closed at once, so that it takes many to end those of others.
     pub(crate) of_one: usize,
 }
 
@@ -37,33 +39,32 @@ pub(crate) fn http(head: Duration) -> http1::Builder {
     http
 }
 
-/// Accepts until dropped, and answers each connection within the limits.
+/// Accepts until dropped, and answers each connection within the limits for as long as `answer` keeps its seat.
 pub(crate) async fn serve<F>(
     listener: TcpListener,
     limits: Limits,
-    answer: impl Fn(TcpStream) -> F + Send,
+    answer: impl Fn(TcpStream, Seat) -> F + Send,
 ) where
     F: Future<Output = io::Result<()>> + Send + 'static,
 {
     let port = limits.name;
-    let places = Arc::new(Semaphore::new(limits.connections));
     let guests = Guests::default();
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
-        };
         match listener.accept().await {
             Ok((stream, peer)) => {
-                let Some(seat) = guests.seat(peer.ip(), limits.of_one, place) else {
+                let Some((seat, sent_away)) = guests.seat(peer, limits) else {
                     tracing::debug!(%peer, port, "a peer holds too many connections");
                     continue;
                 };
-                let answered = answer(stream);
+                let answered = answer(stream, seat);
                 tokio::spawn(async move {
-                    if let Err(error) = answered.await {
+                    let answered = tokio::select! {
+                        answered = answered => answered,
+                        () = sent_away.told() => Err(io::Error::other("another took its place")),
+                    };
+                    if let Err(error) = answered {
                         tracing::debug!(%peer, port, %error, "a connection ended");
                     }
-                    drop(seat);
                 });
             }
             Err(error) => {
@@ -74,42 +75,68 @@ pub(crate) async fn serve<F>(
     }
 }
 
-/// Connections by address.
+/// The connections that count, oldest first.
 #[derive(Clone, Default)]
-struct Guests(Arc<Mutex<HashMap<IpAddr, usize>>>);
+struct Guests(Arc<Mutex<VecDeque<Guest>>>);
 
-/// The place of one connection, until dropped.
-struct Seat {
+struct Guest {
+    peer: SocketAddr,
+    send_away: oneshot::Sender<()>,
+}
+
+/// The place of one connection, until dropped. One that has none does not count, and is left alone.
+pub(crate) struct Seat {
     guests: Guests,
-    peer: IpAddr,
-    _place: OwnedSemaphorePermit,
+    peer: SocketAddr,
+}
+
+/// Tells a connection that its place was given to another.
+struct SentAway(oneshot::Receiver<()>);
+
+impl SentAway {
+    async fn told(self) {
+        if self.0.await.is_err() {
+            pending().await
+        }
+    }
 }
 
 impl Guests {
-    fn seat(&self, peer: IpAddr, most: usize, place: OwnedSemaphorePermit) -> Option<Seat> {
-        let peer = peer.to_canonical();
-        let mut guests = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = guests.entry(peer).or_default();
-        if *held >= most {
+    fn seat(&self, peer: SocketAddr, limits: Limits) -> Option<(Seat, SentAway)> {
+        let mut guests = self.lock();
+        let address = canonical(peer);
+        let held = guests
+            .iter()
+            .filter(|guest| canonical(guest.peer) == address);
+        if held.count() >= limits.of_one {
             return None;
         }
-        *held += 1;
-        Some(Seat {
+        if guests.len() >= limits.connections
+            && let Some(oldest) = guests.pop_front()
+        {
+            // One that has just ended hears nothing any more.
+            let _ = oldest.send_away.send(());
+        }
+        let (send_away, sent_away) = oneshot::channel();
+        guests.push_back(Guest { peer, send_away });
+        let seat = Seat {
             guests: self.clone(),
             peer,
-            _place: place,
-        })
+        };
+        Some((seat, SentAway(sent_away)))
     }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Guest>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn canonical(peer: SocketAddr) -> IpAddr {
+    peer.ip().to_canonical()
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut guests = self.guests.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(held) = guests.get_mut(&self.peer) {
-            *held -= 1;
-            if *held == 0 {
-                guests.remove(&self.peer);
-            }
-        }
+        self.guests.lock().retain(|guest| guest.peer != self.peer);
     }
 }

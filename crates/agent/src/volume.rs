@@ -8,8 +8,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Exists from the first start of a server on a volume without a dataset until the copy is whole. The files that such a
-/// server makes are no dataset: without this, an emptied volume would pass for an honest, empty copy after a second start.
+/// Exists from the first start of a server on a volume without a dataset until its files are of a whole copy. The files that
+/// such a server makes before are no dataset: without this, an emptied volume would pass for an honest, empty copy after a
+/// second start.
 const BLANK_FILE: &str = "cachebus.blank";
 
 /// What an append-only file consists of, by the name that the configuration gives it.
@@ -51,21 +52,20 @@ impl Volume {
 
     /// Whether there are data files, made by a server that had data.
     pub(crate) fn has_dataset(&self) -> bool {
-        !self.blank
-            && match self.is_in_aof() {
-                Some(true) => self.has(AOF_FOLDER),
-                Some(false) => self.has(SNAPSHOT_FILE),
-                None => false,
-            }
+        !self.blank && self.is_in_aof().is_some()
     }
 
-    /// Whether the data is in the append-only file, else in the snapshot: where the last server kept it or, if that was not
-    /// noted, what there is. A server that is started for the other one would begin empty, beside its data.
+    /// Whether the files that there are, if they are a dataset or not, are an append-only file, else a snapshot: what the last
+    /// server kept or, if that was not noted, what there is. A server that is started for the other one would begin empty,
+    /// beside them.
     pub(crate) fn is_in_aof(&self) -> Option<bool> {
         let noted = self.marker.as_ref().and_then(|marker| marker.aof);
-        noted
-            .or_else(|| self.has(AOF_FOLDER).then_some(true))
-            .or_else(|| self.has(SNAPSHOT_FILE).then_some(false))
+        let [aof, snapshot] = [AOF_FOLDER, SNAPSHOT_FILE].map(|name| self.has(name));
+        match noted {
+            Some(true) => aof.then_some(true),
+            Some(false) => snapshot.then_some(false),
+            None => aof.then_some(true).or(snapshot.then_some(false)),
+        }
     }
 
     fn has(&self, name: &str) -> bool {
@@ -92,17 +92,26 @@ impl Volume {
             })?;
             atomic_file::replace(&path, text, 0o600).await?;
         }
-        if self.blank && marker.complete {
-            let path = self.folder.join(BLANK_FILE);
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(AgentError::file("removing", path)(error));
-                }
-                _ => self.blank = false,
+        let complete = marker.complete;
+        self.marker = Some(marker);
+        if complete { self.is_saved() } else { Ok(()) }
+    }
+
+    /// Notes that the files are of a whole copy, though perhaps an old one.
+    pub(crate) fn is_saved(&mut self) -> Result<(), AgentError> {
+        if !self.blank {
+            return Ok(());
+        }
+        let path = self.folder.join(BLANK_FILE);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(AgentError::file("removing", path)(error))
+            }
+            _ => {
+                self.blank = false;
+                Ok(())
             }
         }
-        self.marker = Some(marker);
-        Ok(())
     }
 }
 
@@ -174,7 +183,7 @@ mod tests {
             ..marker(true)
         };
         volume.mark(in_snapshot).await.unwrap();
-        assert!(!volume.has_dataset());
+        assert_eq!((volume.has_dataset(), volume.is_in_aof()), (false, None));
         fs::write(folder.path().join(SNAPSHOT_FILE), "REDIS0011").unwrap();
         assert!(volume.has_dataset());
         assert_eq!(volume.is_in_aof(), Some(false));
@@ -192,6 +201,26 @@ mod tests {
         volume.mark(marker(false)).await.unwrap();
         assert!(!volume.has_dataset());
         volume.mark(marker(true)).await.unwrap();
+        assert!(volume.has_dataset());
+        assert!(Volume::open(folder.path()).unwrap().has_dataset());
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_is_read_dataset_or_not_and_is_one_once_it_was_saved_of_a_whole_copy() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut volume = Volume::open(folder.path()).unwrap();
+        volume.before_start().await.unwrap();
+        let running = Marker {
+            aof: Some(false),
+            ..marker(false)
+        };
+        volume.mark(running).await.unwrap();
+        fs::write(folder.path().join(SNAPSHOT_FILE), "REDIS0011").unwrap();
+        assert_eq!(
+            (volume.has_dataset(), volume.is_in_aof()),
+            (false, Some(false))
+        );
+        volume.is_saved().unwrap();
         assert!(volume.has_dataset());
         assert!(Volume::open(folder.path()).unwrap().has_dataset());
     }

@@ -78,6 +78,10 @@ pub struct Target {
     /// Whether every copy of the data was seen to be empty, so that an empty one may lead.
     #[serde(default)]
     pub empty: bool,
+    /// Pods that were to become it before this one, and may have an order to lead on its way to them still. Each is told of
+    /// this change before it is carried out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub superseded: Vec<String>,
 }
 
 /// A planned change of the primary.

@@ -1,7 +1,7 @@
 //! One look at the world: what the stores, the agents and the clock said at one moment. It may be stale or partial.
 
 use crate::names::Component;
-use crate::protocol::{AgentStatus, DataStatus, NodeStatus, SentinelStatus};
+use crate::protocol::{AgentStatus, DataStatus, NodeStatus, Phase, SentinelStatus};
 use cachebus_api::CacheBusStatus;
 use std::collections::BTreeMap;
 
@@ -29,6 +29,9 @@ pub struct Node {
     pub agent: Option<AgentStatus>,
     /// Why its agent did not answer, for people.
     pub unreachable: Option<String>,
+    /// For how long a data pod has, on end, not said what it holds, milliseconds, as far back as the observer remembers: 0 at
+    /// the first look at which it does not, see [`Node::tells`].
+    pub silent_ms: u64,
     /// Bytes that its claim asks for, where that is known.
     pub volume_bytes: Option<u64>,
 }
@@ -57,6 +60,12 @@ pub struct PodView {
 }
 
 impl Node {
+    /// Whether a data pod's agent says what its server holds, or that it is reading it.
+    #[must_use]
+    pub fn tells(&self) -> bool {
+        self.data().is_some_and(|data| data.phase != Phase::Down)
+    }
+
     /// The report of a data pod's agent.
     #[must_use]
     pub fn data(&self) -> Option<&DataStatus> {

@@ -289,10 +289,14 @@ pub struct MonitorOrder {
     /// Pod that is the primary. Refused where the Sentinel already names another (Sentinels move that themselves), unless
     /// that other is `instead_of`.
     pub primary: String,
-    /// Pod that a Sentinel must stop naming and never would by itself: it forgets it (`REMOVE`) and monitors `primary`
-    /// instead. Its dataset is gone, or other Sentinels name `primary` in the same `config-epoch`.
+    /// Pod that a Sentinel must stop naming and never would by itself: its dataset is gone, or other Sentinels name `primary`
+    /// in the same `config-epoch`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instead_of: Option<String>,
+    /// `config-epoch` in which it names `primary` in place of `instead_of`, unless it knows of a newer one itself. Newer than
+    /// any in which a Sentinel is known to name somebody, so that those who hear of it later agree.
+    #[serde(default)]
+    pub config_epoch: u64,
     /// Sentinels that must agree.
     pub quorum: u32,
     /// Its settings.

@@ -13,7 +13,7 @@ use futures::future::join_all;
 use kube::ResourceExt as _;
 use kube::runtime::reflector::ObjectRef;
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Looks at a bus. Agents are asked all at once; one that does not answer is an entry that says so. Also returns the revision of
 /// each report, where its agent can tell of another.
@@ -25,7 +25,7 @@ pub async fn observe(
 ) -> (Observed, Vec<(Address, Revision)>) {
     // Facts are no younger than this, and what rests on them must not be taken for newer than it is.
     let now_ms = now_ms();
-    let ((data, mut heard), (sentinels, heard_of_sentinels)) = futures::join!(
+    let ((mut data, mut heard), (sentinels, heard_of_sentinels)) = futures::join!(
         nodes(
             context,
             bus,
@@ -42,6 +42,12 @@ pub async fn observe(
         ),
     );
     heard.extend(heard_of_sentinels);
+    let names = &bus.names;
+    context
+        .memory
+        .with(names.namespace(), names.bus(), &bus.uid, |remembered| {
+            remembered.silences.note(&mut data, Instant::now());
+        });
     let observed = Observed {
         now_ms,
         status,

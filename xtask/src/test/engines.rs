@@ -11,8 +11,9 @@ use crate::progress::step;
 use super::cargo_targets::build_beside_engine;
 
 /// Tests freeze servers with `kill`, which an engine's image may only have inside its shell. Pods of a bus of several have a
-/// name and an address each.
+/// name and an address each, and a Sentinel takes nobody for the primary whose name does not resolve.
 const START: &str = r#"
+    echo 127.0.0.1 b-redis-2.b-redis-nodes.ns.svc.cluster.local >>/etc/hosts
     command -v /usr/bin/kill >/dev/null || {
         printf '#!/bin/sh\nkill "$@"\n' >/usr/local/bin/kill
         chmod 755 /usr/local/bin/kill

@@ -121,6 +121,9 @@ impl DataAgent {
         let Some(sighting) = self.running.as_ref().and_then(Running::sighting) else {
             return Ok(());
         };
+        if self.running.as_ref().is_some_and(Running::has_saved) {
+            self.volume.is_saved()?;
+        }
         let arrived = match sighting.role {
             Role::Leading => Some(self.site.pod.clone()),
             Role::Following {

@@ -35,6 +35,8 @@ pub(super) struct Running {
     pub(super) priority: u32,
     /// Its link was up since it began to follow this host, and no full synchronisation has begun since.
     pub(super) linked: Option<String>,
+    /// `rdb_last_save_time` when its memory had become a whole copy; `None` while it is none.
+    whole_since_save: Option<u64>,
     pub(super) farewell: Farewell,
     /// This agent made it the primary, by order or because Sentinels name it.
     decided: bool,
@@ -58,6 +60,7 @@ impl Running {
             config: BTreeMap::new(),
             priority,
             linked: None,
+            whole_since_save: None,
             farewell: Farewell::default(),
             decided: false,
             promoted: None,
@@ -126,15 +129,26 @@ impl Running {
 
     /// Whether a snapshot of its memory is a whole copy, and is what a shutdown leaves behind.
     pub(super) fn will_save(&self) -> bool {
-        let Some(info) = self.info.as_ref().filter(|info| !info.loading) else {
+        let Some(info) = &self.info else {
             return false;
         };
-        let whole = upstream(info).is_none() || self.linked.is_some();
         let saves = self
             .config
             .get("save")
             .is_some_and(|rules| !rules.is_empty());
-        whole && saves && !info.aof.enabled
+        self.is_whole(info) && saves && !info.aof.enabled
+    }
+
+    /// Whether a snapshot that was begun and finished while its memory was a whole copy is what it would read if it crashed.
+    pub(super) fn has_saved(&self) -> bool {
+        let info = self.info.as_ref().filter(|info| !info.aof.enabled);
+        info.zip(self.whole_since_save)
+            .is_some_and(|(info, before)| info.rdb.last_save_time > before)
+    }
+
+    /// Whether its memory is a whole copy, of whatever age.
+    fn is_whole(&self, info: &Info) -> bool {
+        !info.loading && (upstream(info).is_none() || self.linked.is_some())
     }
 
     /// Keys in memory, once it has loaded.
@@ -171,6 +185,14 @@ impl Running {
                 self.promoted.get_or_insert_with(Instant::now);
             }
         }
+        self.whole_since_save = if !self.is_whole(&info) {
+            None
+        } else if self.whole_since_save.is_none() && info.rdb.save_in_progress {
+            // Of what it was before.
+            None
+        } else {
+            self.whole_since_save.or(Some(info.rdb.last_save_time))
+        };
         self.info = Some(info);
     }
 

@@ -52,7 +52,7 @@ impl DataAgent {
     ) -> Result<(), AgentError> {
         let site = &self.site;
         let dataset = self.volume.has_dataset();
-        let aof = self.volume.is_in_aof().filter(|_| dataset);
+        let aof = self.volume.is_in_aof();
         let text = RedisConf {
             shared: &site.directives()?,
             announce: &site.data_address(&site.pod),
@@ -97,11 +97,7 @@ impl DataAgent {
         if let Some(info) = running.and_then(|running| running.info.as_ref()) {
             return Ok(info.aof.enabled);
         }
-        match self
-            .volume
-            .is_in_aof()
-            .filter(|_| self.volume.has_dataset())
-        {
+        match self.volume.is_in_aof() {
             Some(aof) => Ok(aof),
             None => Ok(wants_aof(&self.site.directives()?)),
         }

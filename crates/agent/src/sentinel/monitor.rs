@@ -5,7 +5,7 @@ use super::look::introduce;
 use crate::error::AgentError;
 use crate::order::{failed, refuse};
 use crate::site::Site;
-use cachebus_admin::Sentinel;
+use cachebus_admin::{Address, Sentinel};
 use cachebus_core::protocol::{MonitorOrder, Refusal};
 
 /// Why an order was not carried out.
@@ -56,25 +56,26 @@ impl SentinelAgent {
 async fn monitor(sentinel: &Sentinel, site: &Site, order: &MonitorOrder) -> Result<(), Obstacle> {
     let name = site.config.master_name.as_str();
     let primary = site.data_address(&order.primary);
-    let mut known = sentinel.primary_address(name).await?;
-    if let Some(address) = &known
-        && *address != primary
-    {
-        let named = site.names.data_pod_of_host(&address.host);
-        if order.instead_of.is_none() || named != order.instead_of {
-            return Err(Obstacle::Refused(refuse(
-                "NamesAnother",
-                format!("this Sentinel names {address}, the order names {primary}"),
-            )));
+    match sentinel.primary_address(name).await? {
+        Some(known) if known == primary => introduce_peers(sentinel, site, order).await?,
+        Some(known) => {
+            let named = site.names.data_pod_of_host(&known.host);
+            if order.instead_of.is_none() || named != order.instead_of {
+                return Err(Obstacle::Refused(refuse(
+                    "NamesAnother",
+                    format!("this Sentinel names {known}, the order names {primary}"),
+                )));
+            }
+            introduce_peers(sentinel, site, order).await?;
+            switch(sentinel, name, &primary, order.config_epoch).await?;
+            tracing::warn!(from = %known, to = %primary, "another primary is named by order");
         }
-        tracing::warn!(forgotten = %address, "forgetting a primary whose dataset is gone, by order");
-        sentinel.remove(name).await?;
-        known = None;
-    }
-    if known.is_none() {
-        sentinel.monitor(name, &primary, order.quorum).await?;
-        introduce(sentinel, site).await?;
-        tracing::info!(%primary, quorum = order.quorum, "monitoring by order");
+        None => {
+            sentinel.monitor(name, &primary, order.quorum).await?;
+            introduce(sentinel, site).await?;
+            introduce_peers(sentinel, site, order).await?;
+            tracing::info!(%primary, quorum = order.quorum, "monitoring by order");
+        }
     }
     let now = sentinel.master(name).await?;
     let wanted = &order.settings;
@@ -105,11 +106,46 @@ async fn monitor(sentinel: &Sentinel, site: &Site, order: &MonitorOrder) -> Resu
         sentinel.set(name, &options).await?;
         tracing::info!(?options, "settings of the Sentinel changed by order");
     }
+    Ok(())
+}
+
+async fn introduce_peers(
+    sentinel: &Sentinel,
+    site: &Site,
+    order: &MonitorOrder,
+) -> Result<(), AgentError> {
+    let primary = site.data_address(&order.primary);
     for peer in &order.peers {
         let address = site.sentinel_address(&peer.pod);
         sentinel
-            .meet(name, &primary, &address, &peer.run_id)
+            .meet(&site.config.master_name, &primary, &address, &peer.run_id)
             .await?;
     }
     Ok(())
+}
+
+/// Has the Sentinel name another primary, as Sentinels tell one another of one: by a newer epoch. `REMOVE` and `MONITOR` would
+/// begin at epoch 0, and any Sentinel that was away for it would have all the others back.
+async fn switch(
+    sentinel: &Sentinel,
+    name: &str,
+    primary: &Address,
+    epoch: u64,
+) -> Result<(), Obstacle> {
+    let outlook = sentinel.outlook(name).await?;
+    let Some(herald) = outlook.herald else {
+        return Err(Obstacle::Refused(refuse(
+            "KnowsNoOther",
+            "this Sentinel knows no other in whose name it could be told",
+        )));
+    };
+    let epoch = epoch.max(1 + outlook.highest_epoch);
+    sentinel.announce(name, primary, epoch, &herald).await?;
+    match sentinel.primary_address(name).await? {
+        Some(named) if named == *primary => Ok(()),
+        named => Err(Obstacle::Refused(refuse(
+            "NotTaken",
+            format!("told of {primary} in epoch {epoch}, this Sentinel names {named:?}"),
+        ))),
+    }
 }

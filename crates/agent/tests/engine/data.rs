@@ -2,6 +2,7 @@
 
 use crate::bus::{Bus, UID, read};
 use crate::pod::{Pod, data, until_is};
+use crate::sentinel::{remember, sentinel};
 use cachebus_api::persistence::Aof;
 use cachebus_core::names::{Component, MARKER_FILE};
 use cachebus_core::protocol::{ConfigOrder, Marker, Phase, Refusal, TopologyOrder};
@@ -38,20 +39,6 @@ pub async fn lead(pod: &Pod<'_>, epoch: u64) {
     let (code, body) = pod.put("/v1/topology", &order).await;
     assert_eq!(code, 200, "{body}");
     pod.phase(Phase::Leading).await;
-}
-
-/// Ends the server on the spot.
-pub async fn kill_server(bus: &Bus) {
-    let info = bus.redis(&["INFO", "server"]).await;
-    let id = info
-        .lines()
-        .find_map(|line| line.trim().strip_prefix("process_id:"))
-        .unwrap();
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(id.parse().unwrap()),
-        nix::sys::signal::Signal::SIGKILL,
-    )
-    .unwrap();
 }
 
 #[tokio::test]
@@ -117,7 +104,7 @@ async fn a_crashed_server_comes_back_with_its_data_and_sealed_while_no_sentinel_
     lead(&pod, 1).await;
     assert_eq!(bus.redis(&["SET", "k", "v"]).await, "OK");
 
-    kill_server(&bus).await;
+    pod.kill_server().await;
     let status = pod
         .status_with(|status| status.crashes == 1 && data(status).phase == Phase::Sealed)
         .await;
@@ -173,6 +160,38 @@ async fn without_an_append_only_file_a_copy_is_whole_only_after_a_shutdown() {
     lead(&pod, 2).await;
     until_is(false, || async { marker(&bus).complete }).await;
     pod.stop().await;
+}
+
+#[tokio::test]
+async fn a_lone_pod_comes_back_with_its_last_snapshot_after_a_crash_though_an_append_only_file_is_wanted()
+ {
+    let mut bus = Bus::new();
+    bus.config.replicas = 0;
+    bus.keep(Aof::Disabled);
+    let pod = Pod::start(&bus, Component::Redis);
+    pod.phase(Phase::Sealed).await;
+    lead(&pod, 1).await;
+    assert_eq!(bus.redis(&["SET", "k", "v"]).await, "OK");
+    let blank = bus.data_dir(Component::Redis).join("cachebus.blank");
+    assert!(blank.exists());
+    until_is(false, || async {
+        bus.redis(&["BGSAVE"]).await;
+        blank.exists()
+    })
+    .await;
+    assert!(!marker(&bus).complete);
+
+    pod.crash().await;
+
+    bus.keep(Aof::Everysec);
+    remember(&bus, THIS);
+    let watching = Pod::start(&bus, Component::Sentinel);
+    watching.status_with(|status| sentinel(status).up).await;
+    let pod = Pod::start(&bus, Component::Redis);
+    pod.phase(Phase::Leading).await;
+    assert_eq!(bus.redis(&["GET", "k"]).await, "v");
+    pod.stop().await;
+    watching.stop().await;
 }
 
 #[tokio::test]

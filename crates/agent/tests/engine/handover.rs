@@ -61,6 +61,7 @@ impl<'a> Running<'a> {
             uid: UID.to_owned(),
             primary: "b-redis-0".to_owned(),
             instead_of: None,
+            config_epoch: 0,
             quorum: self.bus.config.quorum,
             settings: self.bus.config.monitor.clone(),
             peers: Vec::new(),

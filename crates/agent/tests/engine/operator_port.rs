@@ -2,9 +2,14 @@
 
 use crate::bus::Bus;
 use crate::certificates::{Authority, Pair};
+use crate::data::lead;
 use crate::http;
-use crate::pod::Pod;
+use crate::pod::{Pod, data};
 use cachebus_core::names::Component;
+use cachebus_core::protocol::Phase;
+use std::time::Duration;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
 
 async fn status_code(bus: &Bus, pod: &Pod<'_>, identity: Option<&Pair>) -> Option<u16> {
     let answer = http::request(
@@ -66,5 +71,34 @@ async fn plain_text_and_unknown_shapes_are_refused() {
         .await;
     assert_eq!(code, 409);
     assert!(body.contains("WrongComponent"), "{body}");
+    pod.stop().await;
+}
+
+/// A connection on which nothing is said, from an address of its own on the loopback network.
+async fn silent(last: u8, port: u16) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, last], 0).into()).unwrap();
+    socket.connect(([127, 0, 0, 1], port).into()).await.unwrap()
+}
+
+#[tokio::test]
+async fn strangers_keep_no_operator_out_and_end_none_of_its_requests() {
+    let bus = Bus::new();
+    let pod = Pod::start(&bus, Component::Redis);
+    pod.status_with(|status| status.acl_digest.is_some() && !data(status).config.is_empty())
+        .await;
+    let revision = pod.revision().await;
+    let crowded = async {
+        let mut strangers = Vec::new();
+        for number in 0..80 {
+            strangers.push(silent(10 + number / 8, pod.layout.api.port()).await);
+        }
+        // Whoever says nothing is sent away by itself only after 5 s.
+        let answered = timeout(Duration::from_secs(3), pod.status()).await;
+        assert_eq!(data(&answered.unwrap()).phase, Phase::Sealed);
+        lead(&pod, 1).await;
+    };
+    let (told, ()) = tokio::join!(pod.status_after(&revision), crowded);
+    assert_eq!(data(&told).phase, Phase::Leading);
     pod.stop().await;
 }

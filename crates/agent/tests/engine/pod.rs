@@ -126,6 +126,30 @@ impl<'a> Pod<'a> {
         self.status_with(|status| data(status).phase == phase).await
     }
 
+    /// Has the kernel end the server.
+    pub async fn kill_server(&self) {
+        let info = self.bus.redis(&["INFO", "server"]).await;
+        let id = info
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("process_id:"))
+            .unwrap();
+        nix::sys::signal::kill(
+            nix::unistd::Pid::from_raw(id.parse().unwrap()),
+            nix::sys::signal::Signal::SIGKILL,
+        )
+        .unwrap();
+    }
+
+    /// Ends the agent and, with it, the server: neither has time for anything.
+    pub async fn crash(self) {
+        self.agent.abort();
+        assert!(self.agent.await.unwrap_err().is_cancelled());
+        until_is(true, || async {
+            self.bus.redis(&["PING"]).await.is_empty()
+        })
+        .await;
+    }
+
     pub async fn stop(self) {
         self.stopper.ask().await;
         self.agent.await.unwrap().unwrap();

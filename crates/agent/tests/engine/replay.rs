@@ -1,7 +1,7 @@
 //! An append-only file is replayed as the user `default`, which nobody can be: what takes several rights at once must not be lost.
 
 use crate::bus::Bus;
-use crate::data::{kill_server, lead};
+use crate::data::lead;
 use crate::pod::{Pod, data};
 use cachebus_core::names::Component;
 use cachebus_core::protocol::Phase;
@@ -34,7 +34,7 @@ async fn transactions_scripts_and_functions_outlive_a_killed_server() {
     }
     assert_eq!(bus.redis(&["SET", "plain", "v"]).await, "OK");
 
-    kill_server(&bus).await;
+    pod.kill_server().await;
     let status = pod
         .status_with(|status| status.crashes == 1 && data(status).phase == Phase::Sealed)
         .await;

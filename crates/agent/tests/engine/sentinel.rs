@@ -4,12 +4,15 @@ use crate::bus::{Bus, UID, read};
 use crate::pod::{Pod, data};
 use cachebus_core::names::{Component, MARKER_FILE, SENTINEL_CONF};
 use cachebus_core::protocol::{
-    AgentStatus, Marker, MonitorOrder, MonitorSettings, NodeStatus, Phase, Refusal, SentinelStatus,
+    AgentStatus, Marker, MonitorOrder, MonitorSettings, NodeStatus, Peer, Phase, Refusal,
+    SentinelStatus,
 };
 use std::fs;
 
 const THIS: &str = "b-redis-0";
 const OTHER: &str = "b-redis-1";
+/// The one pod whose name resolves where these tests run.
+const REACHED: &str = "b-redis-2";
 
 fn fqdn(bus: &Bus, pod: &str) -> String {
     bus.names.pod_fqdn(Component::Redis, pod)
@@ -44,6 +47,7 @@ fn order(bus: &Bus, primary: &str) -> MonitorOrder {
         quorum: bus.config.quorum,
         settings: bus.config.monitor.clone(),
         instead_of: None,
+        config_epoch: 0,
         peers: Vec::new(),
     }
 }
@@ -101,6 +105,51 @@ async fn a_sentinel_keeps_what_it_learned_of_its_bus_and_obeys() {
     pod.stop().await;
     let kept = read(&bus.data_dir(Component::Sentinel).join(SENTINEL_CONF));
     assert!(kept.contains("sentinel myid 0123456789012345678901234567890123456789"));
+}
+
+#[tokio::test]
+async fn a_sentinel_names_another_primary_by_order_in_a_newer_epoch_and_forgets_nothing() {
+    let bus = Bus::new();
+    remember(&bus, THIS);
+    let pod = Pod::start(&bus, Component::Sentinel);
+    pod.status_with(|status| sentinel(status).up).await;
+
+    let instead = MonitorOrder {
+        instead_of: Some(THIS.to_owned()),
+        ..order(&bus, REACHED)
+    };
+    let alone = pod.put("/v1/monitor", &instead).await;
+    assert_eq!(refusal(&alone), "KnowsNoOther");
+    let peer = Peer {
+        pod: "b-sentinel-1".to_owned(),
+        run_id: "f".repeat(40),
+    };
+    let introduced = MonitorOrder {
+        config_epoch: 9,
+        peers: vec![peer],
+        ..instead
+    };
+    let (code, body) = pod.put("/v1/monitor", &introduced).await;
+    assert_eq!(code, 200, "{body}");
+    let monitored = sentinel(&pod.status().await).monitored.clone().unwrap();
+    assert_eq!(
+        (monitored.host, monitored.config_epoch),
+        (fqdn(&bus, REACHED), 9)
+    );
+    let peers = bus
+        .sentinel(&["SENTINEL", "SENTINELS", &bus.config.master_name])
+        .await;
+    assert!(peers.contains("b-sentinel-1"), "{peers}");
+
+    // What it heard of since is newer than what the operator knew.
+    let back = MonitorOrder {
+        primary: THIS.to_owned(),
+        instead_of: Some(REACHED.to_owned()),
+        ..introduced
+    };
+    let (code, body) = pod.put("/v1/monitor", &back).await;
+    assert_eq!(code, 409, "a name that does not resolve: {body}");
+    pod.stop().await;
 }
 
 #[tokio::test]

@@ -67,4 +67,31 @@ pub mod reason {
     pub const ORDER_REFUSED: &str = "OrderRefused";
     /// An order did not reach its agent, or the agent failed at it.
     pub const ORDER_FAILED: &str = "OrderFailed";
+
+    /// Every one of them.
+    pub const ALL: &[&str] = &[
+        POD_MISSING,
+        POD_UNREACHABLE,
+        FOREIGN_POD,
+        LOADING,
+        SYNCING,
+        FAILOVER_RUNNING,
+        WAITING_FOR_COPIES,
+        NO_DATASET,
+        SENTINELS_UNREACHABLE,
+        PRIMARY_UNREACHABLE,
+        TARGET_UNREACHABLE,
+        PRIMARY_LOST_DATA,
+        PRIMARY_FOLLOWS,
+        WAITING_FOR_REPLICAS,
+        SENTINEL_STARTING,
+        SENTINEL_DISAGREES,
+        SENTINEL_SEES_PRIMARY_DOWN,
+        SENTINEL_UNACQUAINTED,
+        AUTHORITY_LOST,
+        NAME_CONFLICT,
+        REJECTED,
+        ORDER_REFUSED,
+        ORDER_FAILED,
+    ];
 }

@@ -79,6 +79,22 @@ pub fn choose(view: &View<'_>, lost: Option<&str>) -> Course {
             ),
         });
     }
+    // This look need not be the last word of one that has only missed it.
+    let expected: Vec<&str> = missing
+        .iter()
+        .copied()
+        .filter(|pod| view.may_tell(pod, PATIENCE_MS))
+        .collect();
+    if !expected.is_empty() {
+        return Course::Wait(Blocked::new(
+            reason::WAITING_FOR_COPIES,
+            format!(
+                "a primary is chosen when {} have reported, or have been silent for {} s",
+                expected.join(", "),
+                PATIENCE_MS / 1_000
+            ),
+        ));
+    }
     // However long that takes: what is being read may be the newest copy, and would be overwritten by an older one.
     let loading: Vec<&str> = view
         .reports()
@@ -140,14 +156,31 @@ struct Copy<'a> {
     data: &'a DataStatus,
 }
 
-/// What makes one copy better than another; the greatest is chosen. In this order: epoch, epoch of a predecessor's data,
-/// whole, recorded primary, copy of the recorded primary, led, keys, lowest ordinal.
-type Rank = (u64, u64, bool, bool, bool, bool, u64, Reverse<usize>);
+/// What makes one copy newer than another, as far as its marker tells. In this order: epoch, epoch of a predecessor's data,
+/// whole, recorded primary, copy of the recorded primary, led.
+type Age = (u64, u64, bool, bool, bool, bool);
 
-impl Copy<'_> {
+/// What makes one copy better than another; the greatest is chosen. In this order: age, keys, lowest ordinal.
+type Rank = (Age, u64, Reverse<usize>);
+
+impl<'a> Copy<'a> {
+    fn of(view: &View<'_>, pod: &'a str, data: &'a DataStatus) -> Self {
+        let ordinal = view.nodes.iter().position(|node| node == pod);
+        Self {
+            pod,
+            ordinal: ordinal.unwrap_or(view.nodes.len()),
+            data,
+        }
+    }
+
+    fn rank(&self, view: &View<'_>) -> Rank {
+        let keys = self.data.keys.unwrap_or_default();
+        (self.age(view), keys, Reverse(self.ordinal))
+    }
+
     /// A marker's epoch says what the files hold at least, so it counts before everything. Data of a predecessor of this bus
     /// is real but older than any of this bus's, and its own epochs order it.
-    fn rank(&self, view: &View<'_>) -> Rank {
+    fn age(&self, view: &View<'_>) -> Age {
         let marker = self.data.marker.as_ref();
         let own = view.own_marker(self.data);
         let led = own.is_some_and(|marker| marker.primary == self.pod);
@@ -172,16 +205,7 @@ impl Copy<'_> {
             Some(_) => 0,
             None => marker.map_or(0, |marker| marker.epoch),
         };
-        (
-            epoch,
-            foreign_epoch,
-            whole,
-            recorded,
-            of_recorded,
-            led,
-            self.data.keys.unwrap_or_default(),
-            Reverse(self.ordinal),
-        )
+        (epoch, foreign_epoch, whole, recorded, of_recorded, led)
     }
 }
 
@@ -197,23 +221,25 @@ fn newest_copy_of(view: &View<'_>, primary: &str) -> u64 {
 
 /// The copies that have reported, by ordinal.
 fn copies<'a>(view: &View<'a>) -> Vec<Copy<'a>> {
-    let mut copies: Vec<Copy<'a>> = view
-        .reports()
-        .filter(|(pod, data)| {
-            !view.terminating(pod) && !matches!(data.phase, Phase::Down | Phase::Loading)
-        })
-        .map(|(pod, data)| Copy {
-            pod,
-            ordinal: view
-                .nodes
-                .iter()
-                .position(|node| node == pod)
-                .unwrap_or(view.nodes.len()),
-            data,
-        })
+    let mut copies: Vec<Copy<'a>> = files(view)
+        .filter(|copy| copy.data.phase != Phase::Loading)
         .collect();
     copies.sort_by_key(|copy| copy.ordinal);
     copies
+}
+
+/// The copies that have reported, or are being read.
+fn files<'a>(view: &View<'a>) -> impl Iterator<Item = Copy<'a>> {
+    let told = view
+        .reports()
+        .filter(|(pod, data)| !view.terminating(pod) && data.phase != Phase::Down);
+    told.map(|(pod, data)| Copy::of(view, pod, data))
+}
+
+/// Whether there is a copy that is newer than the one of the pod that was chosen.
+pub fn is_outdone(view: &View<'_>, chosen: &str, data: &DataStatus) -> bool {
+    let age = Copy::of(view, chosen, data).age(view);
+    files(view).any(|copy| View::has_data(copy.data) && copy.age(view) > age)
 }
 
 /// The last primary: the record's or, where there is none, that of the newest data.
@@ -237,12 +263,17 @@ pub fn wait_since(view: &View<'_>, choosing_since: Option<Time>) -> Course {
 /// Records a target, in an epoch that no pod knows of yet.
 pub fn aim(view: &View<'_>, pod: &str, reason: &str, empty: bool) -> Course {
     let next = newest_decision(&view.topology) + 1;
+    let superseded = view.topology.target.iter().flat_map(|before| {
+        let earlier = before.superseded.iter();
+        earlier.chain([&before.pod]).filter(|other| *other != pod)
+    });
     Course::Record(Topology {
         target: Some(Target {
             pod: pod.to_owned(),
             epoch: uncontested(view, pod, next),
             reason: reason.to_owned(),
             empty,
+            superseded: superseded.cloned().collect(),
         }),
         choosing_since: None,
         ..view.topology.clone()

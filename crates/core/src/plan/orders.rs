@@ -54,6 +54,24 @@ fn lead(view: &View<'_>, target: &Target, plan: &mut Plan) {
     let Some(data) = view.data(&target.pod) else {
         return;
     };
+    if !confirmed(view, data, target)
+        && let Some(pod) = unaware(view, target)
+    {
+        return match view.data(pod).map(|data| &data.phase) {
+            Some(Phase::Down | Phase::Loading) => plan.wait(loading(pod)),
+            Some(_) => plan.act(Action::Order {
+                pod: pod.to_owned(),
+                order,
+            }),
+            None => plan.wait(Blocked::new(
+                reason::TARGET_UNREACHABLE,
+                format!(
+                    "{pod} was chosen as primary before {} and does not answer; it may lead yet",
+                    target.pod
+                ),
+            )),
+        };
+    }
     match data.phase {
         Phase::Down | Phase::Loading => plan.wait(loading(&target.pod)),
         Phase::Leading if confirmed(view, data, target) => {}
@@ -130,6 +148,15 @@ fn follow(view: &View<'_>, primary: &str, plan: &mut Plan) {
             Some(_) | None => plan.act(order_to(pod)),
         }
     }
+}
+
+/// An earlier target that does not know of this one: an order that is on its way to it would make it lead.
+fn unaware<'a>(view: &View<'_>, target: &'a Target) -> Option<&'a str> {
+    let mut earlier = target.superseded.iter().map(String::as_str);
+    earlier.find(|pod| match view.data(pod) {
+        Some(data) => view.obeyed(data) < target.epoch,
+        None => !view.surely_off(pod),
+    })
 }
 
 /// A node that leads and is not the one that should; where there are several, the first.

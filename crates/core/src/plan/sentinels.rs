@@ -24,6 +24,7 @@ pub fn tell(view: &View<'_>, plan: &mut Plan) {
     let config = agent_json(view.bus);
     let lost = contradicted(view, primary);
     let tied = tied(view);
+    let failing_over = watches(view).any(|monitored| monitored.failing_over);
     for pod in &view.sentinels {
         if let Some(sentinel) = view.sentinel(pod) {
             let told = Told {
@@ -32,6 +33,7 @@ pub fn tell(view: &View<'_>, plan: &mut Plan) {
                 primary,
                 lost: lost.as_deref(),
                 tied,
+                failing_over,
                 pod,
             };
             told.judge(sentinel, plan);
@@ -56,6 +58,8 @@ struct Told<'a> {
     primary: &'a str,
     lost: Option<&'a str>,
     tied: Option<u64>,
+    /// Some Sentinel carries a failover out.
+    failing_over: bool,
     pod: &'a str,
 }
 
@@ -79,7 +83,7 @@ impl Told<'_> {
         if named.as_deref() != Some(self.primary) {
             let stays = named.is_some()
                 && (named.as_deref() == self.lost || self.tied == Some(monitored.config_epoch));
-            if stays && !monitored.failing_over {
+            if stays && !self.failing_over {
                 plan.act(self.order(named));
             } else {
                 plan.wait(Blocked::new(
@@ -147,6 +151,11 @@ impl Told<'_> {
             order: MonitorOrder {
                 uid: self.view.bus.uid.clone(),
                 primary: self.primary.to_owned(),
+                // A silent Sentinel need not be waited for: it hears of the newer epoch, and agrees, when it is back.
+                config_epoch: match instead_of {
+                    Some(_) => 1 + newest_epoch(self.view),
+                    None => 0,
+                },
                 instead_of,
                 quorum: self.config.quorum,
                 settings: self.config.monitor.clone(),
@@ -159,17 +168,25 @@ impl Told<'_> {
 /// The newest `config-epoch`, where Sentinels name different pods in it. The newer epoch wins among Sentinels, so these would
 /// never come to agree. Two that were told of different primaries before they met are in this state.
 fn tied(view: &View<'_>) -> Option<u64> {
-    let watched = || {
-        view.sentinels
-            .iter()
-            .filter_map(|pod| view.sentinel(pod)?.monitored.as_ref())
-    };
-    let newest = watched().map(|monitored| monitored.config_epoch).max()?;
-    let named: BTreeSet<&str> = watched()
+    let newest = newest_epoch(view);
+    let named: BTreeSet<&str> = watches(view)
         .filter(|monitored| monitored.config_epoch == newest)
         .map(|monitored| monitored.host.as_str())
         .collect();
     (named.len() > 1).then_some(newest)
+}
+
+/// The newest `config-epoch` of a Sentinel that answers.
+fn newest_epoch(view: &View<'_>) -> u64 {
+    let epochs = watches(view).map(|monitored| monitored.config_epoch);
+    epochs.max().unwrap_or_default()
+}
+
+/// What the Sentinels that answer watch.
+fn watches<'a>(view: &View<'a>) -> impl Iterator<Item = &'a Monitored> {
+    view.sentinels
+        .iter()
+        .filter_map(|pod| view.sentinel(pod)?.monitored.as_ref())
 }
 
 /// The linked replicas and the answering Sentinels that a Sentinel does not know.

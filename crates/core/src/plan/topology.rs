@@ -5,7 +5,7 @@
 //! ([`super::bootstrap`]).
 
 use super::blocked::{Blocked, reason};
-use super::bootstrap::{aim, choose, chosen, patience_with_sentinels, wait_since};
+use super::bootstrap::{aim, choose, chosen, is_outdone, patience_with_sentinels, wait_since};
 use super::orders::{linked, not_agreed};
 use super::view::View;
 use crate::protocol::{DataStatus, HandoverOutcome, Phase};
@@ -121,6 +121,9 @@ fn alone(view: &View<'_>) -> Course {
 fn toward(view: &View<'_>, target: &Target, lost: Option<&str>) -> Course {
     match view.data(&target.pod) {
         Some(data) if confirmed(view, data, target) => settle(view, &target.pod),
+        Some(data) if data.phase != Phase::Leading && is_outdone(view, &target.pod, data) => {
+            choose(view, lost)
+        }
         Some(data) if fit(view, data, target) => match view.topology.choosing_since {
             None => Course::Keep,
             Some(_) => Course::Record(Topology {
@@ -129,11 +132,12 @@ fn toward(view: &View<'_>, target: &Target, lost: Option<&str>) -> Course {
             }),
         },
         Some(_) => choose(view, lost),
-        None if view.surely_off(&target.pod) || view.terminating(&target.pod) => choose(view, lost),
+        // One that is being deleted is no exception: its node may be cut off, and its server lead there.
+        None if view.surely_off(&target.pod) => choose(view, lost),
         None => Course::Wait(Blocked::new(
             reason::TARGET_UNREACHABLE,
             format!(
-                "{} was chosen as primary and does not answer; it may lead already. It is given up when its pod is deleted",
+                "{} was chosen as primary and does not answer; it may lead already. It is given up when its pod is gone",
                 target.pod
             ),
         )),

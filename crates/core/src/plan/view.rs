@@ -168,6 +168,20 @@ impl<'a> View<'a> {
             .is_none_or(|pod| pod.ip.is_none())
     }
 
+    /// Whether a data pod that says nothing may say what it holds in a moment: it runs as far as anybody knows, and has been
+    /// silent for less than `millis` on end. One look that it misses is no silence.
+    pub fn may_tell(&self, pod: &str, millis: u64) -> bool {
+        let Some(node) = self.observed.data.get(pod) else {
+            return false;
+        };
+        let runs = node
+            .pod
+            .as_ref()
+            .is_some_and(|pod| pod.ip.is_some() && !pod.terminating && pod.trouble.is_none());
+        let is_foreign = node.agent.is_some() && !self.is_ours(node);
+        runs && !is_foreign && !node.tells() && node.silent_ms < millis
+    }
+
     /// Whether this much time has passed since then.
     pub fn passed(&self, since: Option<&Time>, millis: u64) -> bool {
         since.is_some_and(|since| {

@@ -4,7 +4,7 @@ use crate::data_node::MadeBy;
 use crate::world::World;
 use cachebus_api::status::Topology;
 use cachebus_core::observed::Observed;
-use cachebus_core::plan::{Action, Plan};
+use cachebus_core::plan::{Action, Plan, reason};
 use cachebus_core::protocol::{DataStatus, Phase, TopologyOrder};
 
 impl World {
@@ -58,9 +58,10 @@ impl World {
         }
     }
 
-    /// No other copy that had reported when the choice was made holds all that the chosen one holds, and more, and is of a newer
-    /// lead, or is what led. A copy that is not known to be whole, or that a predecessor of the bus left behind, counts for
-    /// nothing; of two replicas of one lead either will do, and what an agent had no second to note nobody can know.
+    /// No other copy that was there when the choice was made, and not silent for long, holds all that the chosen one holds, and
+    /// more, and is of a newer lead, or is what led. A copy that is not known to be whole, or that a predecessor of the bus left
+    /// behind, counts for nothing; of two replicas of one lead either will do, and what an agent had no second to note nobody
+    /// can know.
     pub fn claim_nothing_lost(&self, node: usize) {
         let (chosen, lead) = (self.nodes[node].data(), self.nodes[node].lead());
         for (other, held) in self.choice.iter().filter(|(other, _)| *other != node) {
@@ -99,7 +100,7 @@ impl World {
             "waits and does not say for what: {plan:?}"
         );
         for blocked in &plan.blocked {
-            assert!(!blocked.message.is_empty(), "{plan:?}");
+            assert!(reason::ALL.contains(&blocked.reason), "{plan:?}");
         }
         let reports = || {
             observed

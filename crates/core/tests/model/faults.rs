@@ -1,6 +1,7 @@
 //! What goes wrong.
 
 use crate::data_node::Volume;
+use crate::operator::Operator;
 use crate::world::World;
 use cachebus_api::CacheBusStatus;
 
@@ -117,7 +118,7 @@ impl World {
 
     fn crash_operators(&mut self) {
         for operator in &mut self.operators {
-            operator.pending.clear();
+            *operator = Operator::default();
         }
     }
 }

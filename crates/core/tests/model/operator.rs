@@ -7,13 +7,16 @@ use cachebus_api::status::Target;
 use cachebus_core::observed::{Node, Observed, PodView};
 use cachebus_core::plan::{Action, Desired, intended, plan};
 use cachebus_core::protocol::{
-    AgentStatus, FedReplica, Monitored, NodeStatus, Phase, SentinelStatus, TopologyOrder,
+    AgentStatus, FedReplica, Monitored, NodeStatus, SentinelStatus, TopologyOrder,
 };
 use cachebus_core::status::{kind, report};
 use std::collections::{BTreeMap, VecDeque};
 
 /// After this time an order is not sent any more, in milliseconds; [`cachebus_core::plan::Plan::actions`] asks for it.
 const ORDER_LIFE_MS: u64 = 10_000;
+
+/// A pod that is silent for so long may be left out, in milliseconds.
+const LONG_MS: u64 = 30_000;
 
 #[derive(Default)]
 pub struct Operator {
@@ -23,8 +26,10 @@ pub struct Operator {
     version: usize,
     /// When it was made.
     made_ms: u64,
-    /// The copies that had reported then, and what they held.
+    /// The copies that had told by then what they hold, and have not been silent for long since.
     copies: Vec<(usize, Writes)>,
+    /// Since when each data pod tells nothing, and the UID of the pod that is silent.
+    silent: BTreeMap<String, (String, u64)>,
 }
 
 impl World {
@@ -64,7 +69,8 @@ impl World {
             0
         };
         let version = (self.store.len() - 1).saturating_sub(behind);
-        let observed = self.observe(version, faulty);
+        let mut observed = self.observe(version, faulty);
+        let silent = self.listen(operator, &mut observed);
         let plan = plan(&self.bus, &observed, &Desired::default());
         Self::claim_plan(&plan, &observed);
         self.say(|| format!("operator {operator} sees status {version}: {plan:?}"));
@@ -73,7 +79,25 @@ impl World {
             version,
             made_ms: self.now_ms,
             copies: self.copies(&observed),
+            silent,
         };
+    }
+
+    /// Adds for how long each data pod has been silent, as far as this operator remembers.
+    fn listen(&self, operator: usize, observed: &mut Observed) -> BTreeMap<String, (String, u64)> {
+        let before = &self.operators[operator].silent;
+        let mut silent = BTreeMap::new();
+        for (name, node) in &mut observed.data {
+            let runs = node.pod.as_ref().filter(|pod| pod.ip.is_some());
+            let Some(pod) = runs.filter(|_| !node.tells()) else {
+                continue;
+            };
+            let since = before.get(name).filter(|(uid, _)| *uid == pod.uid);
+            let since = since.map_or(self.now_ms, |(_, since)| *since);
+            silent.insert(name.clone(), (pod.uid.clone(), since));
+            node.silent_ms = self.now_ms - since;
+        }
+        silent
     }
 
     fn observe(&mut self, version: usize, faulty: bool) -> Observed {
@@ -139,14 +163,17 @@ impl World {
         }
     }
 
-    /// The copies that an observation shows, loaded or held, and what they hold.
+    /// The copies that an observation shows, or would show to who looks once more, and what they hold.
     fn copies(&self, observed: &Observed) -> Vec<(usize, Writes)> {
-        let reported = self.nodes.iter().filter(|node| {
-            observed.data[&node.name]
-                .data()
-                .is_some_and(|data| !matches!(data.phase, Phase::Down | Phase::Loading))
+        let there = self.nodes.iter().filter(|node| {
+            let seen = &observed.data[&node.name];
+            let runs = seen
+                .pod
+                .as_ref()
+                .is_some_and(|pod| pod.ip.is_some() && !pod.terminating);
+            seen.tells() || (runs && seen.silent_ms < LONG_MS)
         });
-        reported.map(|node| (node.index, node.data())).collect()
+        there.map(|node| (node.index, node.data())).collect()
     }
 
     /// The replicas in a node's own list.
@@ -360,6 +387,6 @@ fn seen(away: usize, uid: usize, role: Option<String>, agent: Option<AgentStatus
         }),
         unreachable: agent.is_none().then(|| "no answer".to_owned()),
         agent,
-        volume_bytes: None,
+        ..Node::default()
     }
 }

@@ -35,7 +35,7 @@ pub struct World {
     /// There are no more faults.
     pub calm: bool,
     pub writes: u32,
-    /// The copies that had reported when the last target was chosen, and what they held.
+    /// The copies that were there when the last target was chosen, and not silent for long, and what they held.
     pub choice: Vec<(usize, Writes)>,
     /// How often a node began to lead.
     pub leads: usize,

@@ -35,6 +35,91 @@ fn missing_copies_are_waited_for_from_the_first_report_on() {
 }
 
 #[test]
+fn one_missed_look_counts_nobody_out() {
+    let mut missed = waiting_for(restarted(), 400)
+        .node(1, sealed(7, "b-redis-0", 3))
+        .node(2, sealed(7, "b-redis-0", 3));
+    let silent = |scene: &mut Scene, millis| {
+        scene.observed.data.get_mut("b-redis-0").unwrap().silent_ms = millis;
+    };
+    silent(&mut missed, 29_999);
+    assert_eq!(missed.actions(), []);
+    assert_eq!(missed.reasons()[0], reason::WAITING_FOR_COPIES);
+    let message = missed.plan().blocked.remove(0).message;
+    assert!(message.contains("b-redis-0"), "{message}");
+    let starting = DataStatus {
+        phase: Phase::Down,
+        keys: None,
+        ..sealed(0, "b-redis-0", 3)
+    };
+    assert_eq!(missed.clone().node(0, starting).actions(), []);
+
+    let mut gone_for_long = missed.clone();
+    silent(&mut gone_for_long, 30_000);
+    assert_eq!(gone_for_long.chosen().0, "b-redis-1");
+    let mut in_trouble = missed.clone();
+    let node = in_trouble.observed.data.get_mut("b-redis-0").unwrap();
+    node.pod.as_mut().unwrap().trouble = Some("CrashLoopBackOff".to_owned());
+    assert_eq!(in_trouble.chosen().0, "b-redis-1");
+    assert_eq!(missed.gone(0).chosen().0, "b-redis-1");
+}
+
+fn b_redis_1_is_chosen() -> Scene {
+    restarted()
+        .recorded(Topology {
+            target: Some(target("b-redis-1", 4, false)),
+            ..primary("b-redis-0", 3)
+        })
+        .node(1, sealed(7, "b-redis-0", 3))
+        .node(2, sealed(9, "b-redis-0", 3))
+}
+
+#[test]
+fn a_newer_copy_that_reports_before_the_chosen_one_leads_is_chosen_instead() {
+    let chosen = b_redis_1_is_chosen();
+    assert_eq!(
+        chosen.orders(),
+        [("b-redis-1".to_owned(), "b-redis-1".to_owned())],
+        "more keys are no newer copy"
+    );
+    let late = chosen.clone().node(0, sealed(7, "b-redis-0", 3));
+    let again = late.record().target.unwrap();
+    assert_eq!((again.pod.as_str(), again.epoch), ("b-redis-0", 5));
+    assert_eq!(again.superseded, ["b-redis-1"]);
+
+    let reading = DataStatus {
+        phase: Phase::Loading,
+        keys: None,
+        ..sealed(0, "b-redis-0", 3)
+    };
+    assert_eq!(late.node(0, reading).orders(), [], "however long it reads");
+    let too_late = chosen.node(1, leads(4)).node(0, sealed(7, "b-redis-0", 3));
+    assert_eq!(too_late.record().primary.as_deref(), Some("b-redis-1"));
+}
+
+#[test]
+fn who_was_to_lead_before_hears_of_it_before_another_leads() {
+    let late = b_redis_1_is_chosen().node(0, sealed(7, "b-redis-0", 3));
+    let again = late.clone().recorded(late.record());
+    let told = [("b-redis-1".to_owned(), "b-redis-0".to_owned())];
+    assert_eq!(again.orders(), told);
+    let silent = again.clone().silent(1);
+    assert_eq!(silent.orders(), []);
+    assert_eq!(silent.reasons()[0], reason::TARGET_UNREACHABLE);
+
+    let knows = DataStatus {
+        marker: Some(Marker {
+            fence: 5,
+            ..marker("b-redis-0", 3)
+        }),
+        ..sealed(7, "b-redis-0", 3)
+    };
+    let leads = [("b-redis-0".to_owned(), "b-redis-0".to_owned())];
+    assert_eq!(again.clone().node(1, knows).orders(), leads);
+    assert_eq!(again.gone(1).orders(), leads);
+}
+
+#[test]
 fn the_wait_begins_anew_when_all_are_gone_again() {
     let scene = waiting_for(restarted(), 400);
     assert_eq!(scene.record().choosing_since, None);
@@ -269,6 +354,10 @@ fn a_silent_target_is_kept_until_its_pod_is_gone() {
     let chosen = chosen.recorded(topology);
     assert_eq!(chosen.actions(), []);
     assert_eq!(chosen.reasons()[0], reason::TARGET_UNREACHABLE);
+    let mut deleted = chosen.clone();
+    let node = deleted.observed.data.get_mut("b-redis-0").unwrap();
+    node.pod.as_mut().unwrap().terminating = true;
+    assert_eq!(deleted.actions(), [], "its server may lead to the end");
     let given_up = chosen.gone(0).record().target.unwrap();
     assert_eq!((given_up.pod.as_str(), given_up.epoch), ("b-redis-1", 5));
 }

@@ -202,14 +202,14 @@ fn sentinels_have_time_to_replace_a_primary_that_lost_its_dataset() {
 #[test]
 fn what_replaces_it_leads_against_the_sentinels_and_they_are_told() {
     let scene = primary_lost().recorded(Topology {
-        target: Some(target("b-redis-1", 2, false)),
+        target: Some(target("b-redis-2", 2, false)),
         ..primary("b-redis-0", 1)
     });
     let order = format!("{:?}", scene.actions());
     assert!(order.contains("instead_of: Some(\"b-redis-0\")"), "{order}");
     assert_eq!(
         scene.orders(),
-        [("b-redis-1".to_owned(), "b-redis-1".to_owned())]
+        [("b-redis-2".to_owned(), "b-redis-2".to_owned())]
     );
 
     let replaced = primary_lost()

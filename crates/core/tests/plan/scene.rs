@@ -263,6 +263,7 @@ pub fn target(pod: &str, epoch: u64, empty: bool) -> Target {
         epoch,
         reason: "Because".to_owned(),
         empty,
+        superseded: Vec::new(),
     }
 }
 
@@ -340,6 +341,7 @@ fn silent(ordinal: u32) -> Node {
             ready: true,
             ..PodView::default()
         }),
+        silent_ms: 3_600_000,
         ..Node::default()
     }
 }

@@ -46,18 +46,37 @@ fn sentinels_that_disagree_settle_it_by_their_epochs() {
 }
 
 #[test]
-fn sentinels_that_disagree_in_one_epoch_never_would_and_are_told() {
-    let scene = Scene::well();
+fn sentinels_that_disagree_in_one_epoch_never_would_and_are_told_in_a_newer_one() {
+    let scene = Scene::well().all_watch("b-redis-0", 4);
     let tied = scene
         .clone()
-        .sentinel(1, Some(scene.watch(1, "b-redis-2", 0)));
+        .sentinel(1, Some(scene.watch(1, "b-redis-2", 4)));
     assert_eq!(
         tied.monitors(),
         [("b-sentinel-1".to_owned(), Some("b-redis-2".to_owned()))]
     );
-    let mut watch = scene.watch(1, "b-redis-2", 0);
-    watch.failing_over = true;
-    assert_eq!(scene.sentinel(1, Some(watch)).monitors(), []);
+    let [Action::Monitor { order, .. }] = &tied.actions()[..] else {
+        panic!("{:?}", tied.actions());
+    };
+    assert_eq!(order.config_epoch, 5);
+}
+
+#[test]
+fn no_sentinel_is_told_of_another_primary_while_any_fails_over() {
+    let scene = Scene::well();
+    for failing in [0, 1] {
+        let tied = scene
+            .clone()
+            .sentinel(1, Some(scene.watch(1, "b-redis-2", 0)));
+        let named = if failing == 1 {
+            "b-redis-2"
+        } else {
+            "b-redis-0"
+        };
+        let mut watch = tied.watch(failing, named, 0);
+        watch.failing_over = true;
+        assert_eq!(tied.sentinel(failing, Some(watch)).monitors(), []);
+    }
 }
 
 #[test]

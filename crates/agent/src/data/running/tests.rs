@@ -143,3 +143,41 @@ async fn a_server_that_refuses_the_login_is_alive_and_nothing_is_known_of_it() {
     assert_eq!(running.answered.elapsed(), Duration::ZERO);
     assert_eq!(running.phase(&names()), Phase::Down);
 }
+
+#[test]
+fn a_snapshot_counts_that_was_begun_and_finished_while_the_memory_was_whole() {
+    let seen = |looks: &[(Info, u64, bool)]| {
+        let mut running = running();
+        for (said, saved, saving) in looks {
+            let mut said = said.clone();
+            said.aof.enabled = false;
+            said.rdb.last_save_time = *saved;
+            said.rdb.save_in_progress = *saving;
+            running.saw(said);
+        }
+        running.has_saved()
+    };
+    let up = || replica("b-redis-1", 6379, "up", 0);
+    let down = || replica("b-redis-1", 6379, "down", 0);
+    assert!(!seen(&[(primary(), 1, false)]));
+    assert!(seen(&[(primary(), 1, false), (primary(), 2, false)]));
+    assert!(seen(&[(up(), 1, false), (down(), 2, false)]));
+    assert!(!seen(&[(down(), 1, false), (down(), 2, false)]));
+    assert!(!seen(&[(down(), 1, false), (up(), 2, false)]));
+    let begun_before = [(up(), 1, true), (up(), 2, false)];
+    assert!(!seen(&begun_before));
+    let resynchronises = replica("b-redis-1", 6379, "down", 1);
+    assert!(!seen(&[
+        (up(), 1, false),
+        (resynchronises, 1, false),
+        (down(), 2, false)
+    ]));
+
+    let mut with_aof = running();
+    for saved in [1, 2] {
+        let mut said = primary();
+        said.rdb.last_save_time = saved;
+        with_aof.saw(said);
+    }
+    assert!(!with_aof.has_saved(), "it would read its append-only file");
+}
