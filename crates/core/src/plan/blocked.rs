@@ -53,6 +53,14 @@ pub mod reason {
     pub const SENTINEL_SEES_PRIMARY_DOWN: &str = "SentinelSeesPrimaryDown";
     /// A Sentinel does not know all replicas and all other Sentinels yet.
     pub const SENTINEL_UNACQUAINTED: &str = "SentinelUnacquainted";
+    /// The lead is being handed over.
+    pub const HANDOVER_RUNNING: &str = "HandoverRunning";
+    /// Pods are being restarted one by one, to run what the spec asks for.
+    pub const ROLLING_OUT: &str = "RollingOut";
+    /// Pods owe a restart that must wait.
+    pub const ROLLOUT_HALTED: &str = "RolloutHalted";
+    /// The primary runs in a pod that is one more than the spec asks for, and cannot hand over.
+    pub const PRIMARY_BEYOND_REPLICAS: &str = "PrimaryBeyondReplicas";
     /// The key of the bus's authority is lost: nothing can be signed while what it signed is served.
     pub const AUTHORITY_LOST: &str = "AuthorityLost";
     /// The name of one of the bus's objects is taken by somebody else's.

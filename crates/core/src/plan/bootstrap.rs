@@ -244,6 +244,8 @@ pub fn aim(view: &View<'_>, pod: &str, reason: &str, empty: bool) -> Course {
             reason: reason.to_owned(),
             empty,
         }),
+        // It was decided of a primary that leads.
+        handover: None,
         choosing_since: None,
         ..view.topology.clone()
     })

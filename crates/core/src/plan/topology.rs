@@ -184,6 +184,12 @@ fn settle(view: &View<'_>, primary: &str) -> Course {
         target: None,
         // One that is carried out was decided of this primary.
         handover: recorded.handover.clone().filter(|_| stays),
+        handovers: if stays {
+            recorded.handovers
+        } else {
+            view.handovers(primary)
+        },
+        restart: recorded.restart.clone(),
         choosing_since: None,
     };
     if settled == *recorded {
