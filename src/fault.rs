@@ -47,6 +47,14 @@ pub enum FaultPoint {
     BeforeMonitor,
     /// A Sentinel knows the primary, the others may not.
     AfterMonitor,
+    /// The lead is about to be handed over.
+    BeforeHandover,
+    /// The lead has been handed over, or the agent failed at it, and nobody knows.
+    AfterHandover,
+    /// A pod is about to be deleted, to be made anew.
+    BeforeRestart,
+    /// A pod is deleted, and its successor is not there.
+    AfterRestart,
     /// A role label has been written.
     AfterLabel,
     /// The status is about to be written.

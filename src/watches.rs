@@ -10,7 +10,7 @@ use crate::error::brief;
 use crate::partial::{PartialPod, PartialStatefulSet};
 use crate::readiness::Readiness;
 use cachebus_api::CacheBus;
-use cachebus_core::names::{BUS_LABEL, MANAGER};
+use cachebus_core::names::{BUS_LABEL, MANAGER, SWITCHOVER_ANNOTATION};
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
@@ -239,12 +239,19 @@ fn changes_of_buses(
     writer: Writer<WatchedBus>,
 ) -> impl Stream<Item = watcher::Result<WatchedBus>> + Send + 'static {
     events
-        .modify(strip)
+        .modify(|bus| {
+            let request = request(bus).map(str::to_owned);
+            strip(bus);
+            bus.meta_mut().annotations =
+                request.map(|asked| [(SWITCHOVER_ANNOTATION.to_owned(), asked)].into());
+        })
         .reflect(writer)
         .map_ok(mark)
         .touched_objects()
         .predicate_filter(
-            predicates::generation.combine(identity).combine(deletion),
+            predicates::generation
+                .combine(identity_and_request)
+                .combine(deletion),
             PredicateConfig::default(),
         )
 }
@@ -274,9 +281,17 @@ fn strip<K: Resource>(object: &mut K) {
     object.meta_mut().annotations = None;
 }
 
-/// Two objects of the same name, one after the other, are two, even at the same generation.
-fn identity<K: Resource>(object: &K) -> Option<u64> {
-    Some(hash(object.meta().uid.as_ref()?))
+/// What a person asks of a bus's primary.
+pub fn request<K: Resource>(bus: &K) -> Option<&str> {
+    let asked = bus.annotations().get(SWITCHOVER_ANNOTATION)?;
+    Some(asked)
+}
+
+/// Two objects of the same name, one after the other, are two, even at the same generation; and what is asked of a bus by an
+/// annotation leaves its generation alone.
+fn identity_and_request<K: Resource>(object: &K) -> Option<u64> {
+    let uid = object.meta().uid.as_ref()?;
+    Some(hash(&(uid, request(object))))
 }
 
 /// Whether an object is being deleted, or gone.

@@ -10,7 +10,7 @@ use crate::metrics::{Answer, Metrics};
 use ::http::{Method, Request, Response, StatusCode, header};
 use cachebus_core::bus::Bus;
 use cachebus_core::names::{API_PORT, Component, Names};
-use cachebus_core::protocol::{AgentStatus, HOLD};
+use cachebus_core::protocol::{AgentStatus, HOLD, HandoverOrder};
 use cachebus_core::tls::Certificates;
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -26,6 +26,8 @@ use tokio_rustls::TlsConnector;
 const LOOK: Duration = Duration::from_secs(1);
 /// Time that an agent has to carry out an order.
 const ORDER: Duration = Duration::from_secs(3);
+/// Time that an agent has to hand the lead over: a while more than it takes itself.
+const HANDOVER: Duration = Duration::from_secs(6);
 /// Time that an agent has to tell of a change, or that there was none: a while more than it waits for one.
 const CHANGE: Duration = HOLD.saturating_add(Duration::from_secs(5));
 /// Looks at once, over all buses. Each pass gives its orders one after another, and a change is awaited at leisure: neither
@@ -146,10 +148,29 @@ impl BusAgents {
         path: &str,
         order: &impl Serialize,
     ) -> Result<AgentStatus, AgentError> {
+        self.put(to, path, order, ORDER).await
+    }
+
+    /// Has the lead handed over. The answer, how the pod is, comes when that is done or has failed.
+    pub async fn hand_over(
+        &self,
+        to: &Address,
+        order: &HandoverOrder,
+    ) -> Result<AgentStatus, AgentError> {
+        self.put(to, "/v1/handover", order, HANDOVER).await
+    }
+
+    async fn put(
+        &self,
+        to: &Address,
+        path: &str,
+        order: &impl Serialize,
+        deadline: Duration,
+    ) -> Result<AgentStatus, AgentError> {
         let body =
             serde_json::to_vec(order).map_err(|error| AgentError::unreadable(&to.pod, &error))?;
         let given = Box::pin(self.request(to, Method::PUT, path, body.into()));
-        read(to, self.counted(to, ORDER, given).await?.body())
+        read(to, self.counted(to, deadline, given).await?.body())
     }
 
     /// Waits for a report of another revision than this one, and returns the revision of that. `None`: there was none for as

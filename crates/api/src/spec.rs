@@ -32,7 +32,9 @@ use std::collections::BTreeMap;
     printcolumn(name = "Sentinels", type_ = "string", json_path = ".status.sentinels.summary"),
     printcolumn(name = "Engine", type_ = "string", json_path = ".status.engineVersion"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", priority = 1)
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", priority = 1),
+    printcolumn(name = "Rollout", type_ = "string", json_path = ".status.conditions[?(@.type==\"RolloutComplete\")].reason", priority = 1),
+    printcolumn(name = "Failover", type_ = "date", json_path = ".status.lastFailover.finishedAt", priority = 1)
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = rules::memory_leaves_room())]

@@ -61,6 +61,12 @@ pub struct Topology {
     /// Planned change of the primary that the primary's agent carries out, or is about to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handover: Option<Handover>,
+    /// Number of the last handover of the primary's agent that is accounted for.
+    #[serde(default)]
+    pub handovers: u64,
+    /// Pod that is being restarted, or was restarted last while the rollout goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Restart>,
     /// Since when the operator waits for copies of the data to report before it chooses a primary among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub choosing_since: Option<Time>,
@@ -93,6 +99,27 @@ pub struct Handover {
     /// Why, in one word.
     pub reason: String,
     /// When it was decided.
+    pub since: Time,
+    /// Why it failed, where it did. It is decided anew after a while, if it is still wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+}
+
+/// A restart of a pod by the operator. It is not repeated while nothing of what it was made for has changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Restart {
+    /// The pod.
+    pub pod: String,
+    /// UID that it had before.
+    pub uid: String,
+    /// What it was restarted for.
+    pub reason: String,
+    /// Generation of the spec that it was restarted for.
+    pub generation: i64,
+    /// Revision of its StatefulSet that it was restarted for.
+    pub revision: String,
+    /// When that was decided.
     pub since: Time,
 }
 

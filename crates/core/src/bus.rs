@@ -31,7 +31,7 @@ pub struct Bus {
     pub generation: i64,
     /// The spec as the API server completed it.
     pub spec: CacheBusSpec,
-    /// What the engine of this version can do.
+    /// What the engine of this version can do or, where an older one runs as well, what that can do.
     pub engine: &'static Capabilities,
     /// Image that holds the engine.
     pub image: String,
@@ -49,6 +49,15 @@ pub struct Violation {
 }
 
 impl Bus {
+    /// The same bus, for servers of this line.
+    #[must_use]
+    pub fn for_engine(&self, engine: &'static Capabilities) -> Self {
+        Self {
+            engine,
+            ..self.clone()
+        }
+    }
+
     /// `min-replicas-to-write`, see [`CacheBusSpec::min_replicas_to_write`].
     #[must_use]
     pub fn min_replicas_to_write(&self) -> u32 {

@@ -75,7 +75,7 @@ const VALKEY_9_0: Capabilities = Capabilities {
     ..VALKEY_8_0
 };
 
-/// Every supported engine. Sources of `secure_patch`: CVE-2025-49844 (both), CVE-2026-81934 (Redis), CVE-2026-56684 (Valkey).
+/// Every supported engine, older before newer within a family. Sources of `secure_patch`: CVE-2025-49844 (both), CVE-2026-81934 (Redis), CVE-2026-56684 (Valkey).
 pub const SUPPORTED: &[Capabilities] = &[
     REDIS_7_0,
     REDIS_7_2,
@@ -113,6 +113,19 @@ pub fn capabilities(kind: EngineKind, version: &str) -> Option<&'static Capabili
         .find(|engine| engine.kind == kind && engine.version == version)
 }
 
+/// The line of a release: `8.0` of `8.0.6`.
+#[must_use]
+pub fn line(full_version: &str) -> &str {
+    let mut dots = full_version.match_indices('.').map(|(at, _)| at);
+    dots.nth(1).map_or(full_version, |end| &full_version[..end])
+}
+
+/// What the engine of a release, `8.0.6`, can do; `None`: it is not supported.
+#[must_use]
+pub fn of_release(kind: EngineKind, full_version: &str) -> Option<&'static Capabilities> {
+    capabilities(kind, line(full_version))
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -126,6 +139,23 @@ mod tests {
         assert_eq!(SUPPORTED.len(), 9);
         assert_eq!(capabilities(Redis, "9.1"), None);
         assert_eq!(capabilities(Redis, "8.0.6"), None);
+    }
+
+    #[test]
+    fn a_release_is_of_its_line() {
+        assert_eq!(of_release(Redis, "8.0.6"), capabilities(Redis, "8.0"));
+        assert_eq!(of_release(Redis, "8.0"), capabilities(Redis, "8.0"));
+        assert_eq!(of_release(Redis, "8.01.6"), None);
+        assert_eq!(of_release(Redis, "unknown"), None);
+    }
+
+    #[test]
+    fn older_engines_come_before_newer_ones_of_their_family() {
+        let number = |engine: &Capabilities| -> Vec<u32> {
+            let parts = engine.version.split('.');
+            parts.map(|part| part.parse().unwrap()).collect()
+        };
+        assert!(SUPPORTED.is_sorted_by_key(|engine| (engine.kind, number(engine))));
     }
 
     #[test]

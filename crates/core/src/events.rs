@@ -1,7 +1,9 @@
 //! Events for people: one for each transition, none while nothing changes.
 
-use crate::status::{HIBERNATED, kind};
+use crate::plan::reason;
+use crate::status::{HIBERNATED, PLANNED, kind};
 use cachebus_api::CacheBusStatus;
+use cachebus_api::status::{Handover, Restart, Topology};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 /// An Event to be published on the bus's object.
@@ -9,9 +11,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 pub struct EventDraft {
     /// Something went wrong.
     pub warning: bool,
-    /// Stable, one word: the condition's reason, or `PrimaryChosen`, `PrimaryChanged`.
+    /// Stable, one word: the condition's reason, or `PrimaryChosen`, `PrimaryChanged`, `SwitchedOver`, `SwitchoverFailed`,
+    /// `SwitchoverRefused`, `Restarting`.
     pub reason: String,
-    /// What it is about: the condition's type, or `Primary`.
+    /// What it is about: the condition's type, or `Primary`, `Restart`.
     pub action: String,
     /// For people.
     pub note: String,
@@ -20,7 +23,11 @@ pub struct EventDraft {
 /// Conditions that speak of the spec or the image rather than of a bus that starts: they warn from the first.
 const WARN_AT_ONCE: [&str; 2] = [kind::VALID, kind::ENGINE_UP_TO_DATE];
 
-/// The Events between two statuses: one for each condition that became true or ceased to be, and one for a change of the primary.
+/// What the operator does by plan is no warning.
+const PLANNED_REASONS: [&str; 3] = [reason::ROLLING_OUT, "ScalingDown", HIBERNATED];
+
+/// The Events between two statuses: one for each condition that became true or ceased to be, one for a change of the primary or
+/// one that failed, and one for a restart that was decided.
 ///
 /// What nobody can tell (`Unknown`) is not true. A condition that is false from the first makes an Event too; as a rule it is no
 /// warning, since a bus that starts is not ready yet.
@@ -33,17 +40,30 @@ pub fn between(previous: &CacheBusStatus, next: &CacheBusStatus) -> Vec<EventDra
             .find(|known| known.type_ == condition.type_);
         transition(before, condition)
     });
-    primary(previous, next)
-        .into_iter()
-        .chain(conditions)
-        .collect()
+    let changes = [
+        primary(previous, next),
+        failure(previous, next),
+        restart(previous, next),
+    ];
+    changes.into_iter().flatten().chain(conditions).collect()
+}
+
+/// The Event of a request for another primary from which nothing comes.
+#[must_use]
+pub fn refused(asked: &str, why: &str) -> EventDraft {
+    EventDraft {
+        warning: true,
+        reason: "SwitchoverRefused".to_owned(),
+        action: "Primary".to_owned(),
+        note: format!("the primary does not change to {asked}: {why}"),
+    }
 }
 
 fn transition(before: Option<&Condition>, now: &Condition) -> Option<EventDraft> {
     let was = before.map(|condition| condition.status.as_str());
     let at_once = WARN_AT_ONCE.contains(&now.type_.as_str());
     let warning = match (was, now.status.as_str()) {
-        (Some("True"), "False" | "Unknown") => now.reason != HIBERNATED,
+        (Some("True"), "False" | "Unknown") => !PLANNED_REASONS.contains(&now.reason.as_str()),
         (Some("False" | "Unknown"), "True") => false,
         (None, "False") => at_once,
         // Until now nobody could tell.
@@ -62,11 +82,24 @@ fn primary(previous: &CacheBusStatus, next: &CacheBusStatus) -> Option<EventDraf
     let of = |status: &CacheBusStatus| status.topology.as_ref()?.primary.clone();
     let (was, now) = (of(previous), of(next)?);
     let epoch = next.topology.as_ref()?.epoch;
+    let failover = next
+        .last_failover
+        .as_ref()
+        .filter(|failover| previous.last_failover.as_ref() != Some(failover));
+    let told = failover.map_or(String::new(), |failover| match failover.write_gap_ms {
+        Some(gap) => format!(": {}, no write was taken for {gap} ms", failover.reason),
+        None => format!(": {}", failover.reason),
+    });
+    let planned = failover.is_some_and(|failover| PLANNED.contains(&failover.reason.as_str()));
     let (reason, note) = match was {
         Some(was) if was == now => return None,
         Some(was) => (
-            "PrimaryChanged",
-            format!("{now} is the primary now, {was} was before (epoch {epoch})"),
+            if planned {
+                "SwitchedOver"
+            } else {
+                "PrimaryChanged"
+            },
+            format!("{now} is the primary now, {was} was before (epoch {epoch}){told}"),
         ),
         None => (
             "PrimaryChosen",
@@ -78,5 +111,39 @@ fn primary(previous: &CacheBusStatus, next: &CacheBusStatus) -> Option<EventDraf
         reason: reason.to_owned(),
         action: "Primary".to_owned(),
         note,
+    })
+}
+
+/// A planned change of the primary that failed: it is where it was.
+fn failure(previous: &CacheBusStatus, next: &CacheBusStatus) -> Option<EventDraft> {
+    let failed = |status: &CacheBusStatus| -> Option<Handover> {
+        let handover = status.topology.as_ref()?.handover.clone()?;
+        handover.failed.is_some().then_some(handover)
+    };
+    let handover = failed(next).filter(|now| failed(previous).as_ref() != Some(now))?;
+    let to = handover.to.as_deref().unwrap_or("another pod");
+    let why = handover.failed.unwrap_or_default();
+    Some(EventDraft {
+        warning: true,
+        reason: "SwitchoverFailed".to_owned(),
+        action: "Primary".to_owned(),
+        note: format!(
+            "{} to {to} failed, the primary is the one before: {why}",
+            handover.reason
+        ),
+    })
+}
+
+fn restart(previous: &CacheBusStatus, next: &CacheBusStatus) -> Option<EventDraft> {
+    let of = |status: &CacheBusStatus| -> Option<Restart> {
+        let topology: &Topology = status.topology.as_ref()?;
+        topology.restart.clone()
+    };
+    let Restart { pod, reason, .. } = of(next).filter(|now| of(previous).as_ref() != Some(now))?;
+    Some(EventDraft {
+        warning: false,
+        reason: "Restarting".to_owned(),
+        action: "Restart".to_owned(),
+        note: format!("{pod} is restarted: {reason}"),
     })
 }

@@ -15,6 +15,10 @@ pub const BUS_LABEL: &str = "cachebus.dev/bus";
 pub const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
 /// Label on data pods for people: `primary` or `replica`.
 pub const ROLE_LABEL: &str = "cachebus.dev/role";
+/// Annotation of a bus by which a person asks for another primary: the name of a data pod, or [`ANY_REPLICA`].
+pub const SWITCHOVER_ANNOTATION: &str = "cachebus.dev/switchover";
+/// Value of [`SWITCHOVER_ANNOTATION`] that leaves the choice to the primary's agent.
+pub const ANY_REPLICA: &str = "any";
 
 /// Folder of the data volume.
 pub const DATA_DIR: &str = "/data";

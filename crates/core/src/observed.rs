@@ -1,5 +1,7 @@
 //! One look at the world: what the stores, the agents and the clock said at one moment. It may be stale or partial.
 
+use crate::bus::Bus;
+use crate::engine::{Capabilities, SUPPORTED, of_release};
 use crate::names::Component;
 use crate::protocol::{AgentStatus, DataStatus, NodeStatus, Phase, SentinelStatus};
 use cachebus_api::CacheBusStatus;
@@ -12,6 +14,8 @@ pub struct Observed {
     pub now_ms: u64,
     /// Status as last written.
     pub status: CacheBusStatus,
+    /// Value of [`crate::names::SWITCHOVER_ANNOTATION`]: a person asks for another primary.
+    pub request: Option<String>,
     /// Data pods by name: those that should exist and those that do.
     pub data: BTreeMap<String, Node>,
     /// Sentinel pods by name, likewise.
@@ -59,11 +63,45 @@ pub struct PodView {
     pub trouble: Option<String>,
 }
 
+impl Observed {
+    /// The oldest engine among the one that the spec asks for and those that run: what is sent to nodes while they are
+    /// upgraded one by one must be understood by all.
+    #[must_use]
+    pub fn oldest_engine(&self, bus: &Bus) -> &'static Capabilities {
+        let pods = [
+            (Component::Redis, &self.data),
+            (Component::Sentinel, &self.sentinels),
+        ];
+        let running = pods.into_iter().flat_map(|(component, nodes)| {
+            let wanted = self.revisions.get(&component);
+            nodes
+                .values()
+                .filter_map(move |node| node.engine(bus, wanted.map(String::as_str)))
+        });
+        running
+            .chain([bus.engine])
+            .min_by_key(|engine| SUPPORTED.iter().position(|known| known == *engine))
+            .unwrap_or(bus.engine)
+    }
+}
+
 impl Node {
     /// Whether a data pod's agent says what its server holds, or that it is reading it.
     #[must_use]
     pub fn tells(&self) -> bool {
         self.data().is_some_and(|data| data.phase != Phase::Down)
+    }
+
+    /// What this pod runs. One that was made from an older template and does not say is taken for the oldest engine that
+    /// there is.
+    fn engine(&self, bus: &Bus, wanted: Option<&str>) -> Option<&'static Capabilities> {
+        let kind = bus.engine.kind;
+        if let Some(report) = self.agent.as_ref().and_then(|agent| agent.engine.as_ref()) {
+            return of_release(kind, &report.version).filter(|_| report.kind == kind);
+        }
+        let pod = self.pod.as_ref().filter(|pod| !pod.terminating)?;
+        let older = pod.revision.as_deref() != wanted && pod.revision.is_some() && wanted.is_some();
+        SUPPORTED.iter().find(|known| older && known.kind == kind)
     }
 
     /// The report of a data pod's agent.

@@ -22,8 +22,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         group: "cachebus.dev",
         resource: "cachebuses",
-        verbs: &["get", "list", "watch"],
-        why: "buses are followed; before a pod is told to lead, the record is read once more",
+        verbs: &["get", "list", "patch", "watch"],
+        why: "buses are followed; before a pod is told to lead, the record is read once more; a request for a switchover is taken off when it is answered",
     },
     Rule {
         group: "cachebus.dev",
@@ -64,8 +64,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         group: "",
         resource: "pods",
-        verbs: &["list", "patch", "watch"],
-        why: "pods are followed; data pods are labelled with their role",
+        verbs: &["delete", "list", "patch", "watch"],
+        why: "pods are followed, and restarted in a rollout; data pods are labelled with their role",
     },
     Rule {
         group: "apps",

@@ -1,42 +1,39 @@
 //! What is reported of a bus: [`report`]. Nothing in it changes while nothing changes: no offsets, no lags, no counters.
 
 mod condition;
+mod failover;
 mod parity;
 mod replication;
 mod rest;
-mod restart;
 mod rollout;
 mod sentinels;
 
 pub use condition::{HIBERNATED, kind};
+pub use failover::{PLANNED, recorded};
 
 use crate::bus::{Bus, Violation};
 use crate::observed::Observed;
 use crate::plan::view::{View, time};
-use crate::plan::{Action, Blocked, Desired, Plan};
+use crate::plan::{Blocked, Desired, Plan, pending};
 use cachebus_api::CacheBusStatus;
 use cachebus_api::engine::EngineKind;
-use cachebus_api::status::{Binding, Count, Topology};
+use cachebus_api::status::{Binding, Count};
 use condition::{Finding, Reporter};
 
 /// The status after a pass: what was seen, what was decided (`plan`, whose record is taken for written), and what is owed.
-///
-/// `certificate_expires`: end of the bus's serving certificate, seconds since 1970; `None`: there is none yet.
 #[must_use]
-pub fn report(
-    bus: &Bus,
-    observed: &Observed,
-    plan: &Plan,
-    desired: &Desired,
-    certificate_expires: Option<i64>,
-) -> CacheBusStatus {
-    let topology = recorded(observed, plan);
+pub fn report(bus: &Bus, observed: &Observed, plan: &Plan, desired: &Desired) -> CacheBusStatus {
+    let certificate_expires = desired.certificate_expires;
+    let previous = match plan.record() {
+        Some(record) => recorded(bus, observed, record),
+        None => observed.status.clone(),
+    };
     let mut view = View::new(bus, observed);
-    view.topology = topology.clone().unwrap_or_default();
-    let previous = &observed.status;
+    view.topology = previous.topology.clone().unwrap_or_default();
     let replicas = replication::Replicas::of(&view);
     let quorum = sentinels::Quorum::of(&view);
-    let pending_restart = restart::pending(&view, certificate_expires);
+    let pending_restart = pending::owed(&view, certificate_expires);
+    let pending_restart: Vec<_> = pending_restart.into_iter().map(Into::into).collect();
 
     let mut findings = vec![Finding::good(
         kind::VALID,
@@ -52,7 +49,7 @@ pub fn report(
             quorum.finding(&view),
             parity::users(&view, desired),
             parity::configuration(&view),
-            parity::certificates(&view, plan, certificate_expires),
+            parity::certificates(&view, plan, desired),
             rollout::complete(&view, plan, &pending_restart),
         ]);
     }
@@ -75,11 +72,11 @@ pub fn report(
     CacheBusStatus {
         observed_generation: Some(bus.generation),
         conditions: reporter.conditions(findings),
-        topology,
-        last_failover: previous.last_failover.clone(),
+        topology: previous.topology,
+        last_failover: previous.last_failover,
         replicas: Some(Count::new(replicas.in_sync(), bus.spec.replicas)),
         sentinels: Some(Count::new(quorum.agreeing(), bus.spec.sentinel.replicas)),
-        engine_version: engine_version(&view).or_else(|| previous.engine_version.clone()),
+        engine_version: engine_version(&view).or(previous.engine_version),
         bindings: bus
             .spec
             .services
@@ -157,21 +154,6 @@ pub fn cut_off(
     }
 }
 
-/// The record as this pass leaves it.
-fn recorded(observed: &Observed, plan: &Plan) -> Option<Topology> {
-    plan.actions
-        .iter()
-        .find_map(|action| match action {
-            Action::Record(topology) => Some(topology.clone()),
-            Action::Order { .. }
-            | Action::Monitor { .. }
-            | Action::Configure { .. }
-            | Action::SetUsers { .. }
-            | Action::Label { .. } => None,
-        })
-        .or_else(|| observed.status.topology.clone())
-}
-
 /// Engine and version as the primary reports them.
 fn engine_version(view: &View<'_>) -> Option<String> {
     let primary = view.topology.primary.as_ref()?;
@@ -187,7 +169,7 @@ fn engine_version(view: &View<'_>) -> Option<String> {
 }
 
 /// An engine for people: `Redis 8.2.9`.
-fn named(kind: EngineKind, version: &str) -> String {
+pub(crate) fn named(kind: EngineKind, version: &str) -> String {
     match kind {
         EngineKind::Redis => format!("Redis {version}"),
         EngineKind::Valkey => format!("Valkey {version}"),

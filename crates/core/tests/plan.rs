@@ -12,12 +12,20 @@ mod common;
 mod events;
 #[path = "plan/failover.rs"]
 mod failover;
+#[path = "plan/handover.rs"]
+mod handover;
+#[path = "plan/last_failover.rs"]
+mod last_failover;
 #[path = "plan/marker.rs"]
 mod marker;
 #[path = "plan/parity.rs"]
 mod parity;
 #[path = "plan/rest.rs"]
 mod rest;
+#[path = "plan/rollout.rs"]
+mod rollout;
+#[path = "plan/rollout_run.rs"]
+mod rollout_run;
 #[path = "plan/routes.rs"]
 mod routes;
 #[path = "plan/scene.rs"]

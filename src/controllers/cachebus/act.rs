@@ -1,5 +1,7 @@
 //! Carries out a plan. Nothing is waited for: the next look shows what became of it.
 
+mod changes;
+
 use super::observe::now_ms;
 use super::report::{self, Bus as Watched};
 use crate::agents::{Address, AgentError, BusAgents};
@@ -7,11 +9,13 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::fault::{self, FaultPoint};
 use crate::partial::{PartialBus, PartialPod};
+use cachebus_api::status::Topology;
 use cachebus_core::bus::Bus;
 use cachebus_core::names::{Component, MANAGER, ROLE_LABEL};
 use cachebus_core::observed::Observed;
 use cachebus_core::plan::{Action, Blocked, Plan, intended, reason};
 use cachebus_core::protocol::TopologyOrder;
+use cachebus_core::status::recorded;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
@@ -76,21 +80,11 @@ impl Acting<'_> {
         observed: &mut Observed,
     ) {
         match action {
-            Action::Record(topology) => {
-                fault::point(FaultPoint::BeforeRecord);
-                let mut status = observed.status.clone();
-                status.topology = Some(topology.clone());
-                tracing::info!(?topology, "records the topology");
-                let after = FaultPoint::AfterRecord;
-                match report::write(self.context, watched, &status, after).await {
-                    Ok(true) => observed.status = status,
-                    Ok(false) => self.acted.stale = true,
-                    Err(error) => {
-                        // What follows in the plan follows from this.
-                        self.acted.failures.push(error);
-                        self.acted.stale = true;
-                    }
-                }
+            Action::Record(topology) => self.record(topology, watched, observed).await,
+            Action::HandOver { pod, order } => self.hand_over(pod, order, watched, observed).await,
+            Action::Restart { pod, uid } => self.restart(pod, uid, observed).await,
+            Action::Answer { asked, refusal } => {
+                self.answer(asked, refusal.as_deref(), watched).await;
             }
             Action::Order { pod, order } => {
                 let decisive = action.changes_topology(observed);
@@ -121,6 +115,28 @@ impl Acting<'_> {
         }
     }
 
+    /// Writes an intent down, before anything follows from it.
+    async fn record(
+        &mut self,
+        topology: &Topology,
+        watched: &mut Watched<'_>,
+        observed: &mut Observed,
+    ) {
+        fault::point(FaultPoint::BeforeRecord);
+        let status = recorded(self.bus, observed, topology);
+        tracing::info!(?topology, "records the topology");
+        let after = FaultPoint::AfterRecord;
+        match report::write(self.context, watched, &status, after).await {
+            Ok(true) => observed.status = status,
+            Ok(false) => self.acted.stale = true,
+            Err(error) => {
+                // What follows in the plan follows from this.
+                self.acted.failures.push(error);
+                self.acted.stale = true;
+            }
+        }
+    }
+
     /// Sends an order to a data pod; one that is `decisive`, since the primary changes by it, only while it is still intended.
     async fn order(
         &mut self,
@@ -129,18 +145,8 @@ impl Acting<'_> {
         decisive: bool,
         observed: &Observed,
     ) {
-        if decisive {
-            match self.still_holds(order).await {
-                Ok(true) => {}
-                Ok(false) => {
-                    self.acted.stale = true;
-                    return;
-                }
-                Err(error) => {
-                    self.acted.failures.push(error);
-                    return;
-                }
-            }
+        if decisive && !self.still(|topology| intended(topology, order)).await {
+            return;
         }
         let (before, after) = if order.primary == pod {
             (FaultPoint::BeforeLead, FaultPoint::AfterLead)
@@ -154,22 +160,29 @@ impl Acting<'_> {
         fault::point(after);
     }
 
-    /// Whether the API server itself, and no store that may lag, still says what an order rests on.
-    async fn still_holds(&self, order: &TopologyOrder) -> Result<bool, Error> {
+    /// Whether the API server itself, and no store that may lag, still records what an action rests on.
+    async fn still(&mut self, intends: impl FnOnce(&Topology) -> bool) -> bool {
+        match self.live_topology().await {
+            Ok(topology) if topology.as_ref().is_some_and(intends) => return true,
+            Ok(_) => self.acted.stale = true,
+            Err(error) => self.acted.failures.push(error),
+        }
+        false
+    }
+
+    /// The record of the bus, where it is there and not being deleted.
+    async fn live_topology(&self) -> Result<Option<Topology>, Error> {
         let names = &self.bus.names;
         let api: Api<PartialBus> = Api::namespaced(self.context.client.clone(), names.namespace());
         let live = api
             .get_opt(names.bus())
             .await
             .map_err(|error| Error::api("get", "CacheBus", names.bus(), &error))?;
-        let Some(live) = live.filter(|live| live.metadata.deletion_timestamp.is_none()) else {
-            return Ok(false);
-        };
-        Ok(live.metadata.uid.as_deref() == Some(&self.bus.uid)
-            && live
-                .status
-                .and_then(|status| status.topology)
-                .is_some_and(|topology| intended(&topology, order)))
+        let live = live.filter(|live| {
+            live.metadata.deletion_timestamp.is_none()
+                && live.metadata.uid.as_deref() == Some(&self.bus.uid)
+        });
+        Ok(live.and_then(|live| live.status?.topology))
     }
 
     async fn send(
@@ -180,21 +193,19 @@ impl Acting<'_> {
         order: &impl serde::Serialize,
         observed: &Observed,
     ) {
-        let nodes = match component {
-            Component::Redis => &observed.data,
-            Component::Sentinel => &observed.sentinels,
-        };
-        let address = nodes
-            .get(pod)
-            .and_then(|node| Address::of(component, pod, node.pod.as_ref()?.ip.as_ref()?));
-        let Some(address) = address.filter(|_| !self.lost.contains(pod)) else {
+        let Some(address) = address(component, pod, observed).filter(|_| !self.lost.contains(pod))
+        else {
             return;
         };
         if let Err(error) = self.agents.order(&address, path, order).await {
-            tracing::warn!(%error, path, "an order was not carried out");
-            self.lost.insert(pod.to_owned());
-            self.acted.blocked.push(not_obeyed(&error));
+            self.failed(pod, path, &error);
         }
+    }
+
+    fn failed(&mut self, pod: &str, path: &'static str, error: &AgentError) {
+        tracing::warn!(%error, path, "an order was not carried out");
+        self.lost.insert(pod.to_owned());
+        self.acted.blocked.push(not_obeyed(error));
     }
 
     async fn label(&mut self, pod: &str, role: &str) {
@@ -215,6 +226,16 @@ impl Acting<'_> {
                 .push(Error::api("patch", "Pod", pod, &error)),
         }
     }
+}
+
+/// Where the agent of a pod is, as far as was seen.
+fn address(component: Component, pod: &str, observed: &Observed) -> Option<Address> {
+    let nodes = match component {
+        Component::Redis => &observed.data,
+        Component::Sentinel => &observed.sentinels,
+    };
+    let seen = nodes.get(pod)?.pod.as_ref()?;
+    Address::of(component, pod, seen.ip.as_ref()?)
 }
 
 fn not_obeyed(error: &AgentError) -> Blocked {

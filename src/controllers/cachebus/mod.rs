@@ -25,6 +25,7 @@ use crate::pki;
 use crate::watches::WatchedBus;
 use act::act;
 use cachebus_api::CacheBus;
+use cachebus_core::acl;
 use cachebus_core::bus::Bus;
 use cachebus_core::plan::{Desired, Plan, plan};
 use cachebus_core::status;
@@ -93,17 +94,21 @@ async fn serve(
         return report::cut_off(context, watched, &bus, &violations).await;
     };
     let agents = Arc::new(context.agents.of(&bus, &material.certificates)?);
-    let (mut observed, heard) = observe::observe(context, &bus, &agents, watched.status()).await;
+    let (mut observed, heard) = observe::observe(context, &bus, &agents, &watched).await;
     context.polls.follow(key, &agents, heard);
+    // While nodes are upgraded one by one, all must understand what is sent to all.
+    let bus = bus.for_engine(observed.oldest_engine(&bus));
 
-    let applied = settle::apply(context, &bus, &material, &observed).await;
+    let acl = acl::files(&bus, &material.credentials);
+    let applied = settle::apply(context, &bus, &material, &acl, &observed).await;
     if applied.stale {
         return Ok(Next::Again);
     }
 
-    let expires = pki::expiry(&material.certificates.serving.certificate);
-    let lost = material.blocked(&bus);
-    let desired = Desired { acl: material.acl };
+    let desired = Desired {
+        acl,
+        certificate_expires: pki::expiry(&material.certificates.serving.certificate),
+    };
     // What would be ordered rests on the Secrets: users on passwords, the way to agents on certificates.
     let mut plan = if applied.founded {
         plan(&bus, &observed, &desired)
@@ -111,7 +116,7 @@ async fn serve(
         Plan::default()
     };
     plan.blocked.splice(0..0, applied.blocked);
-    plan.blocked.extend(lost);
+    plan.blocked.extend(material.blocked(&bus));
     fault::point(FaultPoint::Planned);
 
     let acted = act(context, &bus, &agents, &mut watched, &mut observed, &plan).await;
@@ -124,7 +129,7 @@ async fn serve(
     }
     plan.blocked.extend(acted.blocked);
 
-    let current = status::report(&bus, &observed, &plan, &desired, expires);
+    let current = status::report(&bus, &observed, &plan, &desired);
     let status = report::with_violations(&watched, current, &violations);
     if !report::report(context, &mut watched, &status).await? {
         return Ok(Next::Again);

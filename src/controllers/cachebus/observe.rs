@@ -2,10 +2,11 @@
 
 mod trouble;
 
+use super::report::Bus as Watched;
 use crate::agents::{Address, BusAgents, Revision};
 use crate::context::Context;
 use crate::partial::PartialPod;
-use cachebus_api::{Bytes, CacheBusStatus};
+use cachebus_api::Bytes;
 use cachebus_core::bus::Bus;
 use cachebus_core::names::{BUS_LABEL, COMPONENT_LABEL, Component, ROLE_LABEL};
 use cachebus_core::observed::{Node, Observed, PodView};
@@ -21,7 +22,7 @@ pub async fn observe(
     context: &Context,
     bus: &Bus,
     agents: &BusAgents,
-    status: CacheBusStatus,
+    watched: &Watched<'_>,
 ) -> (Observed, Vec<(Address, Revision)>) {
     // Facts are no younger than this, and what rests on them must not be taken for newer than it is.
     let now_ms = now_ms();
@@ -50,7 +51,8 @@ pub async fn observe(
         });
     let observed = Observed {
         now_ms,
-        status,
+        status: watched.status(),
+        request: watched.request(),
         data,
         sentinels,
         revisions: revisions(context, bus),

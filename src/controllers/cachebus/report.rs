@@ -7,13 +7,16 @@ use crate::error::Error;
 use crate::events;
 use crate::fault::{self, FaultPoint};
 use crate::partial::PartialBus;
+use crate::watches::request;
 use cachebus_api::{CacheBus, CacheBusStatus};
 use cachebus_core::bus::{Bus as ValidBus, Violation};
-use cachebus_core::events::between;
+use cachebus_core::events::{EventDraft, between};
+use cachebus_core::names::{MANAGER, SWITCHOVER_ANNOTATION};
 use cachebus_core::status;
 use cachebus_core::tls::authority_lost;
-use kube::api::{ObjectMeta, PostParams, TypeMeta};
+use kube::api::{ObjectMeta, Patch, PatchParams, PostParams, TypeMeta};
 use kube::{Api, ResourceExt as _};
+use serde_json::json;
 
 /// A bus as it was last read or written.
 pub struct Bus<'a> {
@@ -38,6 +41,40 @@ impl<'a> Bus<'a> {
             .clone()
             .or_else(|| self.object.status.clone())
             .unwrap_or_default()
+    }
+
+    /// What a person asks of its primary.
+    pub fn request(&self) -> Option<String> {
+        request(self.object).map(str::to_owned)
+    }
+
+    /// Takes the request off the object, if that is as it was last read or written, and publishes what is told of it. `false`:
+    /// it is not.
+    pub async fn answer(
+        &mut self,
+        context: &Context,
+        told: Vec<EventDraft>,
+    ) -> Result<bool, Error> {
+        let name = self.object.name_any();
+        let namespace = self.object.namespace().unwrap_or_default();
+        let api: Api<PartialBus> = Api::namespaced(context.client.clone(), &namespace);
+        let patch = json!({"metadata": {
+            "resourceVersion": self.version,
+            "annotations": {SWITCHOVER_ANNOTATION: null},
+        }});
+        let params = PatchParams {
+            field_manager: Some(MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        match api.patch(&name, &params, &Patch::Merge(&patch)).await {
+            Ok(written) => {
+                self.version = written.metadata.resource_version;
+                events::publish(context, self.object, told).await;
+                Ok(true)
+            }
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(false),
+            Err(error) => Err(Error::api("patch", "CacheBus", &name, &error)),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a bus's objects are made of besides its spec (passwords, certificates, rights), and the objects.
+//! What a bus's objects are made of besides its spec (passwords, certificates), and the objects.
 
 use super::dereference;
 use super::observe::now_ms;
@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::fault::{self, FaultPoint};
 use crate::passwords::{self, NoRandomness};
 use crate::pki;
-use cachebus_core::acl::{self, AclFiles};
+use cachebus_core::acl::AclFiles;
 use cachebus_core::bus::Bus;
 use cachebus_core::credentials::{self, Credentials, Password};
 use cachebus_core::observed::Observed;
@@ -23,8 +23,6 @@ pub struct Material {
     pub credentials: Credentials,
     /// The bus's certificates.
     pub certificates: Certificates,
-    /// The users' rights.
-    pub acl: AclFiles,
 }
 
 impl Material {
@@ -48,23 +46,23 @@ pub fn settle(context: &Context, bus: &Bus) -> Result<Option<Material>, Error> {
     let credentials = credentials(context, bus)?;
     fault::point(FaultPoint::PasswordsSettled);
     Ok(Some(Material {
-        acl: acl::files(bus, &credentials),
         credentials,
         certificates,
     }))
 }
 
-/// Renders every object of the bus and sends what is not as it should be; of a paused one only where its Services lead.
+/// Renders every object of the bus and sends what is not as it should be; of a paused one only where its Services lead. `acl`:
+/// the users' rights.
 pub async fn apply(
     context: &Context,
     bus: &Bus,
     material: &Material,
+    acl: &AclFiles,
     observed: &Observed,
 ) -> Applied {
     let Material {
         credentials,
         certificates,
-        acl,
     } = material;
     let topology = observed.status.topology.as_ref();
     let primary = topology.and_then(|topology| match &topology.target {

@@ -1,6 +1,6 @@
 //! From the spec to directives of the data nodes.
 
-use super::directive::normal;
+use super::directive::{normal, raw};
 use super::ports::listeners;
 use super::value::{Limits, merge};
 use crate::bus::Bus;
@@ -26,6 +26,10 @@ pub fn settings(bus: &Bus) -> BTreeMap<String, String> {
         .collect();
     for (name, value) in &bus.spec.config {
         let name = name.to_ascii_lowercase();
+        // While an older engine runs too, it would not start with what it does not know.
+        if raw(&name).is_some_and(|directive| !directive.exists_in(bus.engine)) {
+            continue;
+        }
         let value = match name.as_str() {
             "client-output-buffer-limit" => output_buffer_limits(bus, Some(value)),
             _ => normal(&name, value),

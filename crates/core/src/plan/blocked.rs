@@ -31,7 +31,7 @@ pub mod reason {
     pub const SYNCING: &str = "Syncing";
     /// Sentinels are changing the primary, or bringing its replicas to it.
     pub const FAILOVER_RUNNING: &str = "FailoverRunning";
-    /// The agent of a pod hands its lead over.
+    /// The lead is being handed over.
     pub const HANDOVER_RUNNING: &str = "HandoverRunning";
     /// The primary must be chosen, and not every copy of the data has reported.
     pub const WAITING_FOR_COPIES: &str = "WaitingForCopies";
@@ -57,6 +57,12 @@ pub mod reason {
     pub const SENTINEL_SEES_PRIMARY_DOWN: &str = "SentinelSeesPrimaryDown";
     /// A Sentinel does not know all replicas and all other Sentinels yet.
     pub const SENTINEL_UNACQUAINTED: &str = "SentinelUnacquainted";
+    /// Pods are being restarted one by one, to run what the spec asks for.
+    pub const ROLLING_OUT: &str = "RollingOut";
+    /// Pods owe a restart that must wait.
+    pub const ROLLOUT_HALTED: &str = "RolloutHalted";
+    /// The primary runs in a pod that is one more than the spec asks for, and cannot hand over.
+    pub const PRIMARY_BEYOND_REPLICAS: &str = "PrimaryBeyondReplicas";
     /// The key of the bus's authority is lost: nothing can be signed while what it signed is served.
     pub const AUTHORITY_LOST: &str = "AuthorityLost";
     /// The name of one of the bus's objects is taken by somebody else's.
@@ -76,6 +82,7 @@ pub mod reason {
         LOADING,
         SYNCING,
         FAILOVER_RUNNING,
+        HANDOVER_RUNNING,
         WAITING_FOR_COPIES,
         NO_DATASET,
         SENTINELS_UNREACHABLE,
@@ -93,5 +100,9 @@ pub mod reason {
         REJECTED,
         ORDER_REFUSED,
         ORDER_FAILED,
+        PRIMARY_BEYOND_REPLICAS,
+        ROLLING_OUT,
+        ROLLOUT_HALTED,
+        STOPPING,
     ];
 }

@@ -275,6 +275,8 @@ pub fn aim(view: &View<'_>, pod: &str, reason: &str, empty: bool) -> Course {
             empty,
             superseded: superseded.cloned().collect(),
         }),
+        // It was decided of a primary that leads.
+        handover: None,
         choosing_since: None,
         ..view.topology.clone()
     })

@@ -7,10 +7,16 @@
 mod blocked;
 mod bootstrap;
 mod configure;
+pub(crate) mod handover;
+pub(crate) mod health;
 mod labels;
 mod orders;
+pub(crate) mod pending;
+mod request;
 pub(crate) mod rest;
+mod rollout;
 mod routes;
+mod scale;
 pub(crate) mod sentinels;
 mod topology;
 pub(crate) mod users;
@@ -18,13 +24,15 @@ pub(crate) mod view;
 mod votes;
 
 pub use blocked::{Blocked, reason};
+pub use handover::{handover_intended, refused};
 pub use rest::asleep;
+pub use rollout::restart_intended;
 pub use routes::routes;
 
 use crate::acl::AclFiles;
 use crate::bus::Bus;
 use crate::observed::Observed;
-use crate::protocol::{AclOrder, ConfigOrder, MonitorOrder, Phase, TopologyOrder};
+use crate::protocol::{AclOrder, ConfigOrder, HandoverOrder, MonitorOrder, Phase, TopologyOrder};
 use cachebus_api::status::Topology;
 use topology::Course;
 use view::View;
@@ -34,6 +42,8 @@ use view::View;
 pub struct Desired {
     /// The users of each component.
     pub acl: AclFiles,
+    /// End of the bus's serving certificate, seconds since 1970; `None`: there is none yet.
+    pub certificate_expires: Option<i64>,
 }
 
 /// One thing to do.
@@ -49,6 +59,29 @@ pub enum Action {
         pod: String,
         /// What it is told.
         order: TopologyOrder,
+    },
+    /// Tell the primary's agent to hand the lead over. Before that is sent, [`handover_intended`] must hold of the record that
+    /// the API server itself has.
+    HandOver {
+        /// Data pod that leads.
+        pod: String,
+        /// To whom it hands over.
+        order: HandoverOrder,
+    },
+    /// Delete a pod so that it is made anew from the present template. Before that, [`restart_intended`] must hold of the record
+    /// that the API server itself has, and a data pod must be asked once more whether it leads.
+    Restart {
+        /// Data or Sentinel pod.
+        pod: String,
+        /// UID of the pod that is meant. None other of that name may be deleted.
+        uid: String,
+    },
+    /// Take the request for another primary off the object, if it is still this one.
+    Answer {
+        /// What was asked for.
+        asked: String,
+        /// Why nothing comes of it, for people; `None`: it is recorded.
+        refusal: Option<String>,
     },
     /// Tell a Sentinel what to monitor.
     Monitor {
@@ -81,11 +114,12 @@ pub enum Action {
 }
 
 impl Action {
-    /// Whether the primary changes by this: a record, an order that makes a pod lead that does not, or that ends its lead.
+    /// Whether the primary or the pods change by this: a record, a handover, a restart, an order that makes a pod lead that does
+    /// not, or that ends its lead.
     #[must_use]
     pub fn changes_topology(&self, observed: &Observed) -> bool {
         match self {
-            Self::Record(_) => true,
+            Self::Record(_) | Self::HandOver { .. } | Self::Restart { .. } => true,
             Self::Order { pod, order } => {
                 let leads = observed
                     .data
@@ -94,7 +128,8 @@ impl Action {
                     .is_some_and(|data| data.phase == Phase::Leading);
                 leads != (*pod == order.primary)
             }
-            Self::Monitor { .. }
+            Self::Answer { .. }
+            | Self::Monitor { .. }
             | Self::Configure { .. }
             | Self::SetUsers { .. }
             | Self::Label { .. } => false,
@@ -125,6 +160,14 @@ impl Plan {
         self.blocked.push(blocked);
     }
 
+    /// What it writes into `status.topology`.
+    pub(crate) fn record(&self) -> Option<&Topology> {
+        self.actions.iter().find_map(|action| match action {
+            Action::Record(topology) => Some(topology),
+            _ => None,
+        })
+    }
+
     fn act(&mut self, action: Action) {
         self.unsettled = true;
         self.actions.push(action);
@@ -153,13 +196,11 @@ pub fn plan(bus: &Bus, observed: &Observed, desired: &Desired) -> Plan {
         rest::follow(&view, &mut plan);
         return plan;
     }
-    let mut record = None;
-    match topology::course(&view) {
-        Course::Record(topology) => {
-            plan.act(Action::Record(topology.clone()));
-            record = Some(topology);
-        }
-        Course::Wait(blocked) => plan.wait(blocked),
+    let course = handover::running(&view).map_or_else(|| topology::course(&view), Course::Wait);
+    match &course {
+        Course::Record(topology) => plan.act(Action::Record(topology.clone())),
+        Course::Wait(blocked) => plan.wait(blocked.clone()),
+        Course::Keep if handover::carry_on(&view, &mut plan) => {}
         Course::Keep => {
             orders::give(&view, &mut plan);
             sentinels::tell(&view, &mut plan);
@@ -168,6 +209,30 @@ pub fn plan(bus: &Bus, observed: &Observed, desired: &Desired) -> Plan {
     view.absences(&mut plan);
     users::settle(&view, desired, &mut plan);
     configure::settle(&view, &mut plan);
+    changes(&view, &course, desired, &mut plan);
+    let record = plan.record().cloned();
     labels::settle(&view, record.as_ref().unwrap_or(&view.topology), &mut plan);
     plan
+}
+
+/// What people and the spec ask for of a primary and its pods that are well: a switchover, fewer pods, other pods.
+fn changes(view: &View<'_>, course: &Course, desired: &Desired, plan: &mut Plan) {
+    let moves = plan.actions.iter().any(|action| {
+        matches!(action, Action::Order { .. } | Action::Monitor { .. })
+            || action.changes_topology(view.observed)
+    });
+    match course {
+        Course::Keep if handover::recorded(view).is_some() => request::answer(view, None, plan),
+        _ if moves => {}
+        // It moves.
+        Course::Record(_) => {}
+        Course::Wait(changing) => request::answer(view, Some(changing), plan),
+        Course::Keep if health::leading(view).is_none() => {}
+        Course::Keep => {
+            request::answer(view, None, plan);
+            if plan.record().is_none() && !scale::shrink(view, plan) {
+                rollout::roll(view, desired, plan);
+            }
+        }
+    }
 }

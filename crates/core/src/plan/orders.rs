@@ -112,11 +112,7 @@ fn follow(view: &View<'_>, primary: &str, plan: &mut Plan) {
     if view.obeyed(data) < order.epoch {
         plan.act(order_to(primary));
     }
-    let failing_over = view.sentinels.iter().any(|pod| {
-        view.sentinel(pod)
-            .and_then(|sentinel| sentinel.monitored.as_ref())
-            .is_some_and(|monitored| monitored.failing_over)
-    });
+    let failing_over = view.failing_over();
     let replicas = view.reports().filter(|(pod, _)| *pod != primary);
     for (pod, data) in replicas {
         let followed = match &data.phase {

@@ -8,7 +8,7 @@ use super::blocked::{Blocked, reason};
 use super::bootstrap::{aim, choose, chosen, is_outdone, patience_with_sentinels, wait_since};
 use super::orders::{linked, not_agreed};
 use super::view::View;
-use crate::protocol::{DataStatus, HandoverOutcome, Phase};
+use crate::protocol::{DataStatus, Phase};
 use cachebus_api::status::{Target, Topology};
 
 /// What becomes of the record in this pass.
@@ -23,12 +23,6 @@ pub enum Course {
 
 /// Decides what becomes of the record.
 pub fn course(view: &View<'_>) -> Course {
-    if let Some(pod) = handing_over(view) {
-        return Course::Wait(Blocked::new(
-            reason::HANDOVER_RUNNING,
-            format!("{pod} is handing its lead over"),
-        ));
-    }
     match view.named() {
         Some(named) if view.lost(named) => instead_of(view, named),
         // Sentinels say a second later that they made it lead. To end that now would be to fight them.
@@ -37,15 +31,6 @@ pub fn course(view: &View<'_>) -> Course {
         Some(named) => settle(view, named),
         None => alone(view),
     }
-}
-
-/// A pod whose agent is handing its lead over: within seconds Sentinels name another, or it leads as before.
-fn handing_over<'a>(view: &View<'a>) -> Option<&'a str> {
-    let mut reports = view.reports();
-    reports.find_map(|(pod, data)| {
-        let handover = data.handover.as_ref()?;
-        (handover.outcome == HandoverOutcome::Running).then_some(pod)
-    })
 }
 
 /// Sentinels name a pod whose dataset is gone, and no replica that they would promote.
@@ -203,6 +188,12 @@ fn settle(view: &View<'_>, primary: &str) -> Course {
         target: None,
         // One that is carried out was decided of this primary.
         handover: recorded.handover.clone().filter(|_| stays),
+        handovers: if stays {
+            recorded.handovers
+        } else {
+            view.handovers(primary)
+        },
+        restart: recorded.restart.clone(),
         choosing_since: None,
     };
     if settled == *recorded {

@@ -109,6 +109,21 @@ impl<'a> View<'a> {
             .is_some_and(|agent| agent.uid == self.bus.uid)
     }
 
+    /// Number of the last handover that the agent of a pod reports.
+    pub fn handovers(&self, pod: &str) -> u64 {
+        let report = self.data(pod).and_then(|data| data.handover.as_ref());
+        report.map_or(0, |report| report.number)
+    }
+
+    /// Whether a Sentinel carries a failover out, or brings replicas to the new primary.
+    pub fn failing_over(&self) -> bool {
+        self.sentinels.iter().any(|pod| {
+            self.sentinel(pod)
+                .and_then(|sentinel| sentinel.monitored.as_ref())
+                .is_some_and(|monitored| monitored.failing_over)
+        })
+    }
+
     pub fn leads(&self, pod: &str) -> bool {
         self.data(pod)
             .is_some_and(|data| data.phase == Phase::Leading)

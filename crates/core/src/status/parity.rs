@@ -4,7 +4,7 @@ use super::condition::{Finding, kind};
 use super::named;
 use crate::acl::digest;
 use crate::config::drift;
-use crate::engine::capabilities;
+use crate::engine::of_release;
 use crate::names::Component;
 use crate::observed::Node;
 use crate::plan::users::{differs, runs};
@@ -58,8 +58,8 @@ pub fn configuration(view: &View<'_>) -> Finding {
     )
 }
 
-/// Whether each node serves the certificate that ends then, seconds since 1970, and whether it can be renewed.
-pub fn certificates(view: &View<'_>, plan: &Plan, expires: Option<i64>) -> Finding {
+/// Whether each node serves the bus's certificate, and whether that can be renewed.
+pub fn certificates(view: &View<'_>, plan: &Plan, desired: &Desired) -> Finding {
     let mut blocked = plan.blocked.iter();
     if let Some(lost) = blocked.find(|blocked| blocked.reason == reason::AUTHORITY_LOST) {
         return Finding::bad(kind::TLS_READY, lost.reason, lost.message.clone());
@@ -68,7 +68,7 @@ pub fn certificates(view: &View<'_>, plan: &Plan, expires: Option<i64>) -> Findi
         let message = "tls.mode is Disabled: nodes and clients speak plain text".to_owned();
         return Finding::good(kind::TLS_READY, "Disabled", message);
     }
-    let Some(expires) = expires else {
+    let Some(expires) = desired.certificate_expires else {
         let message = "the serving certificate has not been issued yet".to_owned();
         return Finding::bad(kind::TLS_READY, "NotIssued", message);
     };
@@ -101,13 +101,7 @@ pub fn engine(view: &View<'_>) -> Finding {
             continue;
         };
         known = true;
-        let line = engine
-            .version
-            .split('.')
-            .take(2)
-            .collect::<Vec<_>>()
-            .join(".");
-        let line = capabilities(engine.kind, &line);
+        let line = of_release(engine.kind, &engine.version);
         if line.is_some_and(|line| line.is_secure(&engine.version)) {
             continue;
         }

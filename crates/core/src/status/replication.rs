@@ -1,9 +1,10 @@
 //! The primary and its replicas.
 
 use super::condition::{Finding, kind};
+use crate::plan::health::{self, in_time, leading};
 use crate::plan::view::View;
 use crate::plan::{Plan, reason};
-use crate::protocol::{DataStatus, Phase, ReplicationStatus};
+use crate::protocol::ReplicationStatus;
 
 /// Reasons of a plan that keep a bus from having a primary; the first one explains it.
 const NO_PRIMARY: [&str; 7] = [
@@ -85,7 +86,7 @@ impl<'a> Replicas<'a> {
             if view.topology.primary.as_deref() == Some(pod.as_str()) {
                 continue;
             }
-            match flaw(view, pod, primary) {
+            match health::replica(view, pod, primary) {
                 None => replicas.well += 1,
                 Some(flaw) => replicas.unwell.push((pod, flaw)),
             }
@@ -123,52 +124,9 @@ impl<'a> Replicas<'a> {
     }
 }
 
-/// The recorded primary, where it leads and no change is under way.
-fn leading<'a>(view: &'a View<'_>) -> Option<(&'a str, &'a DataStatus)> {
-    let primary = view.topology.primary.as_deref()?;
-    let data = view.data(primary)?;
-    (view.topology.target.is_none() && data.phase == Phase::Leading).then_some((primary, data))
-}
-
-fn flaw(view: &View<'_>, pod: &str, primary: Option<(&str, &DataStatus)>) -> Option<&'static str> {
-    let Some(data) = view.data(pod) else {
-        return Some("does not answer");
-    };
-    let Some((primary, feeding)) = primary else {
-        return Some("has no primary to follow");
-    };
-    let names = &view.bus.names;
-    match &data.phase {
-        Phase::Down => Some("does not run"),
-        Phase::Holding | Phase::Sealed => Some("waits to be told whom to follow"),
-        Phase::Loading => Some("reads its files"),
-        Phase::Leading => Some("leads too"),
-        Phase::Following(host) if names.data_pod_of_host(host).as_deref() != Some(primary) => {
-            Some("follows another")
-        }
-        Phase::Following(_) => match &data.replication {
-            Some(own) if own.link_up && !own.syncing => {
-                let silent = feeding.replication.as_ref().is_some_and(|fed| {
-                    fed.replicas.iter().any(|replica| {
-                        names.data_pod_of_host(&replica.host).as_deref() == Some(pod)
-                            && !(replica.online && in_time(view, replica.lag))
-                    })
-                });
-                silent.then_some("does not acknowledge what the primary sends")
-            }
-            _ => Some("is not in sync"),
-        },
-    }
-}
-
 /// Replicas that count for `min-replicas-to-write`.
 fn fed(view: &View<'_>, replication: &ReplicationStatus) -> usize {
     let fed = replication.replicas.iter();
     fed.filter(|replica| replica.online && in_time(view, replica.lag))
         .count()
-}
-
-fn in_time(view: &View<'_>, lag: u64) -> bool {
-    let most = view.bus.spec.replication.max_lag.get();
-    most.is_none_or(|most| lag <= most.as_secs())
 }

@@ -1,6 +1,7 @@
 //! Whether every pod is there and runs what the spec asks for.
 
 use super::condition::{Finding, kind};
+use crate::plan::handover::{self, why};
 use crate::plan::view::View;
 use crate::plan::{Blocked, Plan, reason};
 use cachebus_api::status::PendingRestart;
@@ -18,6 +19,9 @@ pub fn complete(view: &View<'_>, plan: &Plan, pending: &[PendingRestart]) -> Fin
             .map(|blocked| blocked.message.as_str())
             .collect();
         return Finding::bad(kind::ROLLOUT_COMPLETE, first.reason, messages.join("; "));
+    }
+    if let Some(finding) = under_way(view, plan) {
+        return finding;
     }
     let data = view.nodes.iter().map(|pod| (pod, &view.observed.data));
     let sentinels = view
@@ -45,19 +49,6 @@ pub fn complete(view: &View<'_>, plan: &Plan, pending: &[PendingRestart]) -> Fin
             format!("not ready: {}", unready.join(", ")),
         );
     }
-    let surplus = view.topology.primary.as_deref().filter(|primary| {
-        let ordinal = view.bus.names.data_ordinal(primary);
-        ordinal.is_some_and(|ordinal| ordinal > view.bus.spec.replicas)
-    });
-    if let Some(primary) = surplus {
-        return Finding::bad(
-            kind::ROLLOUT_COMPLETE,
-            "PrimaryBeyondReplicas",
-            format!(
-                "{primary} is one pod more than the spec asks for and stays while it is the primary"
-            ),
-        );
-    }
     if !pending.is_empty() {
         let owed: Vec<String> = pending
             .iter()
@@ -74,4 +65,37 @@ pub fn complete(view: &View<'_>, plan: &Plan, pending: &[PendingRestart]) -> Fin
         "RolledOut",
         "every pod is ready and runs what the spec asks for".to_owned(),
     )
+}
+
+/// What is said of a change of the pods that is under way, or cannot go on.
+fn under_way(view: &View<'_>, plan: &Plan) -> Option<Finding> {
+    let finding = |reason, message| Some(Finding::bad(kind::ROLLOUT_COMPLETE, reason, message));
+    let told = [
+        reason::ROLLING_OUT,
+        reason::ROLLOUT_HALTED,
+        reason::PRIMARY_BEYOND_REPLICAS,
+    ];
+    let mut blocked = plan.blocked.iter();
+    if let Some(blocked) = blocked.find(|blocked| told.contains(&blocked.reason)) {
+        return finding(blocked.reason, blocked.message.clone());
+    }
+    let topology = &view.topology;
+    if let Some(handover) = handover::recorded(view) {
+        let primary = topology.primary.as_deref().unwrap_or_default();
+        let message = |what| format!("{primary} hands the lead over, {what}");
+        match handover.reason.as_str() {
+            why::ROLLOUT => {
+                let what = "to run what the spec asks for after that";
+                return finding(reason::ROLLING_OUT, message(what));
+            }
+            why::SCALE_DOWN => {
+                let what = "since it is one pod more than the spec asks for";
+                return finding("ScalingDown", message(what));
+            }
+            _ => {}
+        }
+    }
+    let restart = topology.restart.as_ref()?;
+    let message = format!("{} is being restarted ({})", restart.pod, restart.reason);
+    finding(reason::ROLLING_OUT, message)
 }

@@ -2,7 +2,7 @@
 
 use super::condition::{Finding, kind};
 use crate::config::agent_json;
-use crate::plan::sentinels::unknown;
+use crate::plan::health;
 use crate::plan::view::View;
 
 /// The Sentinels that should exist: how many agree on the primary and know one another, and what is wrong with the others
@@ -20,43 +20,12 @@ impl Quorum {
             silent: Vec::new(),
             flaws: Vec::new(),
         };
-        let config = agent_json(view.bus);
         for pod in &view.sentinels {
             let Some(sentinel) = view.sentinel(pod) else {
                 quorum.silent.push(pod.clone());
                 continue;
             };
-            let flaw = match (&sentinel.monitored, &view.topology.primary) {
-                (_, None) => Some(("NoPrimary", "waits for a primary".to_owned())),
-                (None, Some(primary)) => Some((
-                    "NotMonitoring",
-                    format!("does not know that {primary} is the primary"),
-                )),
-                (Some(monitored), Some(primary)) => {
-                    let named = view.bus.names.data_pod_of_host(&monitored.host);
-                    let strangers = unknown(view, primary, pod, monitored);
-                    if named.as_deref() != Some(primary) {
-                        Some(("SentinelDisagrees", format!("names {}", monitored.host)))
-                    } else if monitored.down || monitored.failing_over {
-                        Some((
-                            "SentinelSeesPrimaryDown",
-                            format!("holds {primary} for down"),
-                        ))
-                    } else if monitored.quorum != config.quorum
-                        || monitored.settings != config.monitor
-                    {
-                        Some(("SettingsDiffer", "goes by other settings".to_owned()))
-                    } else if strangers.is_empty() {
-                        None
-                    } else {
-                        Some((
-                            "SentinelUnacquainted",
-                            format!("has not found {}", strangers.join(", ")),
-                        ))
-                    }
-                }
-            };
-            match flaw {
+            match health::sentinel(view, pod, sentinel) {
                 None => quorum.agreeing += 1,
                 Some((reason, flaw)) => quorum.flaws.push((reason, format!("{pod} {flaw}"))),
             }

@@ -160,6 +160,7 @@ impl World {
             data,
             sentinels,
             revisions: BTreeMap::new(),
+            request: None,
         }
     }
 
@@ -266,6 +267,9 @@ impl World {
             Action::Configure { .. } | Action::SetUsers { .. } => {
                 panic!("nothing drifts here");
             }
+            Action::HandOver { .. } | Action::Restart { .. } | Action::Answer { .. } => {
+                panic!("nothing is asked for here");
+            }
         }
     }
 
@@ -327,18 +331,15 @@ impl World {
     pub fn is_well(&mut self) -> bool {
         let version = self.store.len() - 1;
         let mut observed = self.observe(version, false);
-        let desired = Desired::default();
+        let desired = Desired {
+            certificate_expires: Some(i64::MAX / 2_000),
+            ..Desired::default()
+        };
         let plan = plan(&self.bus, &observed, &desired);
         if !plan.actions.is_empty() || plan.unsettled || !plan.blocked.is_empty() {
             return false;
         }
-        let status = report(
-            &self.bus,
-            &observed,
-            &plan,
-            &desired,
-            Some(i64::MAX / 2_000),
-        );
+        let status = report(&self.bus, &observed, &plan, &desired);
         let status_of = |wanted: &str| {
             let condition = status
                 .conditions
@@ -359,13 +360,7 @@ impl World {
             );
         }
         observed.status = status.clone();
-        let again = report(
-            &self.bus,
-            &observed,
-            &plan,
-            &desired,
-            Some(i64::MAX / 2_000),
-        );
+        let again = report(&self.bus, &observed, &plan, &desired);
         assert_eq!(status, again, "the status of a world at rest changes");
         self.claim_whole();
         true

@@ -1,6 +1,6 @@
 //! What is reported of certificates.
 
-use crate::scene::{EXPIRES, NOW_S, Scene};
+use crate::scene::{EXPIRES, NOW_S, Scene, desired};
 use crate::status::{condition, is, reported};
 use cachebus_api::settings::TlsMode;
 use cachebus_core::plan::{Desired, Plan, reason};
@@ -13,13 +13,11 @@ fn certificates_are_missing_expired_or_not_wanted() {
     let scene = Scene::well();
     let say = |scene: &Scene, expires| {
         let plan = Plan::default();
-        let status = report(
-            &scene.bus,
-            &scene.observed,
-            &plan,
-            &Desired::default(),
-            expires,
-        );
+        let desired = Desired {
+            certificate_expires: expires,
+            ..Desired::default()
+        };
+        let status = report(&scene.bus, &scene.observed, &plan, &desired);
         condition(&status, kind::TLS_READY).reason.clone()
     };
     assert_eq!(say(&scene, None), "NotIssued");
@@ -49,7 +47,7 @@ fn sentinels_alone_need_a_restart_for_another_certificate() {
     let reason = "serves another certificate".to_owned();
     assert_eq!(owed(&scene), [("b-sentinel-1".to_owned(), reason)]);
     is(&scene, kind::TLS_READY, "False", "OtherCertificate");
-    is(&scene, kind::ROLLOUT_COMPLETE, "False", "RestartPending");
+    is(&scene, kind::ROLLOUT_COMPLETE, "False", reason::ROLLING_OUT);
 
     let mut plain = scene.clone();
     plain.bus.spec.tls.mode = TlsMode::Disabled;
@@ -69,13 +67,7 @@ fn an_authority_that_is_lost_is_said_whatever_nodes_serve() {
     let scene = Scene::well();
     let mut plan = scene.plan();
     plan.blocked.push(authority_lost(&scene.bus.names));
-    let status = report(
-        &scene.bus,
-        &scene.observed,
-        &plan,
-        &Desired::default(),
-        Some(EXPIRES),
-    );
+    let status = report(&scene.bus, &scene.observed, &plan, &desired());
     for kind in [kind::TLS_READY, kind::READY] {
         let said = condition(&status, kind);
         assert_eq!(

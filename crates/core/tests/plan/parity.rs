@@ -1,6 +1,6 @@
 //! Live users and settings.
 
-use crate::scene::Scene;
+use crate::scene::{Scene, desired};
 use cachebus_core::acl::AclFiles;
 use cachebus_core::plan::{Action, Desired, plan};
 use cachebus_core::protocol::NodeStatus;
@@ -13,6 +13,7 @@ fn users_are_set_on_each_pod_whose_server_runs_with_others() {
             redis: "user a on\n".to_owned(),
             sentinel: String::new(),
         },
+        ..desired()
     };
     let stopped = scene.observed.data.get_mut("b-redis-2").unwrap();
     if let NodeStatus::Redis(data) = &mut stopped.agent.as_mut().unwrap().node {

@@ -1,7 +1,7 @@
 //! Looks at a bus, said in words.
 
 use crate::common::{UID, bus};
-use cachebus_api::status::{Target, Topology};
+use cachebus_api::status::{Handover, Target, Topology};
 use cachebus_core::acl::digest;
 use cachebus_core::bus::Bus;
 use cachebus_core::config::agent_json;
@@ -9,8 +9,8 @@ use cachebus_core::names::Component;
 use cachebus_core::observed::{Node, Observed, PodView};
 use cachebus_core::plan::{Action, Desired, Plan, plan, routes};
 use cachebus_core::protocol::{
-    AgentStatus, DataStatus, EngineReport, FedReplica, Marker, Monitored, NodeStatus, Phase,
-    ReplicationStatus, SentinelStatus,
+    AgentStatus, DataStatus, EngineReport, FedReplica, HandoverCause, HandoverOutcome,
+    HandoverReport, Marker, Monitored, NodeStatus, Phase, ReplicationStatus, SentinelStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -160,8 +160,96 @@ impl Scene {
         self
     }
 
+    /// Every pod is made from the template of revision `new`, the wanted one.
+    pub fn templated(mut self) -> Self {
+        for component in [Component::Redis, Component::Sentinel] {
+            let revision = "new".to_owned();
+            self.observed.revisions.insert(component, revision);
+        }
+        let observed = &mut self.observed;
+        for node in observed
+            .data
+            .values_mut()
+            .chain(observed.sentinels.values_mut())
+        {
+            node.pod.as_mut().unwrap().revision = Some("new".to_owned());
+        }
+        self
+    }
+
+    /// A pod is made from an older template.
+    pub fn older(mut self, pod: &str) -> Self {
+        self.pod(pod).revision = Some("old".to_owned());
+        self
+    }
+
+    /// A pod does not come up, whatever its template.
+    pub fn broken(mut self, pod: &str) -> Self {
+        let seen = self.pod(pod);
+        seen.ready = false;
+        seen.trouble = Some("container redis: ErrImagePull".to_owned());
+        let observed = &mut self.observed;
+        let node = observed.data.get_mut(pod);
+        node.or(observed.sentinels.get_mut(pod)).unwrap().agent = None;
+        self
+    }
+
+    /// A pod runs this release of the engine.
+    pub fn runs(mut self, pod: &str, version: &str) -> Self {
+        let node = self.observed.data.get_mut(pod).unwrap();
+        let agent = node.agent.as_mut().unwrap();
+        agent.engine.as_mut().unwrap().version = version.to_owned();
+        self
+    }
+
+    pub fn pod(&mut self, pod: &str) -> &mut PodView {
+        let observed = &mut self.observed;
+        let node = observed.data.get_mut(pod);
+        let node = node.or(observed.sentinels.get_mut(pod)).unwrap();
+        node.pod.as_mut().unwrap()
+    }
+
+    /// A person asks for another primary.
+    pub fn asks(mut self, for_whom: &str) -> Self {
+        self.observed.request = Some(for_whom.to_owned());
+        self
+    }
+
+    /// A handover has been decided, so many seconds ago.
+    pub fn handing_over(mut self, to: Option<&str>, reason: &str, seconds: i64) -> Self {
+        let topology = self.observed.status.topology.as_mut().unwrap();
+        topology.handover = Some(Handover {
+            to: to.map(str::to_owned),
+            reason: reason.to_owned(),
+            since: ago(seconds),
+            failed: None,
+        });
+        self
+    }
+
+    /// The agent of a data pod reports a handover to `b-redis-1`.
+    pub fn hands_over(
+        mut self,
+        ordinal: u32,
+        number: u64,
+        cause: HandoverCause,
+        outcome: HandoverOutcome,
+    ) -> Self {
+        let pod = self.bus.names.pod(Component::Redis, ordinal);
+        let node = self.observed.data.get_mut(&pod).unwrap();
+        if let NodeStatus::Redis(data) = &mut node.agent.as_mut().unwrap().node {
+            data.handover = Some(HandoverReport {
+                number,
+                cause,
+                to: Some("b-redis-1".to_owned()),
+                outcome,
+            });
+        }
+        self
+    }
+
     pub fn plan(&self) -> Plan {
-        plan(&self.bus, &self.observed, &Desired::default())
+        plan(&self.bus, &self.observed, &desired())
     }
 
     /// The actions but labels.
@@ -177,6 +265,14 @@ impl Scene {
             [Action::Record(topology)] => topology.clone(),
             other => panic!("one record is expected, not {other:?}"),
         }
+    }
+
+    /// The pod whose restart the plan records, where it records one.
+    pub fn record_of_restart(&self) -> Option<String> {
+        self.actions().into_iter().find_map(|action| match action {
+            Action::Record(topology) => Some(topology.restart?.pod),
+            _ => None,
+        })
     }
 
     /// The target that the plan chooses: its pod, and whether it may be empty.
@@ -234,6 +330,14 @@ impl Scene {
             .iter()
             .map(|blocked| blocked.reason)
             .collect()
+    }
+}
+
+/// What the world is compared with here.
+pub fn desired() -> Desired {
+    Desired {
+        certificate_expires: Some(EXPIRES),
+        ..Desired::default()
     }
 }
 
@@ -321,6 +425,14 @@ pub fn leads(epoch: u64) -> DataStatus {
     }
 }
 
+/// The same of a pod that knows that it leads in this epoch.
+pub fn leads_as(pod: &str, epoch: u64) -> DataStatus {
+    DataStatus {
+        marker: Some(marker(pod, epoch)),
+        ..leads(epoch)
+    }
+}
+
 /// A replica in sync.
 pub fn follows(primary: &str, epoch: u64) -> DataStatus {
     DataStatus {
@@ -346,7 +458,7 @@ fn silent(ordinal: u32) -> Node {
     }
 }
 
-fn agent(pod: &str, node: NodeStatus) -> AgentStatus {
+pub fn agent(pod: &str, node: NodeStatus) -> AgentStatus {
     AgentStatus {
         pod: pod.to_owned(),
         uid: UID.to_owned(),

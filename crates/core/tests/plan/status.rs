@@ -1,23 +1,18 @@
 //! What is reported.
 
-use crate::scene::{EXPIRES, NOW_S, Scene, ago, empty, follows, holds, leads, primary, sealed};
+use crate::scene::{
+    EXPIRES, NOW_S, Scene, ago, desired, empty, follows, holds, leads, primary, sealed,
+};
 use cachebus_api::CacheBusStatus;
 use cachebus_core::bus::Violation;
 use cachebus_core::names::Component;
-use cachebus_core::plan::{Action, Blocked, Desired, Plan, reason};
+use cachebus_core::plan::{Action, Blocked, Plan, reason};
 use cachebus_core::protocol::{DataStatus, NodeStatus};
 use cachebus_core::status::{invalid, kind, report};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 pub fn reported(scene: &Scene) -> CacheBusStatus {
-    let desired = Desired::default();
-    report(
-        &scene.bus,
-        &scene.observed,
-        &scene.plan(),
-        &desired,
-        Some(EXPIRES),
-    )
+    report(&scene.bus, &scene.observed, &scene.plan(), &desired())
 }
 
 pub fn condition<'a>(status: &'a CacheBusStatus, wanted: &str) -> &'a Condition {
@@ -311,8 +306,8 @@ fn a_restart_is_owed_for_what_only_a_restart_brings_in() {
     ] {
         assert!(owed.reason.contains(part), "{}", owed.reason);
     }
-    is(&scene, kind::ROLLOUT_COMPLETE, "False", "RestartPending");
-    is(&scene, kind::READY, "False", "RestartPending");
+    is(&scene, kind::ROLLOUT_COMPLETE, "False", reason::ROLLING_OUT);
+    is(&scene, kind::READY, "False", reason::ROLLING_OUT);
     is(&scene, kind::ENGINE_UP_TO_DATE, "False", "KnownHoles");
 }
 
@@ -330,13 +325,7 @@ fn pods_that_are_not_there_and_names_that_are_taken_keep_a_rollout_from_its_end(
         ..Plan::default()
     };
     let scene = Scene::well();
-    let status = report(
-        &scene.bus,
-        &scene.observed,
-        &plan,
-        &Desired::default(),
-        Some(EXPIRES),
-    );
+    let status = report(&scene.bus, &scene.observed, &plan, &desired());
     assert_eq!(
         condition(&status, kind::READY).reason,
         reason::NAME_CONFLICT

@@ -1,38 +1,65 @@
 //! What a restart of pods is still owed to.
 
-use super::named;
+use super::users::runs;
+use super::view::View;
 use crate::config::drift;
+use crate::engine::line;
 use crate::names::Component;
 use crate::observed::Node;
-use crate::plan::users::runs;
-use crate::plan::view::View;
+use crate::status::named;
 use cachebus_api::settings::TlsMode;
 use cachebus_api::status::PendingRestart;
 
+/// A pod that runs with something older than what is asked for.
+pub struct Owed {
+    pub component: Component,
+    pub pod: String,
+    /// What a restart brings in.
+    pub restart: Vec<String>,
+    /// What none brings in.
+    rest: Option<String>,
+}
+
+impl Owed {
+    /// What a restart is for, for people.
+    pub fn reason(&self) -> String {
+        self.restart.join("; ")
+    }
+}
+
+impl From<Owed> for PendingRestart {
+    fn from(owed: Owed) -> Self {
+        let reasons: Vec<String> = owed.restart.into_iter().chain(owed.rest).collect();
+        Self {
+            pod: owed.pod,
+            reason: reasons.join("; "),
+        }
+    }
+}
+
 /// Each pod that runs with something older than what is asked for. `certificate_expires`: end of the bus's serving
 /// certificate, seconds since 1970.
-pub fn pending(view: &View<'_>, certificate_expires: Option<i64>) -> Vec<PendingRestart> {
+pub fn owed(view: &View<'_>, certificate_expires: Option<i64>) -> Vec<Owed> {
     let data = view.observed.data.iter();
     let sentinels = view.observed.sentinels.iter();
     let all = data
         .map(|(pod, node)| (Component::Redis, pod, node))
         .chain(sentinels.map(|(pod, node)| (Component::Sentinel, pod, node)));
-    all.filter_map(|(component, pod, node)| {
-        let reasons: Vec<String> = [
+    all.map(|(component, pod, node)| Owed {
+        component,
+        pod: pod.clone(),
+        restart: [
             revision(view, component, node),
             engine(view, node),
             directives(view, pod),
             certificate(view, component, node, certificate_expires),
-            volume(view, component, node),
         ]
         .into_iter()
         .flatten()
-        .collect();
-        (!reasons.is_empty()).then(|| PendingRestart {
-            pod: pod.clone(),
-            reason: reasons.join("; "),
-        })
+        .collect(),
+        rest: volume(view, component, node),
     })
+    .filter(|owed| !owed.restart.is_empty() || owed.rest.is_some())
     .collect()
 }
 
@@ -44,12 +71,11 @@ fn revision(view: &View<'_>, component: Component, node: &Node) -> Option<String
 
 fn engine(view: &View<'_>, node: &Node) -> Option<String> {
     let engine = node.agent.as_ref()?.engine.as_ref()?;
-    let wanted = view.bus.engine;
-    let line = format!("{}.", wanted.version);
-    let same = engine.kind == wanted.kind && engine.version.starts_with(&line);
+    let wanted = &view.bus.spec.engine;
+    let same = engine.kind == wanted.kind && line(&engine.version) == wanted.version;
     (!same).then(|| {
         let runs = named(engine.kind, &engine.version);
-        format!("runs {runs}, not {}", named(wanted.kind, wanted.version))
+        format!("runs {runs}, not {}", named(wanted.kind, &wanted.version))
     })
 }
 
