@@ -16,10 +16,10 @@ pub struct Gap {
 }
 
 impl Gap {
-    /// Its length in milliseconds.
+    /// Its length in whole milliseconds.
     #[must_use]
-    pub fn ms(&self) -> f64 {
-        self.micros() as f64 / 1000.0
+    pub fn ms(&self) -> u64 {
+        self.micros() / 1000
     }
 
     fn micros(&self) -> Micros {

@@ -7,6 +7,7 @@ mod contract;
 mod drift;
 mod emptied_primary;
 mod engines;
+mod failover_history;
 mod fault_points;
 mod healing;
 mod invalid_spec;
@@ -53,6 +54,7 @@ pub const ALL: &[&Scenario] = &[
     &removed_service::SCENARIO,
     &healing::SCENARIO,
     &switch_followed::SCENARIO,
+    &failover_history::SCENARIO,
     &agent::SCENARIO,
     &snapshots_only::SCENARIO,
     &agents_alone::SCENARIO,
