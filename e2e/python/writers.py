@@ -1,6 +1,6 @@
 """The same writers as those in Rust, with redis-py: one through the Service, one through Sentinel.
 
-Usage: writers.py <run> <acknowledged writes a second of each>. Stops on SIGTERM, then waits for a second one.
+Usage: writers.py <run> <acknowledged writes a second of each> <replicas that have to have a write>. Stops on SIGTERM, then waits for a second one.
 """
 
 import json
@@ -13,7 +13,7 @@ import time
 import redis
 from redis.sentinel import MasterNotFoundError, Sentinel
 
-RUN, RATE = sys.argv[1], float(sys.argv[2])
+RUN, RATE, CONFIRM = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
 BINDING = pathlib.Path("/bindings/bus")
 HISTORY = pathlib.Path("/history")
 PAUSE = 0.005
@@ -69,8 +69,7 @@ def attempt(client, key, value):
     except redis.RedisError as error:
         return {"refused": refusal(error)}
     try:
-        client.lpush(key, value)
-        return "acknowledged"
+        return append(client, key, value)
     except redis.TimeoutError:
         return {"unknown": "timeout"}
     except redis.ReadOnlyError:
@@ -84,6 +83,19 @@ def attempt(client, key, value):
         return {"unknown": "dropped"}
     except redis.ResponseError as error:
         return {"refused": refusal(error)}
+
+
+def append(client, key, value):
+    if not CONFIRM:
+        client.lpush(key, value)
+        return "acknowledged"
+    # One after the other on one connection: WAIT speaks of what that has written.
+    pipeline = client.pipeline(transaction=False).lpush(key, value).execute_command("WAIT", CONFIRM, 500)
+    written, replicas = pipeline.execute(raise_on_error=False)
+    if isinstance(written, Exception):
+        raise written
+    confirmed = isinstance(replicas, int) and replicas >= CONFIRM
+    return "acknowledged" if confirmed else {"unknown": "unconfirmed"}
 
 
 def refusal(error):

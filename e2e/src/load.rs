@@ -26,6 +26,15 @@ const STARTED: Duration = Duration::from_secs(90);
 const COLLECT_PYTHON: &str =
     "kill -TERM 1; until [ -e /history/closed ]; do sleep 0.05; done; cat /history/records";
 
+/// How the clients write.
+#[derive(Clone, Copy, Debug)]
+pub struct Style {
+    /// Writes a second of all those in Rust together.
+    pub rate: u32,
+    /// Replicas that have to have a write before it counts as acknowledged.
+    pub confirm: u32,
+}
+
 /// Clients that write and read.
 pub struct Load {
     rust: ClientPod,
@@ -51,21 +60,28 @@ pub fn granted() -> Value {
 }
 
 impl Load {
-    /// Starts the clients, on other nodes than `apart_from`, and waits until each writes. `run` marks their values; those in
-    /// Rust write `rate` values a second together.
+    /// Starts the clients, on other nodes than `apart_from`, and waits until each writes. `run` marks their values.
     pub async fn start(
         bus: &Bus,
         run: &str,
-        rate: u32,
+        style: Style,
         apart_from: Option<&str>,
     ) -> anyhow::Result<Self> {
-        let rate = rate.to_string();
-        let arguments = ["writers", "--run", run, "--rate", &rate];
+        let (rate, confirm) = (style.rate.to_string(), style.confirm.to_string());
+        let arguments = [
+            "writers",
+            "--run",
+            run,
+            "--rate",
+            &rate,
+            "--confirm",
+            &confirm,
+        ];
         let rust = Program {
             apart_from,
             ..Program::rust(&arguments)
         };
-        let python_arguments = [run, PYTHON_RATE];
+        let python_arguments = [run, PYTHON_RATE, &confirm];
         let python = Program {
             image: PYTHON,
             command: &["python3", "-B", "/input/writers.py"],

@@ -10,11 +10,14 @@ use serde::Serialize;
 
 use crate::bus::Bus;
 use crate::faults::{self, Fault};
-use crate::load::{self, Load};
+use crate::load::{self, Load, Style};
 use crate::watch::Watch;
 
-/// Acknowledged writes a second of the clients in Rust together.
-const RATE: u32 = 1000;
+/// A thousand writes a second; a write is acknowledged when the primary says so.
+pub const USUAL: Style = Style {
+    rate: 1000,
+    confirm: 0,
+};
 
 /// How long the load goes on by itself, before the fault and after all is well again.
 const AROUND: Duration = Duration::from_secs(3);
@@ -43,7 +46,7 @@ pub struct Trial {
 }
 
 /// Has a fault befall the primary of a bus that is well.
-pub async fn run(bus: &Bus, name: &str, fault: Fault) -> anyhow::Result<Trial> {
+pub async fn run(bus: &Bus, name: &str, fault: Fault, style: Style) -> anyhow::Result<Trial> {
     if fault.takes_the_node() {
         faults::move_off_control_plane(bus).await?;
     }
@@ -51,7 +54,7 @@ pub async fn run(bus: &Bus, name: &str, fault: Fault) -> anyhow::Result<Trial> {
     let known = last_failover(bus).await?;
     let node = faults::node_of(bus, &from).await?;
     let apart_from = fault.takes_the_node().then_some(node.as_str());
-    let load = Load::start(bus, name, RATE, apart_from).await?;
+    let load = Load::start(bus, name, style, apart_from).await?;
     let watch = Watch::start(bus);
     tokio::time::sleep(AROUND).await;
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::bus::{self, Bus};
 use crate::faults::Fault;
 use crate::lab::Lab;
+use crate::load::Style;
 use crate::trial::{self, Trial};
 use crate::{diagnose, load};
 use summary::Summary;
@@ -24,6 +25,9 @@ pub struct Options {
     /// Only this action; may be given again.
     #[arg(long, value_name = "ACTION")]
     action: Vec<Fault>,
+    /// Writes count as acknowledged once so many replicas have them (`WAIT`).
+    #[arg(long, default_value_t = 0, value_name = "REPLICAS")]
+    confirm: u32,
     /// How the result is printed.
     #[arg(long, default_value = "markdown")]
     format: Format,
@@ -70,6 +74,10 @@ async fn measure(lab: &Lab, options: &Options) -> anyhow::Result<bool> {
     let bus = Bus::ready(lab, &namespace, "bus", bus::small(spec())?).await?;
     let mut fine = true;
     let mut summaries = Vec::new();
+    let style = Style {
+        confirm: options.confirm,
+        ..trial::USUAL
+    };
     let actions = match options.action.as_slice() {
         [] => Fault::value_variants(),
         chosen => chosen,
@@ -78,7 +86,7 @@ async fn measure(lab: &Lab, options: &Options) -> anyhow::Result<bool> {
         let mut trials = Vec::new();
         for number in 1..=options.runs {
             let name = format!("{}{number}", word(*action));
-            let trial = trial::run(&bus, &name, *action)
+            let trial = trial::run(&bus, &name, *action, style)
                 .await
                 .with_context(|| format!("run {number} of {}", word(*action)))?;
             progress(&name, &trial)?;

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use cachebus_e2e::cells::Way;
 use cachebus_e2e::history::{Clock, Outcome, Read, Record, Write, code, contract};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ErrorKind, RedisError};
+use redis::{AsyncConnectionConfig, ErrorKind, RedisError, RedisResult};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -26,6 +26,9 @@ const CONNECT: Duration = Duration::from_millis(500);
 /// Time for an answer.
 const ANSWER: Duration = Duration::from_secs(1);
 
+/// Time for replicas to confirm a write, milliseconds: well within that for an answer.
+const CONFIRMED_MS: u64 = 500;
+
 /// Between a failure and the next attempt.
 const PAUSE: Duration = Duration::from_millis(5);
 
@@ -41,6 +44,9 @@ pub struct Options {
     /// Acknowledged writes a second of all writers together, when nothing hinders them.
     #[arg(long, default_value_t = 1000)]
     rate: u32,
+    /// Replicas that have to have a write before it counts as acknowledged.
+    #[arg(long, default_value_t = 0)]
+    confirm: u32,
     /// Stops by itself then, seconds.
     #[arg(long, default_value_t = 600)]
     limit: u64,
@@ -53,6 +59,7 @@ pub struct Options {
 struct Load {
     binding: Binding,
     run: String,
+    confirm: u32,
     clock: Clock,
     log: Log,
     /// Writers that had no write acknowledged yet.
@@ -70,6 +77,7 @@ pub async fn run(binding: Binding, options: Options) -> anyhow::Result<()> {
     let load = Arc::new(Load {
         binding,
         run: options.run,
+        confirm: options.confirm,
         clock: Clock::start(),
         log: Log::create(&options.folder)?,
         idle: AtomicUsize::new(count),
@@ -160,15 +168,34 @@ impl Load {
                 Err(code) => return Outcome::Refused(code),
             },
         };
-        let mut command = redis::cmd("LPUSH");
-        command.arg(key).arg(value);
-        match timeout(ANSWER, command.query_async::<u64>(open)).await {
-            Ok(Ok(_)) => Outcome::Acknowledged,
+        let writing = async {
+            let mut write = redis::cmd("LPUSH");
+            write.arg(key).arg(value).exec_async(open).await?;
+            self.confirmed(open).await
+        };
+        match timeout(ANSWER, writing).await {
+            Ok(Ok(true)) => Outcome::Acknowledged,
+            Ok(Ok(false)) => Outcome::Unknown(code::UNCONFIRMED.to_owned()),
             Ok(Err(error)) => match error.code() {
                 Some(code) => Outcome::Refused(code.to_owned()),
                 None => Outcome::Unknown(reason(&error).to_owned()),
             },
             Err(_) => Outcome::Unknown(code::TIMEOUT.to_owned()),
+        }
+    }
+
+    /// Whether as many replicas as it takes have what this connection wrote last.
+    async fn confirmed(&self, connection: &mut MultiplexedConnection) -> RedisResult<bool> {
+        if self.confirm == 0 {
+            return Ok(true);
+        }
+        let mut wait = redis::cmd("WAIT");
+        wait.arg(self.confirm).arg(CONFIRMED_MS);
+        match wait.query_async::<u32>(connection).await {
+            Ok(replicas) => Ok(replicas >= self.confirm),
+            // The write itself was not refused.
+            Err(error) if error.code().is_some() => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
@@ -233,7 +260,7 @@ impl Load {
             match refusal.map(|error| (error, error.code())) {
                 Some((_, Some(code))) => code.to_owned(),
                 Some((error, None)) if error.kind() == ErrorKind::MasterNameNotFoundBySentinel => {
-                    "no-primary".to_owned()
+                    code::NO_PRIMARY.to_owned()
                 }
                 _ => code::NOT_CONNECTED.to_owned(),
             }

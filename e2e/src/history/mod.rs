@@ -76,6 +76,10 @@ pub mod code {
     pub const CONNECT_TIMEOUT: &str = "connect-timeout";
     /// The connection ended before the answer.
     pub const DROPPED: &str = "dropped";
+    /// Done, and too few replicas have it within its time.
+    pub const UNCONFIRMED: &str = "unconfirmed";
+    /// The Sentinels that answer name no primary.
+    pub const NO_PRIMARY: &str = "no-primary";
     /// No answer within its time.
     pub const TIMEOUT: &str = "timeout";
 }

@@ -19,7 +19,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     let namespace = lab.namespace().await?;
     let bus = Bus::ready(&lab, &namespace, "bus", small(load::granted())?).await?;
     for (name, fault) in [("kill", Fault::Kill), ("force", Fault::ForceDelete)] {
-        let trial = trial::run(&bus, name, fault).await?;
+        let trial = trial::run(&bus, name, fault, trial::USUAL).await?;
         lab.note(format_args!("{name}: {trial}"));
         let never = trial.verdict.impossible();
         ensure!(never.is_empty(), "{name}: {never:?}");
