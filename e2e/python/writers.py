@@ -1,6 +1,6 @@
 """The same writers as those in Rust, with redis-py: one through the Service, one through Sentinel.
 
-Usage: writers.py <run> <acknowledged writes a second of each> <replicas that have to have a write>. Stops on SIGTERM, then waits for a second one.
+Usage: writers.py <run> <acknowledged writes a second of each> <replicas that have to have a write>. Stops on SIGTERM, then waits to be killed.
 """
 
 import json
@@ -151,4 +151,5 @@ for thread in threads:
     thread.join()
 records.close()
 (HISTORY / "closed").touch()
-signal.sigwait({signal.SIGTERM})
+while True:
+    signal.sigwait({signal.SIGTERM})

@@ -97,6 +97,7 @@ impl fmt::Display for Trial {
             lost,
             unknown,
             reads,
+            stale,
             errors,
             ..
         } = &self.verdict;
@@ -106,7 +107,7 @@ impl fmt::Display for Trial {
         }
         write!(
             f,
-            "; {acknowledged} acknowledged, {lost} lost, {unknown} unknown, {reads} reads; never: {:?}; \
+            "; {acknowledged} acknowledged, {lost} lost, {unknown} unknown, {reads} reads, {stale} stale; never: {:?}; \
              two primaries {} ms; whole after {} ms; the bus says {:?}; errors {errors:?}",
             self.verdict.impossible(),
             self.two_primaries_ms,

@@ -23,6 +23,7 @@ pub struct Summary {
     /// Milliseconds without an acknowledged write, by path.
     gaps: BTreeMap<String, Spread>,
     lost: Spread,
+    stale: Spread,
     two_primaries_ms: Spread,
     whole_after_ms: Spread,
     /// What the bus itself said of the gap, where it said something.
@@ -83,6 +84,7 @@ impl Summary {
                 .filter_map(|(path, gaps)| Some((path, Spread::of(gaps)?)))
                 .collect(),
             lost: of(|run| run.verdict.lost),
+            stale: of(|run| run.verdict.stale),
             two_primaries_ms: of(|run| run.two_primaries_ms),
             whole_after_ms: of(|run| run.whole_after_ms),
             reported_gap_ms: Spread::of(reported),
@@ -109,11 +111,12 @@ impl Summary {
         };
         let reported = self.reported_gap_ms.as_ref().map(Spread::cell);
         format!(
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             self.action,
             self.runs.len(),
             gaps.join(" | "),
             self.lost.cell(),
+            self.stale.cell(),
             self.two_primaries_ms.cell(),
             reported.as_deref().unwrap_or("–"),
             self.whole_after_ms.cell(),
@@ -125,9 +128,9 @@ impl Summary {
 
 /// A table, one line for each action. Each figure: the median and the worst.
 pub fn markdown(summaries: &[Summary]) -> String {
-    let mut table = "| action | runs | gap through Sentinel, Rust | Python | through the Service, Rust | Python | lost \
-                     | two primaries | `writeGapMs` | whole again | duplicated, reordered, stale | errors of all runs |\n\
-                     | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
+    let mut table = "| action | runs | gap through Sentinel, Rust | Python | through the Service, Rust | Python | lost | stale reads \
+                     | two primaries | `writeGapMs` | whole again | duplicated, reordered, unexplained | errors of all runs |\n\
+                     | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
         .to_owned();
     for summary in summaries {
         let _ = writeln!(table, "{}", summary.line());
@@ -178,7 +181,7 @@ mod tests {
         let cells = |line: Option<&str>| line.unwrap().matches('|').count();
         assert_eq!(cells(lines.next()), cells(lines.nth(1)));
         assert!(table.contains(
-            "| kill | 2 | 200 / 300 | – | – | – | 1 / 2 | 0 / 0 | – | 1000 / 1000 | none | READONLY 2 |"
+            "| kill | 2 | 200 / 300 | – | – | – | 1 / 2 | 0 / 0 | 0 / 0 | – | 1000 / 1000 | none | READONLY 2 |"
         ));
     }
 }

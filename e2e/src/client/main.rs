@@ -4,6 +4,7 @@ mod binding;
 mod connect;
 mod dataset;
 mod demo;
+mod door;
 mod first_write;
 mod log;
 mod matrix;

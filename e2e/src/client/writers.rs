@@ -9,19 +9,16 @@ use anyhow::Context as _;
 use cachebus_e2e::cells::Way;
 use cachebus_e2e::history::{Clock, Outcome, Read, Record, Write, code, contract};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ErrorKind, RedisError, RedisResult};
+use redis::{RedisError, RedisResult};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
 use crate::binding::Binding;
-use crate::connect::client;
+use crate::door::Door;
 use crate::log::Log;
 use crate::say::say_json;
-
-/// Time for a connection, the question to the Sentinels included.
-const CONNECT: Duration = Duration::from_millis(500);
 
 /// Time for an answer.
 const ANSWER: Duration = Duration::from_secs(1);
@@ -66,7 +63,7 @@ struct Load {
     idle: AtomicUsize,
 }
 
-/// Writes and reads until SIGTERM, then waits for a second one: the history is fetched from the running pod.
+/// Writes and reads until SIGTERM or the time limit, and then waits to be killed: the history is fetched from the running pod.
 pub async fn run(binding: Binding, options: Options) -> anyhow::Result<()> {
     let mut told = signal(SignalKind::terminate())?;
     let writers = [
@@ -105,8 +102,7 @@ pub async fn run(binding: Binding, options: Options) -> anyhow::Result<()> {
     }
     let records = load.log.close()?;
     say_json(&serde_json::json!({"records": records}))?;
-    told.recv().await;
-    Ok(())
+    std::future::pending().await
 }
 
 impl Load {
@@ -119,6 +115,7 @@ impl Load {
         mut stopped: watch::Receiver<()>,
     ) -> anyhow::Result<()> {
         let mut beat = beat(period);
+        let mut door = Door::to(&self.binding, way).await?;
         let mut connection = None;
         let mut busy = false;
         for sequence in 0.. {
@@ -129,7 +126,7 @@ impl Load {
             let value = format!("{}-{name}-{sequence}", self.run);
             let started = self.clock.now();
             let outcome = self
-                .append(&mut connection, way, &contract::key(name), &value)
+                .append(&mut door, &mut connection, &contract::key(name), &value)
                 .await;
             self.log.add(&Record::Write(Write {
                 writer: name.to_owned(),
@@ -156,14 +153,14 @@ impl Load {
 
     async fn append(
         &self,
+        door: &mut Door,
         connection: &mut Option<MultiplexedConnection>,
-        way: Way,
         key: &str,
         value: &str,
     ) -> Outcome {
         let open = match connection {
             Some(open) => open,
-            None => match self.connect(way).await {
+            None => match door.connect(ANSWER).await {
                 Ok(new) => connection.insert(new),
                 Err(code) => return Outcome::Refused(code),
             },
@@ -202,6 +199,7 @@ impl Load {
     /// Asks for the newest value of one list after another. What is not answered tells nothing.
     async fn read(&self, way: Way, mut stopped: watch::Receiver<()>) -> anyhow::Result<()> {
         let mut beat = beat(LOOK);
+        let mut door = Door::to(&self.binding, way).await?;
         let mut connection = None;
         for writer in contract::writers().collect::<Vec<_>>().into_iter().cycle() {
             tokio::select! {
@@ -210,7 +208,7 @@ impl Load {
             }
             let open = match &mut connection {
                 Some(open) => open,
-                None => match self.connect(way).await {
+                None => match door.connect(ANSWER).await {
                     Ok(new) => connection.insert(new),
                     Err(_) => continue,
                 },
@@ -237,34 +235,6 @@ impl Load {
             }))?;
         }
         Ok(())
-    }
-
-    /// A new connection, by asking anew where to; or why there is none.
-    async fn connect(&self, way: Way) -> Result<MultiplexedConnection, String> {
-        let limits = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(Some(ANSWER));
-        let connecting = async {
-            let client = client(&self.binding, way).await?;
-            anyhow::Ok(
-                client
-                    .get_multiplexed_async_connection_with_config(&limits)
-                    .await?,
-            )
-        };
-        let Ok(connected) = timeout(CONNECT, connecting).await else {
-            return Err(code::CONNECT_TIMEOUT.to_owned());
-        };
-        connected.map_err(|error| {
-            let refusal = error.downcast_ref::<RedisError>();
-            match refusal.map(|error| (error, error.code())) {
-                Some((_, Some(code))) => code.to_owned(),
-                Some((error, None)) if error.kind() == ErrorKind::MasterNameNotFoundBySentinel => {
-                    code::NO_PRIMARY.to_owned()
-                }
-                _ => code::NOT_CONNECTED.to_owned(),
-            }
-        })
     }
 }
 

@@ -36,14 +36,14 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// What must never be, whatever fails: `lost` and `vanished` depend on what was promised, the rest does not.
+    /// What must never be, whatever fails. `lost`, `vanished` and `stale` depend on the fault and on what was promised: a
+    /// former primary that comes back answers reads until it is told to follow.
     #[must_use]
     pub fn impossible(&self) -> Vec<String> {
         let counts = [
             (self.duplicated, "duplicated"),
             (self.reordered, "reordered"),
             (self.unexplained, "unexplained"),
-            (self.stale, "stale reads"),
         ];
         let found = counts.into_iter().filter(|(count, _)| *count > 0);
         found

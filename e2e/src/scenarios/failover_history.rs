@@ -23,6 +23,11 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
         lab.note(format_args!("{name}: {trial}"));
         let never = trial.verdict.impossible();
         ensure!(never.is_empty(), "{name}: {never:?}");
+        ensure!(
+            trial.verdict.stale == 0,
+            "{name}: {} stale reads",
+            trial.verdict.stale
+        );
         // Both leave a server that is dead before another leads.
         ensure!(
             trial.two_primaries_ms == 0,
