@@ -10,10 +10,38 @@ use kube::{Api, Client};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use crate::pods::exec;
 use crate::wait;
 
-/// Its image, as the lab loads it.
+/// The image of the client in Rust, as the lab loads it.
 const IMAGE: &str = "localhost/cachebus-e2e-client:dev";
+
+/// What a pod of a client is made of.
+pub struct Program<'a> {
+    /// Its image.
+    pub image: &'a str,
+    /// The program, where it is not the image's own.
+    pub command: &'a [&'a str],
+    /// Its arguments.
+    pub arguments: &'a [&'a str],
+    /// A file that is put before it in `/input`, and its text.
+    pub input: Option<(&'a str, String)>,
+    /// Node that it keeps off.
+    pub apart_from: Option<&'a str>,
+}
+
+impl<'a> Program<'a> {
+    /// The client in Rust.
+    pub fn rust(arguments: &'a [&'a str]) -> Self {
+        Self {
+            image: IMAGE,
+            command: &[],
+            arguments,
+            input: None,
+            apart_from: None,
+        }
+    }
+}
 
 /// A running client.
 pub struct ClientPod {
@@ -31,34 +59,60 @@ impl ClientPod {
         command: &[&str],
         input: Option<String>,
     ) -> anyhow::Result<Self> {
+        let program = Program {
+            input: input.map(|input| ("cells.json", input)),
+            ..Program::rust(command)
+        };
+        Self::run(client, namespace, name, binding, program).await
+    }
+
+    /// Starts any client with the binding Secret `binding`. It may leave things in `/history` while it runs.
+    pub async fn run(
+        client: &Client,
+        namespace: &str,
+        name: &str,
+        binding: &str,
+        program: Program<'_>,
+    ) -> anyhow::Result<Self> {
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
         let name = format!("client-{name}");
         remove(&pods, &name).await?;
-        if let Some(input) = input {
-            put_input(client, namespace, &name, input).await?;
+        if let Some((file, input)) = program.input {
+            put_input(client, namespace, &name, file, input).await?;
         }
+        let apart = program.apart_from.map(|node| {
+            let elsewhere =
+                json!({"key": "kubernetes.io/hostname", "operator": "NotIn", "values": [node]});
+            json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [{"matchExpressions": [elsewhere]}],
+            }}})
+        });
         let pod = serde_json::from_value(json!({
             "metadata": {"name": name, "labels": {"app.kubernetes.io/name": "cachebus-e2e-client"}},
             "spec": {
                 "restartPolicy": "Never",
                 "automountServiceAccountToken": false,
                 "terminationGracePeriodSeconds": 0,
+                "affinity": apart,
                 "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
                 "containers": [{
                     "name": "client",
-                    "image": IMAGE,
+                    "image": program.image,
                     "imagePullPolicy": "IfNotPresent",
-                    "args": command,
+                    "command": program.command,
+                    "args": program.arguments,
                     "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
                     "securityContext": {"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}},
                     "volumeMounts": [
                         {"name": "binding", "mountPath": "/bindings/bus", "readOnly": true},
                         {"name": "input", "mountPath": "/input", "readOnly": true},
+                        {"name": "history", "mountPath": "/history"},
                     ],
                 }],
                 "volumes": [
                     {"name": "binding", "secret": {"secretName": binding}},
                     {"name": "input", "configMap": {"name": name, "optional": true}},
+                    {"name": "history", "emptyDir": {}},
                 ],
             },
         }))?;
@@ -88,6 +142,16 @@ impl ClientPod {
         let lines = self.output(limit).await?;
         let last = lines.lines().last().context("the client said nothing")?;
         serde_json::from_str(last).with_context(|| format!("the client said {last}"))
+    }
+
+    /// Runs a command beside it and returns what that printed.
+    pub async fn exec(&self, command: &[&str]) -> anyhow::Result<String> {
+        exec(&self.pods, &self.name, "client", command).await
+    }
+
+    /// Removes it.
+    pub async fn end(self) -> anyhow::Result<()> {
+        remove(&self.pods, &self.name).await
     }
 
     /// What it has said so far.
@@ -129,6 +193,7 @@ async fn put_input(
     client: &Client,
     namespace: &str,
     name: &str,
+    file: &str,
     input: String,
 ) -> anyhow::Result<()> {
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
@@ -140,7 +205,7 @@ async fn put_input(
             name: Some(name.to_owned()),
             ..ObjectMeta::default()
         },
-        data: Some(BTreeMap::from([("cells.json".to_owned(), input)])),
+        data: Some(BTreeMap::from([(file.to_owned(), input)])),
         ..ConfigMap::default()
     };
     maps.create(&PostParams::default(), &map).await?;

@@ -1,16 +1,20 @@
-//! Scenarios on a real cluster: `cachebus-e2e run`.
+//! Scenarios on a real cluster: `cachebus-e2e run`; what failovers cost: `cachebus-e2e bench failover`.
 
 mod access;
 mod agreement;
 mod audit;
+mod bench;
 mod bus;
 mod client_pod;
 mod commands;
 mod diagnose;
 mod events;
+mod faults;
 mod isolation;
 mod keys;
 mod lab;
+mod load;
+mod machine;
 mod nodes;
 mod operator;
 mod operator_pod;
@@ -20,9 +24,12 @@ mod process;
 mod roles;
 mod run;
 mod scenarios;
+mod trial;
 mod wait;
+mod watch;
 mod writable;
 
+use std::fs::File;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -39,6 +46,15 @@ struct Cli {
 enum Task {
     /// Runs scenarios; fails when one fails.
     Run(Selection),
+    /// Measures; fails when what must never be was seen.
+    #[command(subcommand)]
+    Bench(Bench),
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// What failovers and planned changes of the primary cost clients.
+    Failover(bench::Options),
 }
 
 /// Which scenarios, and how.
@@ -63,22 +79,41 @@ struct Selection {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
-    let Task::Run(selection) = Cli::parse().task;
-    let selected = run::select(&selection)?;
+    match Cli::parse().task {
+        Task::Run(selection) => run_scenarios(&selection).await,
+        Task::Bench(Bench::Failover(options)) => {
+            let (lab, _alone) = begin(false, 0, false).await?;
+            let fine = bench::run(&lab, &options).await?;
+            Ok(if fine {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            })
+        }
+    }
+}
+
+async fn run_scenarios(selection: &Selection) -> anyhow::Result<ExitCode> {
+    let selected = run::select(selection)?;
     if selection.list {
         run::list(&selected);
         return Ok(ExitCode::SUCCESS);
     }
-    rustls::crypto::aws_lc_rs::default_provider()
-        .install_default()
-        .map_err(|_| anyhow::anyhow!("a cryptography provider was already installed"))?;
-    let _alone = run::lock()?;
     let seed = match selection.seed {
         Some(seed) => seed,
         None => SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(),
     };
     run::print(format_args!("seed {seed}"));
     let whole = selection.only.is_empty();
-    let lab = lab::Lab::connect(selection.long, seed, whole).await?;
+    let (lab, _alone) = begin(selection.long, seed, whole).await?;
     Ok(run::run(&lab, selected, selection.jobs).await)
+}
+
+/// The cluster, for this process alone as long as the file is open.
+async fn begin(long: bool, seed: u64, whole: bool) -> anyhow::Result<(lab::Lab, File)> {
+    rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("a cryptography provider was already installed"))?;
+    let alone = run::lock()?;
+    Ok((lab::Lab::connect(long, seed, whole).await?, alone))
 }

@@ -60,27 +60,38 @@ impl Node {
         place: &Place,
         user: &str,
     ) -> anyhow::Result<Self> {
-        let login = RedisConnectionInfo::default()
-            .set_username(user)
-            .set_password(access.password(user)?)
-            .set_skip_set_lib_name();
-        let patient = AsyncConnectionConfig::new().set_response_timeout(Some(LIMIT));
         let opening = async {
             let tls = place.tls.then_some(&access.tls);
             let stream = dial(client, access, place, tls).await?;
-            let (connection, driver) =
-                MultiplexedConnection::new_with_config(&login, stream, patient).await?;
-            anyhow::Ok(Self {
-                pod: place.pod.clone(),
-                connection,
-                driver: tokio::spawn(driver),
-            })
+            Self::over(stream, access, place, user, LIMIT).await
         };
         tokio::time::timeout(LIMIT, opening)
             .await
             .map_err(|_| anyhow::anyhow!("no answer within {} s", LIMIT.as_secs()))
             .flatten()
             .with_context(|| format!("{}:{} as {user}", place.pod, place.port))
+    }
+
+    /// The same over bytes to the place, with a time for each command.
+    pub async fn over(
+        stream: Box<dyn Bytes>,
+        access: &Access,
+        place: &Place,
+        user: &str,
+        limit: Duration,
+    ) -> anyhow::Result<Self> {
+        let login = RedisConnectionInfo::default()
+            .set_username(user)
+            .set_password(access.password(user)?)
+            .set_skip_set_lib_name();
+        let patient = AsyncConnectionConfig::new().set_response_timeout(Some(limit));
+        let (connection, driver) =
+            MultiplexedConnection::new_with_config(&login, stream, patient).await?;
+        Ok(Self {
+            pod: place.pod.clone(),
+            connection,
+            driver: tokio::spawn(driver),
+        })
     }
 
     /// Logs in as the operator's user, makes a user who may do everything, and goes on as that one. Agents remove users that
@@ -200,9 +211,19 @@ pub async fn dial(
     tls: Option<&Arc<ClientConfig>>,
 ) -> anyhow::Result<Box<dyn Bytes>> {
     let stream = dial_plain(client, access.names.namespace(), &place.pod, place.port).await?;
-    let Some(tls) = tls else {
-        return Ok(stream);
-    };
+    match tls {
+        Some(tls) => secure(stream, access, place, tls).await,
+        None => Ok(stream),
+    }
+}
+
+/// TLS over a byte stream to a place: the pod's own name is verified.
+pub async fn secure(
+    stream: Box<dyn Bytes>,
+    access: &Access,
+    place: &Place,
+    tls: &Arc<ClientConfig>,
+) -> anyhow::Result<Box<dyn Bytes>> {
     let name = access.names.pod_fqdn(place.component, &place.pod);
     let secured = TlsConnector::from(Arc::clone(tls))
         .connect(ServerName::try_from(name)?, stream)

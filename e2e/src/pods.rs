@@ -60,6 +60,15 @@ impl Pods {
         Ok(())
     }
 
+    /// Has one end in order.
+    pub async fn delete_one(&self, name: &str) -> anyhow::Result<()> {
+        self.api
+            .delete(name, &DeleteParams::default())
+            .await
+            .with_context(|| format!("deleting {name}"))?;
+        Ok(())
+    }
+
     /// Waits until none is left.
     pub async fn await_none(&self, limit: Duration) -> anyhow::Result<()> {
         wait::until("no pod is left", limit, || async {
@@ -101,30 +110,7 @@ impl Pods {
         container: &str,
         command: &[&str],
     ) -> anyhow::Result<String> {
-        let streams = AttachParams::default().container(container).stdin(false);
-        let mut process = self
-            .api
-            .exec(pod, command.iter().copied(), &streams)
-            .await
-            .with_context(|| format!("{command:?} in {pod}"))?;
-        let mut printed = String::new();
-        let mut errors = String::new();
-        let status = process
-            .take_status()
-            .context("the status was taken already")?;
-        if let Some(mut stdout) = process.stdout() {
-            stdout.read_to_string(&mut printed).await?;
-        }
-        if let Some(mut stderr) = process.stderr() {
-            stderr.read_to_string(&mut errors).await?;
-        }
-        let status = status.await.context("the command told no status")?;
-        ensure!(
-            status.status.as_deref() == Some("Success"),
-            "{command:?} in {pod}: {} {errors}",
-            status.message.unwrap_or_default()
-        );
-        Ok(printed)
+        exec(&self.api, pod, container, command).await
     }
 
     /// What a container has logged.
@@ -144,6 +130,38 @@ impl Pods {
             .await
             .with_context(|| format!("logs of {pod}"))
     }
+}
+
+/// Runs a command in a pod's container and returns what it printed.
+pub async fn exec(
+    api: &Api<Pod>,
+    pod: &str,
+    container: &str,
+    command: &[&str],
+) -> anyhow::Result<String> {
+    let streams = AttachParams::default().container(container).stdin(false);
+    let mut process = api
+        .exec(pod, command.iter().copied(), &streams)
+        .await
+        .with_context(|| format!("{command:?} in {pod}"))?;
+    let mut printed = String::new();
+    let mut errors = String::new();
+    let status = process
+        .take_status()
+        .context("the status was taken already")?;
+    if let Some(mut stdout) = process.stdout() {
+        stdout.read_to_string(&mut printed).await?;
+    }
+    if let Some(mut stderr) = process.stderr() {
+        stderr.read_to_string(&mut errors).await?;
+    }
+    let status = status.await.context("the command told no status")?;
+    ensure!(
+        status.status.as_deref() == Some("Success"),
+        "{command:?} in {pod}: {} {errors}",
+        status.message.unwrap_or_default()
+    );
+    Ok(printed)
 }
 
 /// The condition `Ready` holds.

@@ -34,11 +34,25 @@ enum Task {
     },
     /// Everything that has to hold before a change is kept.
     Test(test::Options),
+    /// Measures on a real cluster, with images of the source as it is.
+    #[command(subcommand)]
+    Bench(BenchTask),
     /// Writes the files that are made from the source.
     Generate {
         /// Only compares, and fails when one differs.
         #[arg(long)]
         check: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum BenchTask {
+    /// What failovers and planned changes of the primary cost clients; `--help` tells the options.
+    #[command(disable_help_flag = true)]
+    Failover {
+        /// Those of `cachebus-e2e bench failover`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
     },
 }
 
@@ -114,6 +128,10 @@ fn run(task: Task) -> anyhow::Result<bool> {
         }
         Task::Demo { remove: false } => demo::run()?,
         Task::Demo { remove: true } => demo::remove()?,
+        Task::Bench(BenchTask::Failover { options }) => xtask::cluster_program::prepared()?
+            .args(["bench", "failover"])
+            .args(options)
+            .stream()?,
         Task::Generate { check } => test::generate(check)?,
     }
     Ok(true)

@@ -57,7 +57,8 @@ pub async fn hold(binding: &Binding) -> anyhow::Result<()> {
     }
 }
 
-fn through_sentinel(binding: &Binding) -> anyhow::Result<SentinelClient> {
+/// A client that asks the Sentinels for the primary each time that it connects.
+pub fn through_sentinel(binding: &Binding) -> anyhow::Result<SentinelClient> {
     let addresses = binding
         .sentinels
         .iter()

@@ -4,10 +4,13 @@ mod binding;
 mod connect;
 mod dataset;
 mod demo;
+mod door;
 mod first_write;
+mod log;
 mod matrix;
 mod reach;
 mod say;
+mod writers;
 
 use std::path::PathBuf;
 
@@ -57,6 +60,14 @@ enum Task {
         /// Each `host:port`.
         places: Vec<String>,
     },
+    /// Writes and reads, and keeps a history of it, until told to stop.
+    Writers(writers::Options),
+    /// Stops the writers of this pod; prints their history.
+    Collect {
+        /// Where it is.
+        #[arg(long, default_value = "/history")]
+        folder: PathBuf,
+    },
     /// A service of the tour: changes a task each second and tells of it.
     DemoWriter,
     /// A service of the tour: hears of changed tasks and reads them.
@@ -76,6 +87,8 @@ async fn main() -> anyhow::Result<()> {
         Task::Verify { keys } => dataset::verify(&binding, keys).await,
         Task::FirstWrite { key } => first_write::run(&binding, &key).await,
         Task::Reach { places } => reach::run(places).await,
+        Task::Writers(options) => writers::run(binding, options).await,
+        Task::Collect { folder } => log::collect(&folder).await,
         Task::Hold => connect::hold(&binding).await,
         Task::DemoWriter => demo::write(&binding).await,
         Task::DemoReader => demo::read(&binding).await,

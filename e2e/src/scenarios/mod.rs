@@ -7,6 +7,7 @@ mod contract;
 mod drift;
 mod emptied_primary;
 mod engines;
+mod failover_history;
 mod fault_points;
 mod fenced;
 mod healing;
@@ -59,6 +60,7 @@ pub const ALL: &[&Scenario] = &[
     &switch_followed::SCENARIO,
     &fenced::SCENARIO,
     &hibernate::SCENARIO,
+    &failover_history::SCENARIO,
     &agent::SCENARIO,
     &snapshots_only::SCENARIO,
     &agents_alone::SCENARIO,

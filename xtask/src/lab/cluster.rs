@@ -336,12 +336,3 @@ pub(crate) fn images_on(node: &str) -> anyhow::Result<Vec<(String, String)>> {
 pub(crate) fn on_node(node: &str) -> Cmd {
     docker().args(["exec", "--interactive", node])
 }
-
-/// The names of the nodes that pods run on.
-pub(crate) fn workers() -> anyhow::Result<Vec<String>> {
-    Ok(nodes()?
-        .into_iter()
-        .filter(|node| !node.is_control_plane())
-        .map(|node| node.name)
-        .collect())
-}

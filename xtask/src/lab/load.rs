@@ -1,4 +1,4 @@
-//! Local images into the nodes that run pods.
+//! Local images into the nodes. The control plane runs pods as well: those that tolerate it.
 
 use std::path::Path;
 
@@ -6,11 +6,11 @@ use anyhow::{Context as _, bail};
 
 use crate::progress::step;
 
-use super::cluster::{images_on, on_node, workers};
+use super::cluster::{images_on, nodes, on_node};
 use super::docker::{self, docker};
 use super::home::Home;
 
-/// Copies images into every worker that does not have them yet.
+/// Copies images into every node that does not have them yet.
 pub(crate) fn load(home: &Home, images: &[&str]) -> anyhow::Result<()> {
     let ids = images
         .iter()
@@ -22,7 +22,8 @@ pub(crate) fn load(home: &Home, images: &[&str]) -> anyhow::Result<()> {
         .collect::<anyhow::Result<Vec<_>>>()?;
     let mut missing: Vec<&str> = Vec::new();
     let mut targets = Vec::new();
-    for node in workers()? {
+    for node in nodes()? {
+        let node = node.name;
         let present = images_on(&node)?;
         let lacking: Vec<&str> = ids
             .iter()

@@ -106,6 +106,16 @@ impl Lab {
         })
     }
 
+    /// The image of the stock client in Python, built from Debian packages wherever the rest comes from: no registry has it.
+    pub fn python_client(&self) -> anyhow::Result<&'static str> {
+        let _lock = self.home.lock()?;
+        if !roots::PYTHON.is_present() {
+            packages::ensure(packages::BUILD)?;
+        }
+        roots::PYTHON.ensure(&self.home)?;
+        Ok(roots::PYTHON.image)
+    }
+
     /// Copies images of the local Docker into the nodes that do not have them yet.
     pub fn load(&self, images: &[&str]) -> anyhow::Result<()> {
         let _lock = self.home.lock()?;

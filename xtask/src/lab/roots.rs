@@ -55,6 +55,13 @@ pub(crate) const ENGINES: Root = Root {
     ],
 };
 
+/// The stock client in another language than the project's.
+pub(crate) const PYTHON: Root = Root {
+    image: "localhost/cachebus-e2e-python:dev",
+    suite: DEBIAN,
+    packages: &["python3-minimal", "python3-redis", "ca-certificates"],
+};
+
 /// What a node runs on.
 pub(crate) const NODE: Root = Root {
     image: "localhost/cachebus-lab/node-root:bookworm",
@@ -96,12 +103,17 @@ impl Root {
         self.suite
     }
 
+    /// Whether Docker has the image, made from the same inputs.
+    pub(crate) fn is_present(&self) -> bool {
+        docker::has(self.image, &self.inputs())
+    }
+
     /// Builds the image unless it is there.
     pub(crate) fn ensure(&self, home: &Home) -> anyhow::Result<()> {
-        let inputs = self.inputs();
-        if docker::has(self.image, &inputs) {
+        if self.is_present() {
             return Ok(());
         }
+        let inputs = self.inputs();
         step(
             format_args!("installing Debian {} for {}", self.suite, self.image),
             || {

@@ -69,6 +69,7 @@ fn images_in_use() -> Vec<Fingerprint> {
         &roots::REDIS_STABLE,
         &roots::ENGINES,
         &roots::NODE,
+        &roots::PYTHON,
     ];
     let engines = ENGINES.iter().map(super::engines::EngineImage::inputs);
     roots

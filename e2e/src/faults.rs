@@ -1,0 +1,151 @@
+//! What can befall the primary, and planned changes that are to be told from it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use cachebus_api::CacheBus;
+use cachebus_api::engine::EngineKind;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::api::{Patch, PatchParams};
+use kube::{Api, ResourceExt as _};
+use serde_json::json;
+
+use crate::bus::Bus;
+use crate::machine::{CutOff, Paused};
+use crate::process::Process;
+use crate::{agreement, bus, wait};
+
+/// How long a node is away.
+const AWAY: Duration = Duration::from_secs(40);
+
+/// Time for the primary to move where it was asked to.
+const MOVED: Duration = Duration::from_mins(1);
+
+/// Asks the operator to move the primary; the value names a pod, or `any`.
+const SWITCHOVER: &str = "cachebus.dev/switchover";
+
+/// What befalls the primary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Fault {
+    /// Its server's process gets SIGKILL.
+    Kill,
+    /// Its pod is deleted, and ends in order.
+    Sigterm,
+    /// Its pod is deleted without a chance to end in order.
+    ForceDelete,
+    /// Its node stands still for 40 s.
+    Pause,
+    /// Its node reaches no other node, and none reaches it, for 40 s.
+    CutOff,
+    /// The operator is asked to move the lead.
+    Switchover,
+}
+
+impl Fault {
+    /// Whether it takes the whole node away.
+    pub fn takes_the_node(self) -> bool {
+        matches!(self, Self::Pause | Self::CutOff)
+    }
+
+    /// Does it, and waits until nothing of it is in force any more.
+    pub async fn befall(self, bus: &Bus, primary: &str) -> anyhow::Result<()> {
+        let pods = bus.pods();
+        let uid = uid(bus, primary).await?;
+        match self {
+            Self::Kill => server(bus, &uid)?.kill()?,
+            Self::Sigterm | Self::ForceDelete => {
+                if self == Self::Sigterm {
+                    pods.delete_one(primary).await?;
+                } else {
+                    pods.kill_one(primary).await?;
+                }
+                let before = BTreeMap::from([(primary.to_owned(), uid)]);
+                pods.await_replaced(&before, bus::READY).await?;
+            }
+            Self::Pause => {
+                let _paused = Paused::begin(&node_of(bus, primary).await?)?;
+                tokio::time::sleep(AWAY).await;
+            }
+            Self::CutOff => {
+                let _cut_off = CutOff::begin(&node_of(bus, primary).await?)?;
+                tokio::time::sleep(AWAY).await;
+            }
+            Self::Switchover => {
+                let asked = json!({"metadata": {"annotations": {SWITCHOVER: "any"}}});
+                bus.api()
+                    .patch(
+                        bus.names.bus(),
+                        &PatchParams::default(),
+                        &Patch::Merge(asked),
+                    )
+                    .await?;
+                wait::until("the primary has moved", MOVED, || async {
+                    let now = bus.primary().await?;
+                    ensure!(now != primary, "it is still {now}");
+                    Ok(())
+                })
+                .await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The process of the server in a pod.
+fn server(bus: &Bus, uid: &str) -> anyhow::Result<Process> {
+    let program = match bus.spec.engine.kind {
+        EngineKind::Redis => "redis-server",
+        EngineKind::Valkey => "valkey-server",
+    };
+    let all = Process::all(program, None)?;
+    all.into_iter()
+        .find(|process| process.is_of_pod(uid))
+        .context("the primary's server does not run on this machine")
+}
+
+async fn uid(bus: &Bus, pod: &str) -> anyhow::Result<String> {
+    let uid = bus.pods().uids().await?.remove(pod);
+    uid.with_context(|| format!("{pod} is not there"))
+}
+
+/// The node that a pod runs on.
+pub async fn node_of(bus: &Bus, pod: &str) -> anyhow::Result<String> {
+    let pods: Api<Pod> = Api::namespaced(bus.client.clone(), bus.names.namespace());
+    let node = pods.get(pod).await?.spec.and_then(|spec| spec.node_name);
+    node.with_context(|| format!("{pod} is on no node"))
+}
+
+/// Has Sentinels move the primary until it is on a node that may go away: not the one with the API server.
+pub async fn move_off_control_plane(bus: &Bus) -> anyhow::Result<()> {
+    let nodes: Api<Node> = Api::all(bus.client.clone());
+    let master_name = bus.master_name().await?;
+    wait::until("the primary is on a worker", MOVED * 3, || async {
+        let primary = bus.primary().await?;
+        let node = nodes.get(&node_of(bus, &primary).await?).await?;
+        if !node
+            .labels()
+            .contains_key("node-role.kubernetes.io/control-plane")
+        {
+            return Ok(());
+        }
+        let sentinel = bus.root(bus.sentinel_places().remove(0)).await?;
+        let failover = ["SENTINEL", "FAILOVER", &master_name];
+        sentinel.call::<()>(&failover).await?;
+        healthy(bus, MOVED).await?;
+        anyhow::bail!("{primary} was on the control plane")
+    })
+    .await
+}
+
+/// Waits until the operator reports `Ready`, and servers and Sentinels agree, all of them. Returns the primary.
+pub async fn healthy(bus: &Bus, limit: Duration) -> anyhow::Result<String> {
+    wait::until("all is well", limit, || async {
+        let object: CacheBus = bus.object().await?;
+        ensure!(bus::is_ready(&object), "{}", bus::conditions(&object));
+        let primary = agreement::topology(bus).await?;
+        ensure!(bus.primary().await? == primary, "{primary} leads");
+        Ok(primary)
+    })
+    .await
+}

@@ -1,0 +1,43 @@
+//! Failures 1, 8, 16: what clients of two languages see of a failover, and what became of what they were told.
+
+use anyhow::ensure;
+
+use super::Scenario;
+use crate::bus::{Bus, small};
+use crate::faults::Fault;
+use crate::lab::Lab;
+use crate::{load, trial};
+
+pub const SCENARIO: Scenario = Scenario {
+    name: "failover_history",
+    proves: "under load by two stock clients, through the Service and through Sentinel, a killed server and a killed pod leave no duplicated, reordered or stale value and never two servers that take writes (issue 5; failures 1, 8, 16)",
+    alone: false,
+    run: |lab| Box::pin(run(lab)),
+};
+
+async fn run(lab: Lab) -> anyhow::Result<()> {
+    let namespace = lab.namespace().await?;
+    let bus = Bus::ready(&lab, &namespace, "bus", small(load::granted())?).await?;
+    for (name, fault) in [("kill", Fault::Kill), ("force", Fault::ForceDelete)] {
+        let trial = trial::run(&bus, name, fault, trial::USUAL).await?;
+        lab.note(format_args!("{name}: {trial}"));
+        let never = trial.verdict.impossible();
+        ensure!(never.is_empty(), "{name}: {never:?}");
+        ensure!(
+            trial.verdict.stale == 0,
+            "{name}: {} stale reads",
+            trial.verdict.stale
+        );
+        // Both leave a server that is dead before another leads.
+        ensure!(
+            trial.two_primaries_ms == 0,
+            "{name}: two servers took writes for {} ms",
+            trial.two_primaries_ms
+        );
+        ensure!(
+            trial.verdict.acknowledged > 0 && trial.verdict.reads > 0,
+            "{name}: the clients did nothing"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,17 @@
+//! The program that runs scenarios and measurements on the cluster.
+
+use crate::command::Cmd;
+use crate::lab::Lab;
+use crate::{image, install, workspace};
+
+/// The program, to be given its arguments, on a cluster with an operator and clients of the source as it is.
+pub fn prepared() -> anyhow::Result<Cmd> {
+    let lab = Lab::open(None)?;
+    lab.up()?;
+    image::build_and_load(&lab)?;
+    lab.load(&[lab.python_client()?])?;
+    install::install(&lab)?;
+    let run = lab.with_tools("cargo").dir(&workspace::root());
+    let program = ["--package", "cachebus-e2e", "--bin", "cachebus-e2e"];
+    Ok(run.args(["run", "--quiet"]).args(program).arg("--"))
+}
