@@ -143,3 +143,23 @@ async fn a_server_that_refuses_the_login_is_alive_and_nothing_is_known_of_it() {
     assert_eq!(running.answered.elapsed(), Duration::ZERO);
     assert_eq!(running.phase(&names()), Phase::Down);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_lead_that_others_began_is_told_from_one_of_this_agents() {
+    let mut running = running();
+    running.saw(replica(&fqdn("b-redis-1"), 6379, "up", 0));
+    assert_eq!(running.promoted(), None);
+    running.saw(primary());
+    tokio::time::advance(Duration::from_secs(2)).await;
+    running.saw(primary());
+    assert_eq!(running.promoted(), Some(Duration::from_secs(2)));
+    running.saw(replica(&fqdn("b-redis-1"), 6379, "up", 0));
+    assert_eq!(running.promoted(), None);
+
+    running.leads_by_decision();
+    running.saw(primary());
+    assert_eq!(running.promoted(), None);
+    running.saw(replica(&fqdn("b-redis-1"), 6379, "up", 0));
+    running.saw(primary());
+    assert!(running.promoted().is_some(), "the next one is again theirs");
+}
