@@ -20,8 +20,8 @@ use crate::stop::Stop;
 use crate::supervisor::Supervisor;
 use crate::users::Users;
 use crate::volume::Volume;
-use cachebus_core::protocol::HandoverReport;
-use cachebus_core::seal::saved;
+use cachebus_core::protocol::{HandoverReport, Phase};
+use cachebus_core::seal::{NEVER_PROMOTE, saved};
 use running::Running;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -114,6 +114,12 @@ impl DataAgent {
     ) -> Result<(), AgentError> {
         self.stopping = true;
         self.publish();
+        if let Phase::Following(_) = self.phase() {
+            // No candidate any more, for agents and Sentinels alike; the next start sets it anew.
+            if let Err(error) = self.set_priority(NEVER_PROMOTE).await {
+                self.note(&error);
+            }
+        }
         if self.hand_over_before_stop(orders).await {
             self.linger(stop).await;
         }

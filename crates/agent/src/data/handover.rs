@@ -180,3 +180,30 @@ async fn undisturbed<T>(orders: &mut mpsc::Receiver<Request>, work: impl Future<
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::order::Order;
+    use cachebus_core::protocol::AclOrder;
+    use tokio::sync::oneshot;
+
+    #[tokio::test]
+    async fn whoever_orders_something_meanwhile_is_refused_at_once() {
+        let (orders, mut inbox) = mpsc::channel(1);
+        let (finish, finished) = oneshot::channel();
+        let ordering = async {
+            let (reply, outcome) = oneshot::channel();
+            let order = Order::Acl(AclOrder {
+                text: String::new(),
+            });
+            orders.send(Request { order, reply }).await.unwrap();
+            let refused = outcome.await.unwrap().unwrap_err();
+            finish.send(()).unwrap();
+            refused.reason
+        };
+        let (done, reason) = tokio::join!(undisturbed(&mut inbox, finished), ordering);
+        assert_eq!((done, reason.as_str()), (Ok(()), HANDOVER_RUNNING));
+    }
+}

@@ -41,7 +41,7 @@ impl World {
         let hosts = &self.hosts;
         self.before = self.nodes.iter().map(|node| node.report(hosts)).collect();
         for node in 0..self.nodes.len() {
-            if !self.calm && self.nodes[node].writable() && self.rng.one_in(8) {
+            if !self.calm && self.nodes[node].writable() && self.rng.one_in(3) {
                 let stopping = self.rng.one_in(3);
                 self.begin_handover(node, None, stopping);
             }
@@ -54,7 +54,7 @@ impl World {
                 if self.nodes[node].handover.is_none() {
                     break;
                 }
-                if !self.calm && self.rng.one_in(80) {
+                if !self.calm && self.rng.one_in(60) {
                     self.say(|| format!("{} dies in handing over", self.nodes[node].name));
                     let away = 1 + self.rng.below(5);
                     self.nodes[node].kill(away);
@@ -192,7 +192,7 @@ impl World {
             self.end_handover(node, &errand, outcome);
             return;
         }
-        let fate = if self.calm { 0 } else { self.rng.below(30) };
+        let fate = if self.calm { 0 } else { self.rng.below(40) };
         let seen = match fate {
             1 => failed(),
             2 => {

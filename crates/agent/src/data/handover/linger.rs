@@ -3,6 +3,7 @@
 
 use crate::data::DataAgent;
 use crate::stop::Stop;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -13,9 +14,9 @@ const AT_MOST: Duration = Duration::from_secs(3);
 /// Between two counts.
 const COUNT: Duration = Duration::from_millis(100);
 /// Connections that each Sentinel keeps to a server.
-const OF_A_SENTINEL: u64 = 2;
+const OF_A_SENTINEL: usize = 2;
 /// Those of the agent and of the link to the primary.
-const OWN: u64 = 2;
+const OWN: usize = 2;
 
 impl DataAgent {
     /// Waits until the clients have gone, or do not go, or the pod is to stop without further ado.
@@ -36,13 +37,31 @@ impl DataAgent {
     }
 
     fn has_clients(&self) -> bool {
-        let connected = self
+        let info = self
             .running
             .as_ref()
-            .and_then(|running| running.info.as_ref())
-            .and_then(|info| info.raw.get("connected_clients"))
-            .and_then(|count| count.parse::<u64>().ok());
-        let sentinels = u64::try_from(self.site.config.sentinels.len()).unwrap_or(u64::MAX);
-        connected.is_some_and(|count| count > OWN + OF_A_SENTINEL.saturating_mul(sentinels))
+            .and_then(|running| running.info.as_ref());
+        info.is_some_and(|info| clients_left(&info.raw, self.site.config.sentinels.len()))
+    }
+}
+
+/// Whether more are connected than those who always are.
+fn clients_left(info: &BTreeMap<String, String>, sentinels: usize) -> bool {
+    let connected = info
+        .get("connected_clients")
+        .and_then(|count| count.parse::<usize>().ok());
+    connected.is_some_and(|count| count > OWN + OF_A_SENTINEL * sentinels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentinels_and_the_bus_itself_are_no_clients() {
+        let connected = |count: &str| [("connected_clients".to_owned(), count.to_owned())].into();
+        assert!(!clients_left(&connected("8"), 3));
+        assert!(clients_left(&connected("9"), 3));
+        assert!(!clients_left(&BTreeMap::new(), 3));
     }
 }

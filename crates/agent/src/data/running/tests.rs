@@ -181,3 +181,23 @@ fn a_snapshot_counts_that_was_begun_and_finished_while_the_memory_was_whole() {
     }
     assert!(!with_aof.has_saved(), "it would read its append-only file");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_lead_that_others_began_is_told_from_one_of_this_agents() {
+    let mut running = running();
+    running.saw(replica(&fqdn("b-redis-1"), 6379, "up", 0));
+    assert_eq!(running.promoted(), None);
+    running.saw(primary());
+    tokio::time::advance(Duration::from_secs(2)).await;
+    running.saw(primary());
+    assert_eq!(running.promoted(), Some(Duration::from_secs(2)));
+    running.saw(replica(&fqdn("b-redis-1"), 6379, "up", 0));
+    assert_eq!(running.promoted(), None);
+
+    running.leads_by_decision();
+    running.saw(primary());
+    assert_eq!(running.promoted(), None);
+    running.saw(replica(&fqdn("b-redis-1"), 6379, "up", 0));
+    running.saw(primary());
+    assert!(running.promoted().is_some(), "the next one is again theirs");
+}
