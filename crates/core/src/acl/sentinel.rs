@@ -18,7 +18,6 @@ const OPERATE: &[&str] = &[
     "sentinel|master",
     "sentinel|monitor",
     "sentinel|myid",
-    "sentinel|remove",
     "sentinel|replicas",
     "sentinel|sentinels",
     "sentinel|set",

@@ -80,6 +80,16 @@ fn no_service_publishes_where_the_primary_is() {
 }
 
 #[test]
+fn nobody_makes_a_sentinel_forget() {
+    let users = users();
+    for user in ["operator", "s", "sentinel"] {
+        for command in ["sentinel|remove", "sentinel|reset"] {
+            assert!(!users.allows(user, command), "{user}: {command}");
+        }
+    }
+}
+
+#[test]
 fn the_agent_hears_of_a_switch_and_of_nothing_else() {
     let users = users();
     for channel in ["+switch-master", "+promoted-slave", "+try-failover"] {

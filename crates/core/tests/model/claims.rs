@@ -1,6 +1,6 @@
 //! What must hold in every history.
 
-use crate::data_node::MadeBy;
+use crate::data_node::{Deletion, MadeBy};
 use crate::world::World;
 use cachebus_api::status::Topology;
 use cachebus_core::observed::Observed;
@@ -8,16 +8,20 @@ use cachebus_core::plan::{Action, Plan, reason};
 use cachebus_core::protocol::{DataStatus, Phase, TopologyOrder};
 
 impl World {
-    /// Never two writable primaries that our orders made. One that led already when the operators lost sight of it counts again
-    /// once it was demoted: nobody can reach it before.
+    /// Never two writable primaries that our orders made. One that was the primary on record when the operators lost sight of it,
+    /// and one whose pod was deleted by force, counts again once it was demoted: nobody can reach it before.
     pub fn claim_one_primary(&mut self) {
+        let recorded = self.store.last().unwrap().topology.clone();
+        let recorded = recorded.and_then(|topology| topology.primary);
         let mut made = Vec::new();
         for node in &mut self.nodes {
             if !node.writable() {
                 node.isolated_leader = false;
                 continue;
             }
-            if node.hidden || node.side != 0 {
+            let cut_off = node.hidden || node.side != 0;
+            let was_primary = recorded.as_ref() == Some(&node.name);
+            if (cut_off && was_primary) || node.deletion == Some(Deletion::Forced) {
                 node.isolated_leader = true;
             }
             let by_us = node
@@ -36,9 +40,11 @@ impl World {
     }
 
     /// An empty copy never begins to lead while there is one with data, unless that one stayed away for longer than copies are
-    /// waited for and nobody knows that it exists.
+    /// waited for and nobody knows that it exists. A snapshot may be of a time when there was nothing, and is no empty copy.
     pub fn claim_not_empty(&self, node: usize) {
+        let snapshot = !self.nodes[node].aof && self.nodes[node].volume.files.is_some();
         if self.nodes[node].data() != 0
+            || snapshot
             || self.nodes[node]
                 .volume
                 .marker

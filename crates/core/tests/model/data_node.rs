@@ -92,10 +92,21 @@ impl Server {
     }
 }
 
+/// How a pod is being deleted whose server runs on until its node hears of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// The pod is there to the end.
+    Graceful,
+    /// The pod is gone at once, by somebody's word that its server is.
+    Forced,
+}
+
 #[derive(Clone, Debug)]
 pub struct DataNode {
     pub index: usize,
     pub name: String,
+    /// Its server keeps an append-only file, else snapshots.
+    pub aof: bool,
     pub volume: Volume,
     /// Ticks until the pod exists and runs; 0: it does.
     pub away: usize,
@@ -105,6 +116,7 @@ pub struct DataNode {
     pub side: u8,
     /// The operators cannot reach it.
     pub hidden: bool,
+    pub deletion: Option<Deletion>,
     pub holding: bool,
     /// Ticks until the server is started again.
     pub backoff: usize,
@@ -122,6 +134,11 @@ pub struct DataNode {
 impl DataNode {
     pub fn runs(&self) -> bool {
         self.away == 0
+    }
+
+    /// Whether the operators reach its agent.
+    pub fn is_reached(&self) -> bool {
+        self.runs() && !self.hidden && self.side == 0 && self.deletion != Some(Deletion::Forced)
     }
 
     pub fn writable(&self) -> bool {
@@ -152,6 +169,7 @@ impl DataNode {
     pub fn kill(&mut self, away: usize) {
         self.away = away.max(1);
         self.server = None;
+        self.deletion = None;
         self.holding = false;
         self.backoff = 0;
         self.isolated_leader = false;
@@ -204,7 +222,10 @@ impl DataNode {
 
     fn question<'a>(&'a self, config: &'a AgentConfig, votes: &'a [Option<Vote>]) -> Question<'a> {
         let dataset = match &self.server {
-            Some(server) => server.files_at_start || server.memory != 0,
+            Some(server) => {
+                let saved = !self.aof && self.volume.files.is_some();
+                server.files_at_start || server.memory != 0 || saved
+            }
             None => self.volume.files.is_some(),
         };
         Question {
@@ -237,7 +258,7 @@ impl DataNode {
         self.launch(role, priority, MadeBy::Sentinels, loading);
     }
 
-    /// An engine that finds no files makes empty ones at once.
+    /// An engine that finds no append-only file makes an empty one at once.
     fn launch(&mut self, role: Role, priority: u32, made_by: MadeBy, loading: usize) {
         self.holding = false;
         self.server = Some(Server {
@@ -254,7 +275,9 @@ impl DataNode {
             priority,
             linked: false,
         });
-        self.volume.files.get_or_insert(0);
+        if self.aof {
+            self.volume.files.get_or_insert(0);
+        }
     }
 
     fn unseal(&mut self, config: &AgentConfig, votes: &[Option<Vote>], hosts: &[String]) {
@@ -284,7 +307,7 @@ impl DataNode {
             Role::Replica(None) | Role::Master => None,
         };
         let seen = Sighting {
-            aof: true,
+            aof: self.aof,
             role: match followed {
                 None => SeenRole::Leading,
                 Some(primary) => SeenRole::Following {
@@ -346,7 +369,7 @@ impl DataNode {
                 message: "the server is not ready".to_owned(),
             });
         }
-        self.volume.marker = Some(obeyed(order, &question, rewriting, true));
+        self.volume.marker = Some(obeyed(order, &question, rewriting, self.aof));
         if rng.one_in(40) {
             // Dies between the note and the deed.
             self.kill(1 + rng.below(3));

@@ -1,6 +1,6 @@
 //! What goes wrong.
 
-use crate::data_node::Volume;
+use crate::data_node::{Deletion, Volume};
 use crate::operator::Operator;
 use crate::world::World;
 use cachebus_api::CacheBusStatus;
@@ -8,14 +8,15 @@ use cachebus_api::CacheBusStatus;
 impl World {
     /// Perhaps something goes wrong.
     pub fn fault(&mut self) {
-        if !self.rng.one_in(5) {
+        let at_target = self.target().filter(|_| self.rng.one_in(8));
+        if at_target.is_none() && !self.rng.one_in(5) {
             return;
         }
         let node = self.rng.below(self.nodes.len());
         let sentinel = self.rng.below(self.sentinels.len());
         let soon = 1 + self.rng.below(6);
         let late = 1 + self.rng.below(45);
-        let what = self.rng.below(17);
+        let what = at_target.map_or_else(|| self.rng.below(19), |_| 17);
         match what {
             0 | 1 => self.nodes[node].kill(soon),
             2 => self.nodes[node].kill(late),
@@ -37,6 +38,8 @@ impl World {
             13 => self.nodes[node].side ^= 1,
             14 => self.sentinels[sentinel].side ^= 1,
             15 => self.crash_operators(),
+            16 => self.nodes[node].deletion = Some(Deletion::Graceful),
+            17 => self.cut_off_and_delete(at_target.unwrap_or(node)),
             _ => self.forget(),
         }
         self.say(|| {
@@ -57,12 +60,45 @@ impl World {
         }
     }
 
+    /// The node that is being made the primary.
+    fn target(&self) -> Option<usize> {
+        let topology = self.store.last().unwrap().topology.as_ref()?;
+        Some(self.node_of(&topology.target.as_ref()?.pod))
+    }
+
+    /// A node is cut off, and the pod on it is deleted, perhaps by force. Its server runs on there.
+    fn cut_off_and_delete(&mut self, node: usize) {
+        let by_force = self.rng.one_in(2);
+        let node = &mut self.nodes[node];
+        if !node.runs() {
+            return;
+        }
+        node.hidden = true;
+        node.side = 1;
+        node.deletion = Some(if by_force {
+            Deletion::Forced
+        } else {
+            Deletion::Graceful
+        });
+    }
+
+    /// Pods that are being deleted end once their nodes hear of it.
+    pub fn delete(&mut self) {
+        for node in 0..self.nodes.len() {
+            let hears = !self.nodes[node].hidden && self.nodes[node].side == 0;
+            if self.nodes[node].deletion.is_some() && hears && self.rng.one_in(3) {
+                let away = 1 + self.rng.below(4);
+                self.nodes[node].kill(away);
+            }
+        }
+    }
+
     /// Somebody wipes the status, as a restored backup does. Nobody but the pods knows then what was, so all of them are there.
     fn forget(&mut self) {
         if !self
             .nodes
             .iter()
-            .all(|node| node.runs() && !node.hidden && node.side == 0)
+            .all(|node| node.is_reached() && node.deletion.is_none())
         {
             return;
         }

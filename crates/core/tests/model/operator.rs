@@ -1,13 +1,13 @@
 //! Operators that see late and in part, carry out one step at a time, and may stop anywhere.
 
-use crate::data_node::{Role, Writes};
+use crate::data_node::{Deletion, Role, Writes};
 use crate::world::World;
 use cachebus_api::CacheBusStatus;
 use cachebus_api::status::Target;
 use cachebus_core::observed::{Node, Observed, PodView};
 use cachebus_core::plan::{Action, Desired, intended, plan};
 use cachebus_core::protocol::{
-    AgentStatus, FedReplica, Monitored, NodeStatus, SentinelStatus, TopologyOrder,
+    AgentStatus, FedReplica, MonitorOrder, Monitored, NodeStatus, SentinelStatus, TopologyOrder,
 };
 use cachebus_core::status::{kind, report};
 use std::collections::{BTreeMap, VecDeque};
@@ -107,8 +107,7 @@ impl World {
             // Not all are asked at one moment: one may have told before what another had not done yet.
             let earlier = self.before.get(node).filter(|_| self.rng.one_in(2));
             let node = &self.nodes[node];
-            let reachable = node.runs() && !node.hidden && node.side == 0 && !missed;
-            let agent = reachable.then(|| {
+            let agent = (node.is_reached() && !missed).then(|| {
                 let mut report = earlier.cloned().unwrap_or_else(|| node.report(&self.hosts));
                 if let Some(replication) = &mut report.replication {
                     replication.replicas = self.fed_by(node.index);
@@ -116,10 +115,15 @@ impl World {
                 self.agent(&node.name, NodeStatus::Redis(Box::new(report)))
             });
             let role = node.role_label.clone();
-            data.insert(
-                node.name.clone(),
-                seen(node.away, node.pod_uid, role, agent),
-            );
+            let mut seen = seen(node.away, node.pod_uid, role, agent);
+            match node.deletion {
+                Some(Deletion::Forced) => seen.pod = None,
+                Some(Deletion::Graceful) => {
+                    seen.pod.iter_mut().for_each(|pod| pod.terminating = true);
+                }
+                None => {}
+            }
+            data.insert(node.name.clone(), seen);
         }
         let mut sentinels = BTreeMap::new();
         for sentinel in 0..self.sentinels.len() {
@@ -172,7 +176,7 @@ impl World {
                 .pod
                 .as_ref()
                 .is_some_and(|pod| pod.ip.is_some() && !pod.terminating);
-            seen.tells() || (runs && seen.silent_ms < LONG_MS)
+            runs && seen.silent_ms < LONG_MS
         });
         there.map(|node| (node.index, node.data())).collect()
     }
@@ -239,27 +243,7 @@ impl World {
                 self.flying.push((self.now_ms + delay, pod, order));
                 self.deliver();
             }
-            Action::Monitor { pod, order } => {
-                let primary = self.node_of(&order.primary);
-                let instead_of = order.instead_of.map(|lost| self.node_of(&lost));
-                let sentinel = self
-                    .sentinels
-                    .iter_mut()
-                    .find(|sentinel| sentinel.name == pod)
-                    .unwrap();
-                if !sentinel.runs() || sentinel.hidden || sentinel.side != 0 {
-                    return;
-                }
-                let named = sentinel.watch.as_ref().map(|watch| watch.primary);
-                if named.is_none() || (named != Some(primary) && named == instead_of) {
-                    sentinel.watch = Some(crate::sentinel::Watch {
-                        primary,
-                        ..Default::default()
-                    });
-                    sentinel.silent = 0;
-                    sentinel.demoted = 0;
-                }
-            }
+            Action::Monitor { pod, order } => self.monitor(&pod, &order),
             Action::Label { pod, role } => {
                 let node = self.node_of(&pod);
                 self.nodes[node].role_label = Some(role.to_owned());
@@ -270,6 +254,22 @@ impl World {
             Action::HandOver { .. } | Action::Restart { .. } | Action::Answer { .. } => {
                 panic!("nothing is asked for here");
             }
+        }
+    }
+
+    fn monitor(&mut self, pod: &str, order: &MonitorOrder) {
+        let primary = self.node_of(&order.primary);
+        let instead_of = order.instead_of.as_ref().map(|lost| self.node_of(lost));
+        let index = |pod: &str| self.sentinels.iter().position(|other| other.name == pod);
+        let peers: Vec<usize> = order
+            .peers
+            .iter()
+            .filter_map(|peer| index(&peer.pod))
+            .collect();
+        let told = index(pod).unwrap();
+        let sentinel = &mut self.sentinels[told];
+        if sentinel.runs() && !sentinel.hidden && sentinel.side == 0 {
+            sentinel.obey(primary, instead_of, order.config_epoch, &peers);
         }
     }
 
@@ -304,7 +304,7 @@ impl World {
 
     fn send(&mut self, pod: &str, order: &TopologyOrder) {
         let node = self.node_of(pod);
-        if !self.nodes[node].runs() || self.nodes[node].hidden || self.nodes[node].side != 0 {
+        if !self.nodes[node].is_reached() {
             return;
         }
         let votes = self.votes(self.nodes[node].side);

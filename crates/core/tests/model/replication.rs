@@ -10,7 +10,7 @@ impl World {
         let node = &mut self.nodes[node];
         let server = node.server.as_mut().unwrap();
         server.lead = self.leads;
-        if server.rewriting == 0 {
+        if node.aof && server.rewriting == 0 {
             node.volume.lead = server.lead;
         }
     }
@@ -37,8 +37,10 @@ impl World {
         let rewriting = self.rng.below(3);
         let sync = 1 + self.rng.below(2);
         let lags = self.rng.one_in(6);
+        let saves = self.rng.one_in(10);
         let node = &mut self.nodes[replica];
         let server = node.server.as_mut().unwrap();
+        let mut synchronised = false;
         match sent {
             None => {
                 server.link_up = false;
@@ -60,7 +62,10 @@ impl World {
                     server.link_up = true;
                     server.memory = sent;
                     server.lead = lead;
-                    server.rewriting = 1 + rewriting;
+                    synchronised = true;
+                    if node.aof {
+                        server.rewriting = 1 + rewriting;
+                    }
                 }
             }
             Some(sent) => {
@@ -73,7 +78,14 @@ impl World {
         if server.rewriting > 0 {
             server.rewriting -= 1;
         }
-        if server.rewriting == 0 && server.answers() {
+        // What a replica is sent is a snapshot, and it keeps it.
+        let written = if node.aof {
+            server.rewriting == 0
+        } else {
+            let whole = server.role == Role::Master || server.linked || server.link_up;
+            synchronised || (saves && whole)
+        };
+        if written && server.answers() {
             node.volume.files = Some(server.memory);
             node.volume.lead = server.lead;
         }
@@ -91,7 +103,7 @@ impl World {
                 let node = &mut self.nodes[node];
                 let server = node.server.as_mut().unwrap();
                 server.memory |= write;
-                if server.rewriting == 0 {
+                if node.aof && server.rewriting == 0 {
                     node.volume.files = Some(server.memory);
                     node.volume.lead = server.lead;
                 }

@@ -43,6 +43,25 @@ impl Sentinel {
         self.silent >= DOWN_AFTER || self.demoted >= DOWN_AFTER + 10
     }
 
+    /// What it makes of an order to monitor this primary.
+    pub fn obey(&mut self, primary: usize, instead_of: Option<usize>, epoch: u64, peers: &[usize]) {
+        let watch = self.watch.get_or_insert_with(|| Watch {
+            primary,
+            ..Watch::default()
+        });
+        if watch.primary != primary && Some(watch.primary) != instead_of {
+            return;
+        }
+        watch.peers.extend(peers);
+        if watch.primary != primary && !watch.peers.is_empty() {
+            let epoch = epoch.max(watch.config_epoch + 1);
+            self.current_epoch = self.current_epoch.max(epoch);
+            switch(watch, primary, epoch);
+            self.silent = 0;
+            self.demoted = 0;
+        }
+    }
+
     pub fn kill(&mut self, away: usize) {
         self.away = away.max(1);
         self.silent = 0;

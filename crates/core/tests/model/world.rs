@@ -54,18 +54,21 @@ impl World {
         let bus = common::bus(&format!(
             "{{replicas: {replicas}, sentinel: {{replicas: {sentinels}}}}}"
         ));
+        let aof = !rng.one_in(4);
         let pods = |component, count| (0..count).map(move |ordinal| (ordinal, component));
         let names = bus.names.clone();
         let nodes: Vec<DataNode> = pods(Component::Redis, replicas + 1)
             .map(|(ordinal, component)| DataNode {
                 index: ordinal as usize,
                 name: names.pod(component, ordinal),
+                aof,
                 volume: Volume::default(),
                 away: 1 + rng.below(4),
                 pod_uid: 0,
                 role_label: None,
                 side: 0,
                 hidden: false,
+                deletion: None,
                 holding: false,
                 backoff: 0,
                 server: None,
@@ -145,7 +148,7 @@ impl World {
                     primary: self.nodes[led].name.clone(),
                     epoch: 7,
                     complete: true,
-                    aof: Some(true),
+                    aof: Some(self.nodes[index].aof),
                     fence: 7,
                 }),
             };
@@ -183,6 +186,7 @@ impl World {
     fn tick(&mut self) {
         self.now_ms += if self.rng.one_in(20) { 12_000 } else { 1_000 };
         self.deliver();
+        self.delete();
         for node in 0..self.nodes.len() {
             let votes = self.votes(self.nodes[node].side);
             let before = self.nodes[node].writable();
