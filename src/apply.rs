@@ -156,14 +156,10 @@ pub async fn apply(
         send.both(&stores.disruption_budgets, redis_budget, sentinel_budget),
     );
     // Pods run on their settings, by their account and behind their policy.
-    let rests = |[account, network]: [&Result<Outcome, Error>; 2]| {
-        [&config, account, network]
-            .into_iter()
-            .all(|outcome| matches!(outcome, Ok(Outcome::There)))
-    };
+    let stand = |account, network| [&config, account, network].into_iter().all(is_there);
     let sets = [
-        rests([&accounts[0], &networks[0]]).then_some(redis),
-        rests([&accounts[1], &networks[1]]).then_some(sentinel),
+        stand(&accounts[0], &networks[0]).then_some(redis),
+        stand(&accounts[1], &networks[1]).then_some(sentinel),
     ];
     applied.add(bound.into_iter().chain(unbound).chain(services));
     applied.add([config, last_valid]);
@@ -175,4 +171,8 @@ pub async fn apply(
     applied.add(join_all(sets).await);
     fault::point(FaultPoint::PodsApplied);
     applied
+}
+
+fn is_there(outcome: &Result<Outcome, Error>) -> bool {
+    matches!(outcome, Ok(Outcome::There))
 }

@@ -341,7 +341,7 @@ mod tests {
 
     #[tokio::test]
     async fn passes_are_asked_for_when_a_bus_comes_when_its_spec_changes_and_when_it_goes() {
-        let events = [
+        let events = vec![
             Event::Init,
             Event::InitApply(bus("a", "1", 1, "1")),
             Event::InitDone,
@@ -356,7 +356,7 @@ mod tests {
             Event::Delete(deleting(bus("b", "2", 2, "8"))),
         ];
         let changes = changes_of_buses(stream::iter(events).map(Ok), Writer::new(()));
-        let changes: Vec<WatchedBus> = changes.try_collect().await.unwrap();
+        let changes: Vec<WatchedBus> = Box::pin(changes.try_collect()).await.unwrap();
         let versions: Vec<_> = changes
             .iter()
             .map(|bus| bus.resource_version().unwrap())

@@ -271,11 +271,10 @@ mod tests {
     fn an_apply_that_makes_an_object_takes_the_right_to_create_it_too() {
         let mut apply = request("ResponseComplete", "patch", "services");
         apply.object_ref.subresource = "status".to_owned();
-        let patch = Right::new("patch", "", "services/status");
-        assert_eq!(apply.rights(), [patch.clone()]);
+        let right = |verb| Right::new(verb, "", "services/status");
+        assert_eq!(apply.rights(), [right("patch")]);
         apply.response_status.code = 201;
-        let create = Right::new("create", "", "services/status");
-        assert_eq!(apply.rights(), [patch, create]);
+        assert_eq!(apply.rights(), [right("patch"), right("create")]);
         // As for `/version`.
         assert_eq!(request("ResponseComplete", "get", "").rights(), []);
     }

@@ -177,3 +177,34 @@ fn count_buses(context: &Context) {
             .set(count);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::{Readiness, settle};
+    use crate::testing::{World, key};
+    use kube::runtime::controller::Error;
+    use serde_json::json;
+
+    #[tokio::test]
+    async fn a_bus_that_is_gone_is_counted_no_more() {
+        let mut world = World::with_bus();
+        world.api.change("cachebuses", "b", |bus| {
+            bus["spec"]["config"] = json!({"bind": "0.0.0.0"});
+        });
+        world.see();
+        world.paced_pass().await.unwrap();
+        world.see();
+        world.paced_pass().await.unwrap();
+        let buses = world.context.metrics.buses.clone();
+        let count = || buses.get_or_create(&Readiness { ready: "False" }).get();
+        assert_eq!(count(), 1);
+
+        world.api.remove("cachebuses", "b");
+        world.see();
+        let gone = Error::ObjectNotFound(Box::new(key().erase()));
+        settle(&world.context, Err(gone));
+        assert_eq!(count(), 0);
+    }
+}
