@@ -1,6 +1,7 @@
 //! Scenarios on a real cluster: `cachebus-e2e run`.
 
 mod access;
+mod acks;
 mod agreement;
 mod audit;
 mod bus;

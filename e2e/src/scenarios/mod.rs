@@ -13,11 +13,13 @@ mod invalid_spec;
 mod one_namespace;
 mod policies;
 mod removed_service;
+mod rollout;
 mod sample;
 mod secrets;
 mod snapshots_only;
 mod steady_state;
 mod switch_followed;
+mod switchover;
 mod three_buses;
 mod tls_modes;
 mod total_restart;
@@ -53,6 +55,8 @@ pub const ALL: &[&Scenario] = &[
     &removed_service::SCENARIO,
     &healing::SCENARIO,
     &switch_followed::SCENARIO,
+    &switchover::SCENARIO,
+    &rollout::SCENARIO,
     &agent::SCENARIO,
     &snapshots_only::SCENARIO,
     &agents_alone::SCENARIO,
