@@ -206,13 +206,18 @@ impl Bus {
 
     /// Runs a command on the primary as a user who may do everything.
     pub async fn on_primary<T: FromRedisValue>(&self, command: &[&str]) -> anyhow::Result<T> {
+        self.root_of_primary().await?.call(command).await
+    }
+
+    /// A session with the primary, as a user who may do everything.
+    pub async fn root_of_primary(&self) -> anyhow::Result<Node> {
         let primary = self.primary().await?;
         let place = self
             .data_places()
             .into_iter()
             .find(|place| place.pod == primary)
             .with_context(|| format!("{primary} is no pod of the bus"))?;
-        self.root(place).await?.call(command).await
+        self.root(place).await
     }
 
     /// A session with a server or a Sentinel, as a user who may do everything.

@@ -1,6 +1,7 @@
 //! Scenarios on a real cluster: `cachebus-e2e run`; what failovers cost: `cachebus-e2e bench failover`.
 
 mod access;
+mod acks;
 mod agreement;
 mod audit;
 mod bench;

@@ -216,6 +216,10 @@ impl State {
             (_, None) => failure(404, "NotFound"),
             ("GET", Some(current)) => (StatusCode::OK, current),
             ("DELETE", Some(current)) => {
+                let meant = &body["preconditions"]["uid"];
+                if !meant.is_null() && *meant != current["metadata"]["uid"] {
+                    return failure(409, "Conflict");
+                }
                 self.objects.remove(path);
                 (StatusCode::OK, current)
             }

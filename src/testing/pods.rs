@@ -6,8 +6,9 @@ use cachebus_core::bus::Bus;
 use cachebus_core::config;
 use cachebus_core::names::{API_PORT, Component};
 use cachebus_core::protocol::{
-    AgentStatus, DataStatus, EngineReport, FedReplica, Marker, MonitorOrder, Monitored, NodeStatus,
-    Phase, ReplicationStatus, SentinelStatus, TopologyOrder,
+    AgentStatus, DataStatus, EngineReport, FedReplica, HandoverCause, HandoverOrder,
+    HandoverOutcome, HandoverReport, Marker, MonitorOrder, Monitored, NodeStatus, Phase, Refusal,
+    ReplicationStatus, SentinelStatus, TopologyOrder,
 };
 use k8s_openapi::api::core::v1::Secret;
 use rustls::ServerConfig;
@@ -38,6 +39,12 @@ struct State {
     config_epoch: u64,
     /// Orders to lead, with the topology that was on record at that moment.
     leads: Vec<(String, Value)>,
+    /// Orders to hand over, likewise.
+    handovers: Vec<(HandoverOrder, Value)>,
+    /// What the last one came to, by the pod that it was for.
+    handed_over: BTreeMap<String, HandoverReport>,
+    /// Why none is carried out.
+    refusal: Option<Refusal>,
 }
 
 /// What is known of the requests that agents hold.
@@ -89,6 +96,9 @@ impl Pods {
             monitoring: BTreeMap::new(),
             config_epoch: 0,
             leads: Vec::new(),
+            handovers: Vec::new(),
+            handed_over: BTreeMap::new(),
+            refusal: None,
         }));
         let pods = Self {
             state,
@@ -122,18 +132,22 @@ impl Pods {
         self.state.lock().unwrap().leads.clone()
     }
 
+    /// Orders to hand over, each with the topology that was on record when it came.
+    pub fn handovers(&self) -> Vec<(HandoverOrder, Value)> {
+        self.state.lock().unwrap().handovers.clone()
+    }
+
+    /// Every agent refuses to hand over from now on.
+    pub fn refuse_handovers(&self, reason: &str) {
+        self.state.lock().unwrap().refusal = Some(Refusal {
+            reason: reason.to_owned(),
+            message: "as the test has it".to_owned(),
+        });
+    }
+
     /// Sentinels move the primary; the one before goes on leading for now, as it does when a person tells a Sentinel to.
     pub fn fail_over(&self, to: &str) {
-        let mut state = self.state.lock().unwrap();
-        state.config_epoch += 1;
-        let epoch = state.following[to].1 + 1;
-        state
-            .following
-            .insert(to.to_owned(), (to.to_owned(), epoch));
-        for order in state.monitoring.values_mut() {
-            to.clone_into(&mut order.primary);
-        }
-        drop(state);
+        self.state.lock().unwrap().promote(to);
         self.changes.send_replace(());
     }
 
@@ -176,16 +190,7 @@ impl Pods {
 
     /// Sentinels have moved the primary, and every pod follows.
     pub fn failed_over(&self, to: &str) {
-        let mut state = self.state.lock().unwrap();
-        state.config_epoch += 1;
-        for (primary, epoch) in state.following.values_mut() {
-            to.clone_into(primary);
-            *epoch += 1;
-        }
-        for order in state.monitoring.values_mut() {
-            to.clone_into(&mut order.primary);
-        }
-        drop(state);
+        self.state.lock().unwrap().move_all(to);
         self.changes.send_replace(());
     }
 
@@ -228,7 +233,19 @@ impl Pods {
                 None => return,
             }
         }
-        let status = self.answer(name, &path, &body, &api);
+        let status = match self.answer(name, &path, &body, &api) {
+            Ok(status) => status,
+            Err(refusal) => {
+                let body = json!(refusal).to_string();
+                let length = body.len();
+                let head = format!(
+                    "HTTP/1.1 409 Conflict\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+                );
+                let _ = stream.write_all((head + &body).as_bytes()).await;
+                let _ = stream.shutdown().await;
+                return;
+            }
+        };
         let (revision, status) = (status.revision(), json!(status).to_string());
         let head = format!(
             "HTTP/1.1 200 OK\r\netag: \"{revision}\"\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
@@ -267,15 +284,28 @@ impl Pods {
         outcome
     }
 
-    fn answer(&self, name: &str, path: &str, body: &[u8], api: &Api) -> AgentStatus {
+    fn answer(
+        &self,
+        name: &str,
+        path: &str,
+        body: &[u8],
+        api: &Api,
+    ) -> Result<AgentStatus, Refusal> {
+        let recorded = || api.get("cachebuses", "b").unwrap()["status"]["topology"].clone();
         let mut state = self.state.lock().unwrap();
         match path {
+            "/v1/handover" => {
+                let order: HandoverOrder = serde_json::from_slice(body).unwrap();
+                state.handovers.push((order.clone(), recorded()));
+                if let Some(refusal) = &state.refusal {
+                    return Err(refusal.clone());
+                }
+                state.hand_over(name, order.to);
+            }
             "/v1/topology" => {
                 let order: TopologyOrder = serde_json::from_slice(body).unwrap();
                 if order.primary == name {
-                    let recorded =
-                        api.get("cachebuses", "b").unwrap()["status"]["topology"].clone();
-                    state.leads.push((name.to_owned(), recorded));
+                    state.leads.push((name.to_owned(), recorded()));
                 }
                 state
                     .following
@@ -291,11 +321,49 @@ impl Pods {
         let status = state.status(name);
         drop(state);
         self.changes.send_replace(());
-        status
+        Ok(status)
     }
 }
 
 impl State {
+    /// Sentinels name another primary, and only that one knows.
+    fn promote(&mut self, to: &str) {
+        self.config_epoch += 1;
+        let epoch = self.following[to].1 + 1;
+        self.following.insert(to.to_owned(), (to.to_owned(), epoch));
+        for order in self.monitoring.values_mut() {
+            to.clone_into(&mut order.primary);
+        }
+    }
+
+    /// Sentinels name another primary, and everybody follows it.
+    fn move_all(&mut self, to: &str) {
+        self.config_epoch += 1;
+        for (primary, epoch) in self.following.values_mut() {
+            to.clone_into(primary);
+            *epoch += 1;
+        }
+        for order in self.monitoring.values_mut() {
+            to.clone_into(&mut order.primary);
+        }
+    }
+
+    fn hand_over(&mut self, from: &str, to: Option<String>) {
+        let to = to.unwrap_or_else(|| {
+            let mut others = DATA.into_iter().filter(|pod| *pod != from);
+            others.next().unwrap().to_owned()
+        });
+        self.move_all(&to);
+        let before = self.handed_over.get(from);
+        let report = HandoverReport {
+            number: before.map_or(1, |report| report.number + 1),
+            cause: HandoverCause::Ordered,
+            to: Some(to),
+            outcome: HandoverOutcome::Done { write_gap_ms: 50 },
+        };
+        self.handed_over.insert(from.to_owned(), report);
+    }
+
     fn status(&self, name: &str) -> AgentStatus {
         let sentinel = SENTINELS.contains(&name);
         let component = if sentinel {
@@ -348,7 +416,7 @@ impl State {
                 ..ReplicationStatus::default()
             }),
             phase,
-            handover: None,
+            handover: self.handed_over.get(name).cloned(),
             fenced: None,
             marker: told.map(|(primary, epoch)| Marker {
                 uid: self.bus.uid.clone(),

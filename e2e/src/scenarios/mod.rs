@@ -18,11 +18,13 @@ mod one_namespace;
 mod policies;
 mod removed_service;
 mod rights;
+mod rollout;
 mod sample;
 mod secrets;
 mod snapshots_only;
 mod steady_state;
 mod switch_followed;
+mod switchover;
 mod three_buses;
 mod tls_modes;
 mod total_restart;
@@ -61,6 +63,8 @@ pub const ALL: &[&Scenario] = &[
     &fenced::SCENARIO,
     &hibernate::SCENARIO,
     &failover_history::SCENARIO,
+    &switchover::SCENARIO,
+    &rollout::SCENARIO,
     &agent::SCENARIO,
     &snapshots_only::SCENARIO,
     &agents_alone::SCENARIO,
