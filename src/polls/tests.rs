@@ -13,10 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A bus at rest, every agent of which holds a request.
-async fn at_rest(net: u8, hold: Duration) -> (World, Pods) {
+async fn at_rest(hold: Duration) -> (World, Pods) {
     let mut world = World::with_bus();
     world.settle().await;
-    let pods = Pods::start_holding(&world, net, hold).await;
+    let pods = Pods::start_holding(&world, hold).await;
     world.rest().await;
     pods.all_held().await;
     world.requests();
@@ -38,7 +38,7 @@ fn role(world: &World, pod: &str) -> Value {
 
 #[tokio::test]
 async fn a_failover_by_sentinels_asks_for_a_pass_and_that_pass_moves_routes_record_and_label() {
-    let (mut world, pods) = at_rest(11, Duration::from_mins(1)).await;
+    let (mut world, pods) = at_rest(Duration::from_mins(1)).await;
     assert_eq!(endpoints(&world, "b-primary"), ["b-redis-0"]);
 
     pods.fail_over("b-redis-1");
@@ -65,7 +65,7 @@ async fn a_failover_by_sentinels_asks_for_a_pass_and_that_pass_moves_routes_reco
 
 #[tokio::test]
 async fn a_bus_at_rest_asks_for_nothing() {
-    let (mut world, pods) = at_rest(12, Duration::from_millis(500)).await;
+    let (mut world, pods) = at_rest(Duration::from_millis(500)).await;
     pods.without_news(12).await;
     assert_eq!(world.requests(), 0);
     assert_eq!(world.api.requests(), Vec::<String>::new());
@@ -73,7 +73,7 @@ async fn a_bus_at_rest_asks_for_nothing() {
 
 #[tokio::test]
 async fn news_that_a_pass_has_seen_already_asks_for_no_other() {
-    let (mut world, pods) = at_rest(13, Duration::from_mins(1)).await;
+    let (mut world, pods) = at_rest(Duration::from_mins(1)).await;
     pods.fail_over("b-redis-1");
     world.rest().await;
     pods.all_held().await;
@@ -86,14 +86,14 @@ async fn news_that_a_pass_has_seen_already_asks_for_no_other() {
 
 #[tokio::test]
 async fn the_polls_of_a_bus_that_is_not_served_any_more_end() {
-    let (world, pods) = at_rest(14, Duration::from_mins(1)).await;
+    let (world, pods) = at_rest(Duration::from_mins(1)).await;
     world.context.polls.end(&key());
     pods.none_held().await;
 }
 
 #[tokio::test]
 async fn polls_end_with_the_certificates_that_they_were_begun_with() {
-    let (world, pods) = at_rest(15, Duration::from_mins(1)).await;
+    let (world, pods) = at_rest(Duration::from_mins(1)).await;
     let bus = bus_of(&world.api);
     let now = k8s_openapi::jiff::Timestamp::now().as_second();
     let others = pki::settle(&bus, &StoredCertificates::default(), now)
@@ -116,7 +116,7 @@ async fn polls_end_with_the_certificates_that_they_were_begun_with() {
 
 #[tokio::test]
 async fn the_poll_of_a_pod_that_is_gone_ends_and_its_successor_is_polled_where_it_is() {
-    let (mut world, pods) = at_rest(16, Duration::from_mins(1)).await;
+    let (mut world, pods) = at_rest(Duration::from_mins(1)).await;
     let gone = world.api.get("pods", "b-redis-2").unwrap();
     world.api.remove("pods", "b-redis-2");
     world.see();

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
@@ -56,6 +57,9 @@ pub struct Held {
     pub without_news: usize,
 }
 
+/// Networks taken: pods of tests that run side by side have addresses of their own.
+static NETWORKS: AtomicU8 = AtomicU8::new(1);
+
 /// The pods of the bus `b`.
 #[derive(Clone)]
 pub struct Pods {
@@ -68,13 +72,14 @@ pub struct Pods {
 }
 
 impl Pods {
-    /// Starts the pods of a world whose Secrets exist. `net` tells the addresses of one test from those of another.
-    pub async fn start(world: &World, net: u8) -> Self {
-        Self::start_holding(world, net, Duration::from_mins(1)).await
+    /// Starts the pods of a world whose Secrets exist.
+    pub async fn start(world: &World) -> Self {
+        Self::start_holding(world, Duration::from_mins(1)).await
     }
 
     /// The same, of agents that hold requests for so long.
-    pub async fn start_holding(world: &World, net: u8, hold: Duration) -> Self {
+    pub async fn start_holding(world: &World, hold: Duration) -> Self {
+        let net = NETWORKS.fetch_add(1, Ordering::Relaxed);
         let secret = |name| -> BTreeMap<String, String> {
             let secret: Secret =
                 serde_json::from_value(world.api.get("secrets", name).unwrap()).unwrap();

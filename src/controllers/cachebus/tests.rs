@@ -231,7 +231,7 @@ async fn an_api_server_that_fails_fails_the_pass_and_what_can_be_sent_is_sent() 
 async fn a_bus_comes_to_life_and_every_intent_is_on_record_before_it_is_carried_out() {
     let mut world = World::with_bus();
     world.settle().await;
-    let pods = Pods::start(&world, 1).await;
+    let pods = Pods::start(&world).await;
     world.rest().await;
     let ready = world.condition("Ready");
     assert_eq!(ready["status"], "True", "{ready}");
@@ -263,7 +263,7 @@ async fn a_bus_comes_to_life_and_every_intent_is_on_record_before_it_is_carried_
 async fn an_intent_that_was_withdrawn_meanwhile_is_not_carried_out() {
     let mut world = World::with_bus();
     world.settle().await;
-    let pods = Pods::start(&world, 2).await;
+    let pods = Pods::start(&world).await;
     let target = |world: &World| {
         world.api.get("cachebuses", "b").unwrap()["status"]["topology"]["target"].clone()
     };
@@ -283,7 +283,7 @@ async fn an_intent_that_was_withdrawn_meanwhile_is_not_carried_out() {
 async fn each_change_of_the_primary_is_told_once_whatever_ends_the_pass() {
     let mut world = World::with_bus();
     world.settle().await;
-    let pods = Pods::start(&world, 9).await;
+    let pods = Pods::start(&world).await;
     world.rest().await;
     let told = |world: &World, reason: &str| {
         let mut events = world.api.all("events");

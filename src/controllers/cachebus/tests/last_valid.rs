@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 /// What an operator that has just started makes of a bus that came to life, whose spec is then changed, and whose Sentinels
 /// switch.
-async fn followed(net: u8, platform: Platform, change: impl FnOnce(&mut Value)) -> World {
+async fn followed(platform: Platform, change: impl FnOnce(&mut Value)) -> World {
     let mut world = World::with_bus();
     world.settle().await;
-    let pods = Pods::start(&world, net).await;
+    let pods = Pods::start(&world).await;
     world.rest().await;
     let routed = |world: &World| {
         world.api.get("endpointslices", "b-primary").unwrap()["endpoints"][0]["targetRef"]["name"]
@@ -48,7 +48,7 @@ async fn followed(net: u8, platform: Platform, change: impl FnOnce(&mut Value)) 
 
 #[tokio::test]
 async fn a_failover_is_followed_while_the_spec_is_invalid_from_before_the_operator_started() {
-    let world = followed(3, platform(), |bus| {
+    let world = followed(platform(), |bus| {
         bus["spec"]["config"] = json!({"bind": "0.0.0.0"});
         bus["spec"]["replicas"] = json!(1);
     })
@@ -58,7 +58,7 @@ async fn a_failover_is_followed_while_the_spec_is_invalid_from_before_the_operat
 
 #[tokio::test]
 async fn a_failover_is_followed_while_the_object_cannot_be_read() {
-    let world = followed(4, platform(), |bus| {
+    let world = followed(platform(), |bus| {
         bus["spec"]["replicas"] = json!("two");
     })
     .await;
@@ -77,7 +77,7 @@ async fn a_failover_is_followed_by_an_operator_that_has_no_image_for_the_engine_
         engine_images: [].into(),
         ..platform()
     };
-    let world = followed(5, upgraded, |_| {}).await;
+    let world = followed(upgraded, |_| {}).await;
     assert_eq!(world.condition("Valid")["reason"], "ImageUnknown");
 }
 

@@ -11,7 +11,7 @@ fn set(world: &World, field: &str, value: bool) {
 async fn at_rest() -> (World, Pods) {
     let mut world = World::with_bus();
     world.settle().await;
-    let pods = Pods::start(&world, 8).await;
+    let pods = Pods::start(&world).await;
     world.rest().await;
     (world, pods)
 }
