@@ -2,7 +2,6 @@
 
 use super::{CONNECTION, HEAD, LIMITS, serve};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
