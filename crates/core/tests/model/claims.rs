@@ -42,7 +42,7 @@ impl World {
     /// An empty copy never begins to lead while there is one with data, unless that one stayed away for longer than copies are
     /// waited for and nobody knows that it exists. A snapshot may be of a time when there was nothing, and is no empty copy.
     pub fn claim_not_empty(&self, node: usize) {
-        let snapshot = !self.nodes[node].aof && self.nodes[node].volume.files.is_some();
+        let snapshot = !self.nodes[node].keeps_aof() && self.nodes[node].volume.files.is_some();
         if self.nodes[node].data() != 0
             || snapshot
             || self.nodes[node]

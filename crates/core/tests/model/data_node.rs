@@ -92,6 +92,13 @@ impl Server {
     }
 }
 
+/// What a server keeps its data in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeps {
+    AppendOnlyFile,
+    Snapshots,
+}
+
 /// How a pod is being deleted whose server runs on until its node hears of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deletion {
@@ -105,8 +112,7 @@ pub enum Deletion {
 pub struct DataNode {
     pub index: usize,
     pub name: String,
-    /// Its server keeps an append-only file, else snapshots.
-    pub aof: bool,
+    pub keeps: Keeps,
     pub volume: Volume,
     /// Ticks until the pod exists and runs; 0: it does.
     pub away: usize,
@@ -134,6 +140,10 @@ pub struct DataNode {
 impl DataNode {
     pub fn runs(&self) -> bool {
         self.away == 0
+    }
+
+    pub fn keeps_aof(&self) -> bool {
+        self.keeps == Keeps::AppendOnlyFile
     }
 
     /// Whether the operators reach its agent.
@@ -223,7 +233,7 @@ impl DataNode {
     fn question<'a>(&'a self, config: &'a AgentConfig, votes: &'a [Option<Vote>]) -> Question<'a> {
         let dataset = match &self.server {
             Some(server) => {
-                let saved = !self.aof && self.volume.files.is_some();
+                let saved = !self.keeps_aof() && self.volume.files.is_some();
                 server.files_at_start || server.memory != 0 || saved
             }
             None => self.volume.files.is_some(),
@@ -275,7 +285,7 @@ impl DataNode {
             priority,
             linked: false,
         });
-        if self.aof {
+        if self.keeps_aof() {
             self.volume.files.get_or_insert(0);
         }
     }
@@ -307,7 +317,7 @@ impl DataNode {
             Role::Replica(None) | Role::Master => None,
         };
         let seen = Sighting {
-            aof: self.aof,
+            aof: self.keeps_aof(),
             role: match followed {
                 None => SeenRole::Leading,
                 Some(primary) => SeenRole::Following {
@@ -369,7 +379,7 @@ impl DataNode {
                 message: "the server is not ready".to_owned(),
             });
         }
-        self.volume.marker = Some(obeyed(order, &question, rewriting, self.aof));
+        self.volume.marker = Some(obeyed(order, &question, rewriting, self.keeps_aof()));
         if rng.one_in(40) {
             // Dies between the note and the deed.
             self.kill(1 + rng.below(3));

@@ -8,9 +8,10 @@ impl World {
     pub fn begin_lead(&mut self, node: usize) {
         self.leads += 1;
         let node = &mut self.nodes[node];
+        let aof = node.keeps_aof();
         let server = node.server.as_mut().unwrap();
         server.lead = self.leads;
-        if node.aof && server.rewriting == 0 {
+        if aof && server.rewriting == 0 {
             node.volume.lead = server.lead;
         }
     }
@@ -39,6 +40,7 @@ impl World {
         let lags = self.rng.one_in(6);
         let saves = self.rng.one_in(10);
         let node = &mut self.nodes[replica];
+        let aof = node.keeps_aof();
         let server = node.server.as_mut().unwrap();
         let mut synchronised = false;
         match sent {
@@ -63,7 +65,7 @@ impl World {
                     server.memory = sent;
                     server.lead = lead;
                     synchronised = true;
-                    if node.aof {
+                    if aof {
                         server.rewriting = 1 + rewriting;
                     }
                 }
@@ -79,7 +81,7 @@ impl World {
             server.rewriting -= 1;
         }
         // What a replica is sent is a snapshot, and it keeps it.
-        let written = if node.aof {
+        let written = if aof {
             server.rewriting == 0
         } else {
             let whole = server.role == Role::Master || server.linked || server.link_up;
@@ -101,9 +103,10 @@ impl World {
                 let write: Writes = 1 << self.writes;
                 self.writes += 1;
                 let node = &mut self.nodes[node];
+                let aof = node.keeps_aof();
                 let server = node.server.as_mut().unwrap();
                 server.memory |= write;
-                if node.aof && server.rewriting == 0 {
+                if aof && server.rewriting == 0 {
                     node.volume.files = Some(server.memory);
                     node.volume.lead = server.lead;
                 }

@@ -1,7 +1,7 @@
 //! The world: its time, its network, its replication and its Sentinels' dealings with one another.
 
 use crate::common;
-use crate::data_node::{DataNode, Volume, Writes, index};
+use crate::data_node::{DataNode, Keeps, Volume, Writes, index};
 use crate::operator::Operator;
 use crate::rng::Rng;
 use crate::sentinel::Sentinel;
@@ -54,14 +54,18 @@ impl World {
         let bus = common::bus(&format!(
             "{{replicas: {replicas}, sentinel: {{replicas: {sentinels}}}}}"
         ));
-        let aof = !rng.one_in(4);
+        let keeps = if rng.one_in(4) {
+            Keeps::Snapshots
+        } else {
+            Keeps::AppendOnlyFile
+        };
         let pods = |component, count| (0..count).map(move |ordinal| (ordinal, component));
         let names = bus.names.clone();
         let nodes: Vec<DataNode> = pods(Component::Redis, replicas + 1)
             .map(|(ordinal, component)| DataNode {
                 index: ordinal as usize,
                 name: names.pod(component, ordinal),
-                aof,
+                keeps,
                 volume: Volume::default(),
                 away: 1 + rng.below(4),
                 pod_uid: 0,
@@ -148,7 +152,7 @@ impl World {
                     primary: self.nodes[led].name.clone(),
                     epoch: 7,
                     complete: true,
-                    aof: Some(self.nodes[index].aof),
+                    aof: Some(self.nodes[index].keeps_aof()),
                     fence: 7,
                 }),
             };
