@@ -84,7 +84,7 @@ async fn main() -> anyhow::Result<ExitCode> {
         Task::Run(selection) => run_scenarios(&selection).await,
         Task::Bench(Bench::Failover(options)) => {
             let (lab, _alone) = begin(false, 0, false).await?;
-            let fine = bench::run(&lab, &options).await?;
+            let fine = Box::pin(bench::run(&lab, &options)).await?;
             Ok(if fine {
                 ExitCode::SUCCESS
             } else {

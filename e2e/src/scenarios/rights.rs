@@ -36,7 +36,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     let leases = lab.operator.leases();
     leases.delete(&lease, &DeleteParams::default()).await?;
     lab.operator.start().await?;
-    rare(&lab, &namespace).await?;
+    Box::pin(rare(&lab, &namespace)).await?;
 
     let asked = lab.audit.rights(&lab.operator.user().await?).await?;
     let granted: Vec<Right> = RULES

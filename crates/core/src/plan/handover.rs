@@ -80,9 +80,10 @@ pub fn carry_on(view: &View<'_>, plan: &mut Plan) -> bool {
         }
         // It is done, and Sentinels are about to say so.
         Some(_) => plan.wait(under_way(primary, handover)),
-        None => match obstacle(view, primary) {
-            Some(obstacle) => plan.wait(obstacle),
-            None => {
+        None => {
+            if let Some(obstacle) = obstacle(view, primary) {
+                plan.wait(obstacle);
+            } else {
                 plan.act(Action::HandOver {
                     pod: primary.clone(),
                     order: HandoverOrder {
@@ -93,7 +94,7 @@ pub fn carry_on(view: &View<'_>, plan: &mut Plan) -> bool {
                 });
                 plan.wait(under_way(primary, handover));
             }
-        },
+        }
     }
     true
 }
