@@ -107,12 +107,11 @@ impl ServerProcess {
             ended = self.ended() => Some(ended?),
             () = patience => None,
         };
-        let ended = match ended {
-            Some(ended) => ended,
-            None => {
-                self.signal(Signal::SIGKILL)?;
-                self.ended().await?
-            }
+        let ended = if let Some(ended) = ended {
+            ended
+        } else {
+            self.signal(Signal::SIGKILL)?;
+            self.ended().await?
         };
         self.last_lines().await;
         Ok(ended)
