@@ -33,7 +33,7 @@ impl DataAgent {
             self.phase() == Phase::Leading,
         )?;
         let errand = self.errand(order.to, None);
-        let party = undisturbed(orders, Party::gather(errand)).await?;
+        let party = gathered(errand, orders).await?;
         self.hand_over(HandoverCause::Ordered, party, orders).await;
         Ok(self.status())
     }
@@ -47,7 +47,7 @@ impl DataAgent {
             return false;
         }
         let errand = self.errand(None, None);
-        match undisturbed(orders, Party::gather(errand)).await {
+        match gathered(errand, orders).await {
             Ok(party) => {
                 let outcome = self.hand_over(HandoverCause::Stopped, party, orders).await;
                 matches!(outcome, HandoverOutcome::Done { .. })
@@ -85,7 +85,7 @@ impl DataAgent {
         orders: &mut mpsc::Receiver<Request>,
     ) {
         let errand = self.errand(None, Some(led));
-        match undisturbed(orders, Party::gather(errand)).await {
+        match gathered(errand, orders).await {
             Ok(party) => {
                 self.hand_over(HandoverCause::Crashed, party, orders).await;
             }
@@ -117,7 +117,7 @@ impl DataAgent {
         self.report_handover(cause, Some(to.clone()), HandoverOutcome::Running);
         let crashed = cause == HandoverCause::Crashed;
         let handover = Handover::new(party.choice.clone(), crashed, party.limits());
-        let outcome = undisturbed(orders, party.carry_out(handover)).await;
+        let outcome = undisturbed(orders, Box::pin(party.carry_out(handover))).await;
         tracing::info!(?cause, to, ?outcome, "the handover has ended");
         self.handover_ended(&outcome);
         self.report_handover(cause, Some(to), outcome.clone());
@@ -164,6 +164,11 @@ impl DataAgent {
         });
         self.publish();
     }
+}
+
+/// Everybody who takes part. On the heap: what is large would lie within the agent's one loop.
+async fn gathered(errand: Errand, orders: &mut mpsc::Receiver<Request>) -> Result<Party, Refusal> {
+    undisturbed(orders, Box::pin(Party::gather(errand))).await
 }
 
 /// Does the work to its end, and refuses what is ordered meanwhile.
