@@ -138,6 +138,19 @@ pub async fn move_off_control_plane(bus: &Bus) -> anyhow::Result<()> {
     .await
 }
 
+/// Waits until every Sentinel takes part in a failover: one whose node stood still mistrusts its clock for 30 s (TILT), and
+/// another fault in that time would be two at once.
+pub async fn rested(bus: &Bus) -> anyhow::Result<()> {
+    wait::until("no Sentinel is in TILT", MOVED, || async {
+        for sentinel in bus.sentinel_nodes().await? {
+            let tilt = sentinel.info("sentinel").await?.remove("sentinel_tilt");
+            ensure!(tilt.as_deref() == Some("0"), "{}: {tilt:?}", sentinel.pod);
+        }
+        Ok(())
+    })
+    .await
+}
+
 /// Waits until the operator reports `Ready`, and servers and Sentinels agree, all of them. Returns the primary.
 pub async fn healthy(bus: &Bus, limit: Duration) -> anyhow::Result<String> {
     wait::until("all is well", limit, || async {

@@ -47,6 +47,7 @@ pub struct Trial {
 
 /// Has a fault befall the primary of a bus that is well.
 pub async fn run(bus: &Bus, name: &str, fault: Fault, style: Style) -> anyhow::Result<Trial> {
+    faults::rested(bus).await?;
     if fault.takes_the_node() {
         faults::move_off_control_plane(bus).await?;
     }
