@@ -3,7 +3,7 @@
 //! Needs an engine on `PATH`: the one that `CACHEBUS_TEST_SERVER` names (`valkey-server`), or else `redis-server`; and the
 //! command-line client that comes with it. A bus of several pods needs their names in `/etc/hosts`: those that `cargo xtask
 //! test` writes into the engine's container.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::print_stdout, clippy::unwrap_used, clippy::expect_used)]
 
 mod bus;
 mod certificates;

@@ -200,13 +200,11 @@ impl Writer {
                 connection = self.access.line(&primary.host).await.ok();
             }
             let key = format!("{}:{number}", self.prefix);
-            let answer = match &mut connection {
-                Some(line) => line.ask(&format!("SET {key} 1")).await,
-                None => {
-                    sleep(PACE).await;
-                    continue;
-                }
+            let Some(line) = &mut connection else {
+                sleep(PACE).await;
+                continue;
             };
+            let answer = line.ask(&format!("SET {key} 1")).await;
             match answer {
                 Ok(answer) if answer == "+OK" => {
                     let now = Instant::now();
