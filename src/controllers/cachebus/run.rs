@@ -84,7 +84,7 @@ pub async fn pass(object: Arc<WatchedBus>, context: Arc<Context>) -> Result<Acti
 /// A pass on what the store shows of a bus or, where passes on that began anew time and again, on what the API server has.
 async fn believed(object: &WatchedBus, context: &Context) -> Result<Next, Error> {
     if !paced(object, context, |pace| pace.doubts_store()) {
-        return reconcile(object, context).await;
+        return Box::pin(reconcile(object, context)).await;
     }
     let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
     let api: Api<WatchedBus> = Api::namespaced(context.client.clone(), &namespace);
@@ -93,7 +93,7 @@ async fn believed(object: &WatchedBus, context: &Context) -> Result<Next, Error>
         .await
         .map_err(|error| Error::api("get", "CacheBus", &name, &error))?;
     match live {
-        Some(live) => reconcile(&live, context).await,
+        Some(live) => Box::pin(reconcile(&live, context)).await,
         None => Ok(Next::OnChange),
     }
 }
