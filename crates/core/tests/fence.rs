@@ -111,7 +111,9 @@ fn what_a_replica_acknowledged_long_ago_vouches_no_longer() {
     assert_eq!(fenced, Some(Fenced::Isolated));
     // Nor does one that is being sent a copy.
     let mut sent = both(0);
-    sent.iter_mut().for_each(|replica| replica.online = false);
+    for replica in &mut sent {
+        replica.online = false;
+    }
     let fenced = leader.look(14_000, &sent, &silence());
     assert_eq!(fenced, Some(Fenced::Isolated));
 }

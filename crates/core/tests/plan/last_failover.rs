@@ -38,7 +38,7 @@ fn the_reason_is_the_decision_or_what_the_old_primarys_agent_says() {
         target: Some(target("b-redis-1", 2, false)),
         ..primary("b-redis-0", 1)
     });
-    for (scene, reason, gap) in [
+    for (scene, reason, gap) in vec![
         (moved.clone(), "SentinelFailover", None),
         (
             by(moved.clone(), HandoverCause::Stopped),

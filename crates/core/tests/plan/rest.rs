@@ -24,7 +24,9 @@ fn without(mut scene: Scene, component: Component) -> Scene {
         Component::Redis => &mut scene.observed.data,
         Component::Sentinel => &mut scene.observed.sentinels,
     };
-    nodes.values_mut().for_each(|node| *node = Node::default());
+    for node in nodes.values_mut() {
+        *node = Node::default();
+    }
     scene
 }
 

@@ -205,7 +205,7 @@ impl Run {
         let changes = plan.actions.iter();
         let changes = changes.filter(|action| action.changes_topology(&self.scene.observed));
         assert!(changes.count() <= 1, "{:?}", plan.actions);
-        if let Some(late) = self.late.take_if(|_| chance % 3 == 0) {
+        if let Some(late) = self.late.take_if(|_| chance.is_multiple_of(3)) {
             self.carry_out(&late, chance);
         }
         for action in &plan.actions {

@@ -226,7 +226,7 @@ async fn a_pod_that_was_replaced_meanwhile_is_not_deleted() {
     world.pass().await.unwrap();
     world.see();
     world.api.change("pods", &pod, |pod| {
-        pod["metadata"]["uid"] = json!("another")
+        pod["metadata"]["uid"] = json!("another");
     });
     assert_eq!(world.pass().await.unwrap(), Next::Again);
     assert_eq!(
