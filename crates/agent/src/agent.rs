@@ -32,7 +32,7 @@ pub async fn run(component: Component) -> Result<(), AgentError> {
         action: "handling signals for",
         source,
     })?;
-    run_in(component, pod, Layout::of_pod(), stop).await
+    Box::pin(run_in(component, pod, Layout::of_pod(), stop)).await
 }
 
 /// Runs the agent of `pod` with this layout until `stop` asks it to end.
