@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::bus::Bus;
 use crate::client_pod::{ClientPod, Program};
+use crate::nodes::Node;
 
 /// The image of the client in Python, as the lab loads it.
 const PYTHON: &str = "localhost/cachebus-e2e-python:dev";
@@ -117,11 +118,21 @@ impl Load {
 /// The lists as the primary has them, of one load alone. They are emptied: a next load begins anew.
 pub async fn finals(bus: &Bus, run: &str) -> anyhow::Result<Finals> {
     let mark = format!("{run}-");
+    let primary = bus.primary().await?;
+    let place = bus
+        .data_places()
+        .into_iter()
+        .find(|place| place.pod == primary)
+        .with_context(|| format!("{primary} is no pod of the bus"))?;
+    // As the service itself: agents end the sessions of users that nobody ordered.
+    let access = bus.access().await?;
+    let node = Node::open(&bus.client, &access, &place, contract::SERVICE).await?;
     let mut finals = BTreeMap::new();
     for writer in contract::writers() {
         let key = contract::key(writer);
-        let newest_first: Vec<String> = bus.on_primary(&["LRANGE", &key, "0", "-1"]).await?;
-        bus.on_primary::<()>(&["DEL", &key]).await?;
+        let newest_first: Vec<String> = node.call(&["LRANGE", &key, "0", "-1"]).await?;
+        // From the second to the first: nothing is left.
+        node.call::<()>(&["LTRIM", &key, "1", "0"]).await?;
         let own = newest_first.into_iter().rev();
         let own = own.filter(|value| value.starts_with(&mark)).collect();
         finals.insert(key, own);
