@@ -1,12 +1,17 @@
 //! Writes that were acknowledged, one after the other, and whether they are still there.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::ensure;
 use tokio::task::JoinHandle;
 
 use crate::bus::Bus;
 use crate::nodes::Node;
+use crate::wait;
+
+/// Time to count some keys.
+const COUNTED: Duration = Duration::from_secs(20);
 
 /// Writes to whichever pod is the primary until it is told to stop.
 pub struct Writer {
@@ -60,11 +65,14 @@ async fn set(bus: &Bus, key: &str, session: &mut Option<Node>) -> anyhow::Result
 /// Fails unless every acknowledged write is on the primary.
 pub async fn verify(bus: &Bus, acknowledged: &[String]) -> anyhow::Result<()> {
     ensure!(!acknowledged.is_empty(), "no write was acknowledged");
-    let primary = bus.root_of_primary().await?;
     for keys in acknowledged.chunks(500) {
         let mut question = vec!["EXISTS"];
         question.extend(keys.iter().map(String::as_str));
-        let there: usize = primary.call(&question).await?;
+        // Agents take this user away, and end its session, whenever they compare users.
+        let there = wait::until("keys are counted", COUNTED, || {
+            bus.on_primary::<usize>(&question)
+        })
+        .await?;
         ensure!(
             there == keys.len(),
             "{} acknowledged writes are gone, among {} … {}",
