@@ -195,6 +195,25 @@ async fn a_lone_pod_comes_back_with_its_last_snapshot_after_a_crash_though_an_ap
 }
 
 #[tokio::test]
+async fn a_snapshot_that_no_agent_saw_finished_is_read_though_an_append_only_file_is_wanted() {
+    let mut bus = Bus::new();
+    bus.keep(Aof::Disabled);
+    let pod = Pod::start(&bus, Component::Redis);
+    pod.phase(Phase::Sealed).await;
+    lead(&pod, 1).await;
+    assert_eq!(bus.redis(&["SET", "k", "v"]).await, "OK");
+    assert_eq!(bus.redis(&["SAVE"]).await, "OK");
+    pod.crash().await;
+    fs::write(bus.data_dir(Component::Redis).join("cachebus.blank"), "").unwrap();
+
+    bus.keep(Aof::Everysec);
+    let pod = Pod::start(&bus, Component::Redis);
+    let status = pod.phase(Phase::Sealed).await;
+    assert_eq!(data(&status).keys, Some(1));
+    pod.stop().await;
+}
+
+#[tokio::test]
 async fn data_that_was_kept_in_another_way_is_read_and_then_kept_as_the_spec_says() {
     let mut bus = Bus::new();
     for (before, after) in [
