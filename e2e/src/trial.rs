@@ -108,7 +108,7 @@ impl fmt::Display for Trial {
         }
         write!(
             f,
-            "; {acknowledged} acknowledged, {lost} lost, {unknown} unknown, {reads} reads, {stale} stale; never: {:?}; \
+            "; {acknowledged} acknowledged, {lost} lost, {unknown} unknown, {reads} reads, {stale:?} stale; never: {:?}; \
              two primaries {} ms; whole after {} ms; the bus says {:?}; errors {errors:?}",
             self.verdict.impossible(),
             self.two_primaries_ms,

@@ -84,7 +84,7 @@ impl Summary {
                 .filter_map(|(path, gaps)| Some((path, Spread::of(gaps)?)))
                 .collect(),
             lost: of(|run| run.verdict.lost),
-            stale: of(|run| run.verdict.stale),
+            stale: of(|run| run.verdict.stale_reads()),
             two_primaries_ms: of(|run| run.two_primaries_ms),
             whole_after_ms: of(|run| run.whole_after_ms),
             reported_gap_ms: Spread::of(reported),

@@ -27,8 +27,8 @@ pub struct Verdict {
     pub unexplained: u64,
     /// Reads that were answered.
     pub reads: u64,
-    /// Reads older than a kept value that was acknowledged, or read, before they began.
-    pub stale: u64,
+    /// Reads older than a kept value that was acknowledged, or read, before they began, by reader.
+    pub stale: BTreeMap<String, u64>,
     /// Reads of a value that was not kept.
     pub vanished: u64,
     /// Attempts without acknowledgement, by code.
@@ -36,6 +36,12 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Stale reads of all readers.
+    #[must_use]
+    pub fn stale_reads(&self) -> u64 {
+        self.stale.values().sum()
+    }
+
     /// What must never be, whatever fails. `lost`, `vanished` and `stale` depend on the fault and on what was promised: a
     /// former primary that comes back answers reads until it is told to follow.
     #[must_use]
@@ -199,7 +205,9 @@ fn judge_read(read: &Read, lists: &BTreeMap<&str, List<'_>>, verdict: &mut Verdi
     }
     let known = list.and_then(|list| list.known_before(read.started));
     // `None`, an empty list, is before every place.
-    verdict.stale += u64::from(known > position);
+    if known > position {
+        *verdict.stale.entry(read.reader.clone()).or_default() += 1;
+    }
 }
 
 fn place(list: &List<'_>, read: &Read) -> Option<usize> {
