@@ -65,7 +65,7 @@ const KILL_SERVER: &str = r#"for p in /proc/[0-9]*; do read -r c < "$p/comm"; [ 
 
 pub const SCENARIO: Scenario = Scenario {
     name: "agent",
-    proves: "a killed server is back without a restart of its pod and counted, logs are structured lines, metrics have the names that dashboards expect (failure 8)",
+    proves: "a killed server is back without a restart of its pod and counted, a killed primary's agent has handed its lead over, logs are structured lines, metrics have the names that dashboards expect (failure 8)",
     alone: false,
     run: |lab| Box::pin(run(lab)),
 };
@@ -164,7 +164,7 @@ async fn server_killed(lab: &Lab, bus: &Bus, pod: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// It has its data, and is back before a Sentinel holds it for down.
+/// Its agent hands the lead to a replica at once, and has the server follow.
 async fn primary_killed(lab: &Lab, bus: &Bus, primary: &str) -> anyhow::Result<()> {
     bus.on_primary::<()>(&["SET", "agent:2", "kept"]).await?;
     let sampler = Sampler::start(bus);
@@ -174,10 +174,18 @@ async fn primary_killed(lab: &Lab, bus: &Bus, primary: &str) -> anyhow::Result<(
     history.never_two_primaries()?;
     let value: Option<String> = bus.on_primary(&["GET", "agent:2"]).await?;
     ensure!(value.as_deref() == Some("kept"), "the key is {value:?}");
+    let status = bus.object().await?.status.unwrap_or_default();
+    let last = status.last_failover.context("no lastFailover")?;
+    let now = bus.primary().await?;
     ensure!(
-        bus.primary().await? == primary,
-        "another primary: {history}"
+        (last.from.as_str(), last.to.as_str(), last.reason.as_str())
+            == (primary, now.as_str(), "ServerCrashed"),
+        "{last:?}, and {now} leads: {history}"
     );
+    lab.note(format_args!(
+        "{now} took over from {primary}: no write taken for {:?} ms",
+        last.write_gap_ms
+    ));
     Ok(())
 }
 

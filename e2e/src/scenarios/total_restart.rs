@@ -133,7 +133,8 @@ fn copies(bus: &Bus, lost: Copies, primary: &str) -> anyhow::Result<(Vec<String>
         .collect();
     let (primaries, replicas): (Vec<_>, Vec<_>) = pods.into_iter().partition(|pod| pod == primary);
     Ok(match lost {
-        Copies::None => (Vec::new(), primaries),
+        // A primary that is told to end before the others may hand its lead over first: each has everything.
+        Copies::None => (Vec::new(), [primaries, replicas].concat()),
         Copies::Primaries => (primaries, replicas),
         Copies::AllButOne => {
             let (kept, others) = replicas.split_last().context("the bus has no replica")?;
