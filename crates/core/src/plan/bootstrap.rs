@@ -228,7 +228,7 @@ fn recorded_primary(view: &View<'_>) -> Option<String> {
 
 /// Records since when copies are waited for.
 pub fn wait_since(view: &View<'_>, choosing_since: Option<Time>) -> Course {
-    Course::Record(Topology {
+    Course::record(Topology {
         choosing_since,
         ..view.topology.clone()
     })
@@ -237,7 +237,7 @@ pub fn wait_since(view: &View<'_>, choosing_since: Option<Time>) -> Course {
 /// Records a target, in an epoch that no pod knows of yet.
 pub fn aim(view: &View<'_>, pod: &str, reason: &str, empty: bool) -> Course {
     let next = newest_decision(&view.topology) + 1;
-    Course::Record(Topology {
+    Course::record(Topology {
         target: Some(Target {
             pod: pod.to_owned(),
             epoch: uncontested(view, pod, next),

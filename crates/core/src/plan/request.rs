@@ -40,13 +40,11 @@ fn refusal(view: &View<'_>, to: Option<&str>, changing: Option<&Blocked>) -> Opt
     if let Some(changing) = changing {
         return Some(changing.message.clone());
     }
-    match to {
-        Some(pod) => unfit(view, pod),
-        None => {
-            let flaws = view.nodes.iter().map(|pod| unfit(view, pod));
-            // None where one of them is fit.
-            let flaws: Vec<String> = flaws.collect::<Option<_>>()?;
-            Some(flaws.join(", "))
-        }
+    if let Some(pod) = to {
+        return unfit(view, pod);
     }
+    let flaws = view.nodes.iter().map(|pod| unfit(view, pod));
+    // None where one of them is fit.
+    let flaws: Vec<String> = flaws.collect::<Option<_>>()?;
+    Some(flaws.join(", "))
 }

@@ -78,7 +78,7 @@ fn a_request_that_cannot_be_met_is_refused_with_its_reason() {
         .node(0, leads(1))
         .all_watch("b-redis-0", 0);
     let busy = well().handing_over(None, "Rollout", 1);
-    for (scene, why) in [
+    for (scene, why) in vec![
         (well().asks("c-redis-1"), "c-redis-1 is no data pod of b"),
         (
             well().asks("b-sentinel-1"),

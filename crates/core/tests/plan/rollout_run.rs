@@ -205,11 +205,11 @@ impl Run {
         let changes = plan.actions.iter();
         let changes = changes.filter(|action| action.changes_topology(&self.scene.observed));
         assert!(changes.count() <= 1, "{:?}", plan.actions);
-        if let Some(late) = self.late.take_if(|_| chance % 3 == 0) {
+        if let Some(late) = self.late.take_if(|_| chance.is_multiple_of(3)) {
             self.carry_out(&late, chance);
         }
         for action in &plan.actions {
-            if chance % 5 == 0 && matches!(action, Action::Restart { .. }) {
+            if chance.is_multiple_of(5) && matches!(action, Action::Restart { .. }) {
                 self.late = Some(action.clone());
             }
             self.carry_out(action, chance);
@@ -232,7 +232,7 @@ impl Run {
                     return;
                 }
                 let to = order.to.clone().unwrap();
-                if chance % 4 == 0 || !self.works(&to) {
+                if chance.is_multiple_of(4) || !self.works(&to) {
                     let refusal = Refusal {
                         reason: "NotInSync".to_owned(),
                         message: "no".to_owned(),

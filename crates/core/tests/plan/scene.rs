@@ -198,7 +198,7 @@ impl Scene {
     pub fn runs(mut self, pod: &str, version: &str) -> Self {
         let node = self.observed.data.get_mut(pod).unwrap();
         let agent = node.agent.as_mut().unwrap();
-        agent.engine.as_mut().unwrap().version = version.to_owned();
+        version.clone_into(&mut agent.engine.as_mut().unwrap().version);
         self
     }
 
