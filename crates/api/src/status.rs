@@ -66,7 +66,7 @@ pub struct Topology {
     pub handovers: u64,
     /// Pod that is being restarted, or was restarted last while the rollout goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub restart: Option<Restart>,
+    pub restart: Option<Box<Restart>>,
     /// Since when the operator waits for copies of the data to report before it chooses a primary among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub choosing_since: Option<Time>,

@@ -135,11 +135,11 @@ fn failure(previous: &CacheBusStatus, next: &CacheBusStatus) -> Option<EventDraf
 }
 
 fn restart(previous: &CacheBusStatus, next: &CacheBusStatus) -> Option<EventDraft> {
-    let of = |status: &CacheBusStatus| -> Option<Restart> {
+    let of = |status: &CacheBusStatus| -> Option<Box<Restart>> {
         let topology: &Topology = status.topology.as_ref()?;
         topology.restart.clone()
     };
-    let Restart { pod, reason, .. } = of(next).filter(|now| of(previous).as_ref() != Some(now))?;
+    let Restart { pod, reason, .. } = *of(next).filter(|now| of(previous).as_ref() != Some(now))?;
     Some(EventDraft {
         warning: false,
         reason: "Restarting".to_owned(),

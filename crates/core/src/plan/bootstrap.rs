@@ -254,7 +254,7 @@ fn recorded_primary(view: &View<'_>) -> Option<String> {
 
 /// Records since when copies are waited for.
 pub fn wait_since(view: &View<'_>, choosing_since: Option<Time>) -> Course {
-    Course::Record(Topology {
+    Course::record(Topology {
         choosing_since,
         ..view.topology.clone()
     })
@@ -267,7 +267,7 @@ pub fn aim(view: &View<'_>, pod: &str, reason: &str, empty: bool) -> Course {
         let earlier = before.superseded.iter();
         earlier.chain([&before.pod]).filter(|other| *other != pod)
     });
-    Course::Record(Topology {
+    Course::record(Topology {
         target: Some(Target {
             pod: pod.to_owned(),
             epoch: uncontested(view, pod, next),

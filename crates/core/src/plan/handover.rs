@@ -81,9 +81,8 @@ pub fn carry_on(view: &View<'_>, plan: &mut Plan) -> bool {
         // It is done, and Sentinels are about to say so.
         Some(_) => plan.wait(under_way(primary, handover)),
         None => {
-            if let Some(obstacle) = obstacle(view, primary) {
-                plan.wait(obstacle);
-            } else {
+            let obstacle = obstacle(view, primary);
+            if obstacle.is_none() {
                 plan.act(Action::HandOver {
                     pod: primary.clone(),
                     order: HandoverOrder {
@@ -92,8 +91,8 @@ pub fn carry_on(view: &View<'_>, plan: &mut Plan) -> bool {
                         to: handover.to.clone(),
                     },
                 });
-                plan.wait(under_way(primary, handover));
             }
+            plan.wait(obstacle.unwrap_or_else(|| under_way(primary, handover)));
         }
     }
     true

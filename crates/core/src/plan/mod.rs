@@ -198,7 +198,7 @@ pub fn plan(bus: &Bus, observed: &Observed, desired: &Desired) -> Plan {
     }
     let course = handover::running(&view).map_or_else(|| topology::course(&view), Course::Wait);
     match &course {
-        Course::Record(topology) => plan.act(Action::Record(topology.clone())),
+        Course::Record(topology) => plan.act(Action::Record((**topology).clone())),
         Course::Wait(blocked) => plan.wait(blocked.clone()),
         Course::Keep if handover::carry_on(&view, &mut plan) => {}
         Course::Keep => {

@@ -19,7 +19,7 @@ pub fn rests(bus: &Bus) -> bool {
 /// to whoever reads it next.
 pub fn follow(view: &View<'_>, plan: &mut Plan) {
     let followed = match course(view) {
-        Course::Record(topology) if is_switch(view, &topology) => Some(topology),
+        Course::Record(topology) if is_switch(view, &topology) => Some(*topology),
         Course::Record(_) | Course::Wait(_) | Course::Keep => None,
     };
     if let Some(topology) = &followed {

@@ -24,7 +24,7 @@ const SETTLING_MS: u64 = 120_000;
 enum Step {
     /// Every pod runs what is asked for.
     Done,
-    Act(Action),
+    Act(Box<Action>),
     /// What was begun is not over.
     Wait(String),
     /// Something else must be mended first.
@@ -47,7 +47,7 @@ pub fn roll(view: &View<'_>, desired: &Desired, plan: &mut Plan) {
         Step::Done => {}
         Step::Act(action) => {
             let what = said(&action);
-            plan.act(action);
+            plan.act(*action);
             if let Some(what) = what {
                 plan.wait(blocked(reason::ROLLING_OUT, what));
             }
@@ -170,7 +170,9 @@ impl Rollout<'_> {
         match (self.hindrance(owed), failed(self.view), best(self.view)) {
             (Some(hindrance), _, _) => self.hindered(hindrance),
             (None, Some(failed), _) => Step::Halt(failed),
-            (None, None, Some(to)) => Step::Act(decide(self.view, Some(to), why::ROLLOUT)),
+            (None, None, Some(to)) => {
+                Step::Act(Box::new(decide(self.view, Some(to), why::ROLLOUT)))
+            }
             (None, None, None) => {
                 Step::Halt(format!("no replica could take over from {}", owed.pod))
             }
@@ -182,7 +184,7 @@ impl Rollout<'_> {
         match self.asked(owed) {
             Some(restart) => self.unless_hindered(owed, || {
                 Action::Record(Topology {
-                    restart: Some(restart),
+                    restart: Some(Box::new(restart)),
                     ..self.view.topology.clone()
                 })
             }),
@@ -193,17 +195,17 @@ impl Rollout<'_> {
     fn finish(&self) -> Step {
         match self.view.topology.restart {
             None => Step::Done,
-            Some(_) => Step::Act(Action::Record(Topology {
+            Some(_) => Step::Act(Box::new(Action::Record(Topology {
                 restart: None,
                 ..self.view.topology.clone()
-            })),
+            }))),
         }
     }
 
     fn unless_hindered(&self, owed: &Owed, action: impl FnOnce() -> Action) -> Step {
         match self.hindrance(owed) {
             Some(hindrance) => self.hindered(hindrance),
-            None => Step::Act(action()),
+            None => Step::Act(Box::new(action())),
         }
     }
 

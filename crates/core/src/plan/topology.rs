@@ -16,9 +16,15 @@ pub enum Course {
     /// It stands, and orders follow from it.
     Keep,
     /// It changes first.
-    Record(Topology),
+    Record(Box<Topology>),
     /// Nothing can be decided yet.
     Wait(Blocked),
+}
+
+impl Course {
+    pub fn record(topology: Topology) -> Self {
+        Self::Record(Box::new(topology))
+    }
 }
 
 /// Decides what becomes of the record.
@@ -111,7 +117,7 @@ fn toward(view: &View<'_>, target: &Target, lost: Option<&str>) -> Course {
         }
         Some(data) if fit(view, data, target) => match view.topology.choosing_since {
             None => Course::Keep,
-            Some(_) => Course::Record(Topology {
+            Some(_) => Course::record(Topology {
                 choosing_since: None,
                 ..view.topology.clone()
             }),
@@ -199,7 +205,7 @@ fn settle(view: &View<'_>, primary: &str) -> Course {
     if settled == *recorded {
         Course::Keep
     } else {
-        Course::Record(settled)
+        Course::record(settled)
     }
 }
 

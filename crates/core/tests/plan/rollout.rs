@@ -32,7 +32,7 @@ fn restart(pod: &str, uid: &str, seconds: i64) -> Restart {
 fn restarting(scene: Scene, pod: &str, uid: &str, seconds: i64) -> Scene {
     let topology = scene.observed.status.topology.clone().unwrap();
     scene.recorded(Topology {
-        restart: Some(restart(pod, uid, seconds)),
+        restart: Some(Box::new(restart(pod, uid, seconds))),
         ..topology
     })
 }
@@ -91,7 +91,7 @@ fn sentinels_go_first_then_replicas_then_the_lead_and_the_old_primary_last() {
 fn a_restart_is_recorded_before_the_pod_is_deleted() {
     let scene = owing(&["b-redis-2"]);
     let recorded = scene.record().restart.unwrap();
-    assert_eq!(recorded, restart("b-redis-2", "2", 0));
+    assert_eq!(*recorded, restart("b-redis-2", "2", 0));
     let ordered = restarting(scene.clone(), "b-redis-2", "2", 0);
     let deletion = Action::Restart {
         pod: "b-redis-2".to_owned(),
@@ -112,7 +112,7 @@ fn a_restart_is_recorded_before_the_pod_is_deleted() {
 #[test]
 fn a_deletion_rests_on_the_record() {
     let recorded = Topology {
-        restart: Some(restart("b-redis-2", "2", 0)),
+        restart: Some(Box::new(restart("b-redis-2", "2", 0))),
         ..primary("b-redis-0", 1)
     };
     let intended = |topology: &Topology, pod, uid| restart_intended(topology, pod, uid, false);
