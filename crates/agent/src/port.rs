@@ -96,7 +96,7 @@ struct SentAway(oneshot::Receiver<()>);
 impl SentAway {
     async fn told(self) {
         if self.0.await.is_err() {
-            pending().await
+            pending::<()>().await;
         }
     }
 }
@@ -117,13 +117,13 @@ impl Guests {
             // One that has just ended hears nothing any more.
             let _ = oldest.send_away.send(());
         }
-        let (send_away, sent_away) = oneshot::channel();
+        let (send_away, told) = oneshot::channel();
         guests.push_back(Guest { peer, send_away });
         let seat = Seat {
             guests: self.clone(),
             peer,
         };
-        Some((seat, SentAway(sent_away)))
+        Some((seat, SentAway(told)))
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Guest>> {
