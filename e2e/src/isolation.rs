@@ -1,9 +1,6 @@
 //! Pods that no other pod reaches for a while. The cluster's nodes are containers on this machine.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
-
-use anyhow::{Context as _, ensure};
+use crate::machine::docker;
 
 /// The rules on the pod's node. Replaced as a whole each time.
 const TABLE: &str = "e2e_isolation";
@@ -20,7 +17,10 @@ impl Isolated {
         let isolated = Self {
             node: node.to_owned(),
         };
-        nft(node, &["--file", "-"], &rules(address))?;
+        docker(
+            &["exec", "--interactive", node, "nft", "--file", "-"],
+            &rules(address),
+        )?;
         Ok(isolated)
     }
 }
@@ -28,7 +28,10 @@ impl Isolated {
 impl Drop for Isolated {
     fn drop(&mut self) {
         // Whoever waits for the pod tells that it has not come back.
-        let _ = nft(&self.node, &["delete", "table", "inet", TABLE], "");
+        let _ = docker(
+            &["exec", &self.node, "nft", "delete", "table", "inet", TABLE],
+            "",
+        );
     }
 }
 
@@ -38,26 +41,4 @@ fn rules(address: &str) -> String {
          chain forwarded {{ type filter hook forward priority -400; ip saddr {address} drop; ip daddr {address} drop; }}\n\
          }}\n"
     )
-}
-
-fn nft(node: &str, arguments: &[&str], input: &str) -> anyhow::Result<()> {
-    let mut process = Command::new("docker")
-        .args(["exec", "--interactive", node, "nft"])
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("docker")?;
-    let mut stdin = process.stdin.take().context("docker has no input")?;
-    stdin.write_all(input.as_bytes())?;
-    drop(stdin);
-    let output = process.wait_with_output()?;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    ensure!(
-        output.status.success(),
-        "nft {arguments:?} on {node}: {}",
-        errors.trim()
-    );
-    Ok(())
 }

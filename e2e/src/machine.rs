@@ -64,7 +64,8 @@ fn rules(machine: &str) -> String {
     )
 }
 
-fn docker(arguments: &[&str], input: &str) -> anyhow::Result<String> {
+/// Runs Docker's client with this input, and returns what it prints.
+pub fn docker(arguments: &[&str], input: &str) -> anyhow::Result<String> {
     let mut process = Command::new("docker")
         .args(arguments)
         .stdin(Stdio::piped())
