@@ -3,6 +3,7 @@
 //!
 //! The rules that no acknowledged write and no second primary may fall through:
 //! - the server that leads stops leading before another begins, so that its offset stands still;
+//! - none begins while a third one leads;
 //! - the other begins only at that very offset, and only while a majority of Sentinels still names the old one;
 //! - a new lead that no majority has confirmed is given back the same way, or not at all.
 //!
@@ -25,6 +26,8 @@ pub mod refusal {
     pub const NOT_LEADING: &str = "NotLeading";
     /// No majority of the configured Sentinels answers and names the pod.
     pub const NO_MAJORITY: &str = "NoMajority";
+    /// Another data pod leads as well: whoever made it lead has not told the Sentinels.
+    pub const ANOTHER_LEADS: &str = "AnotherLeads";
     /// A Sentinel carries out a failover.
     pub const FAILOVER_RUNNING: &str = "FailoverRunning";
     /// No replica is fit to lead.

@@ -10,7 +10,7 @@ mod order;
 mod votes;
 
 pub use marker::{Role, Sighting, next_marker, obeyed, saved};
-pub use order::{Verdict, judge_order, refusal};
+pub use order::{Verdict, judge_order, just_promoted, refusal};
 pub use votes::{Opinion, Vote, opinion};
 
 use crate::names::Names;

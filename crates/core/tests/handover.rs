@@ -34,6 +34,7 @@ fn says(pod: &str, epoch: u64) -> Option<Stance> {
 fn copy(pod: &str, offset: u64) -> Copy {
     Copy {
         pod: pod.to_owned(),
+        leads: false,
         follows: Some("b-redis-0".to_owned()),
         link_up: true,
         loading: false,
@@ -45,6 +46,7 @@ fn copy(pod: &str, offset: u64) -> Copy {
 
 /// Judges a bus of which `b-redis-0` leads.
 struct Bus {
+    epoch: u64,
     crashed: bool,
     to: Option<&'static str>,
     stances: Vec<Option<Stance>>,
@@ -53,6 +55,7 @@ struct Bus {
 
 fn well() -> Bus {
     Bus {
+        epoch: 3,
         crashed: false,
         to: None,
         stances: vec![
@@ -69,6 +72,7 @@ impl Bus {
         ask(&Scene {
             names: &names(),
             pod: "b-redis-0",
+            epoch: self.epoch,
             crashed: self.crashed,
             to: self.to,
             stances: &self.stances,
@@ -108,10 +112,24 @@ fn the_replica_that_has_most_leads_unless_another_is_asked_for() {
 }
 
 #[test]
-fn the_epoch_is_above_every_one_that_a_sentinel_shows() {
+fn the_epoch_is_above_every_one_that_a_sentinel_shows_or_the_pod_knows() {
     let mut bus = well();
     bus.stances[1].as_mut().unwrap().highest_epoch = 11;
     assert_eq!(bus.judged().unwrap().epoch, 12);
+    bus.epoch = 20;
+    assert_eq!(bus.judged().unwrap().epoch, 21);
+}
+
+#[test]
+fn nobody_is_made_to_lead_beside_a_third_one() {
+    for crashed in [false, true] {
+        let mut bus = well();
+        bus.crashed = crashed;
+        bus.copies[1].link_up = !crashed;
+        assert_eq!(bus.chosen(), "b-redis-2");
+        bus.copies[0].leads = true;
+        assert_eq!(bus.judged(), Err(refusal::ANOTHER_LEADS.to_owned()));
+    }
 }
 
 #[test]

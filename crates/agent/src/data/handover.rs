@@ -94,7 +94,10 @@ impl DataAgent {
     }
 
     fn errand(&self, to: Option<String>, crashed: Option<Own>) -> Errand {
+        let marker = self.volume.marker();
+        let marker = marker.filter(|marker| marker.uid == self.site.config.uid);
         Errand {
+            epoch: marker.map_or(0, |marker| marker.epoch.max(marker.fence)),
             site: self.site.clone(),
             tls: Arc::clone(self.serving.client()),
             to,

@@ -8,7 +8,9 @@ use crate::error::AgentError;
 use cachebus_admin::{Server, TlsContext};
 use cachebus_core::credentials::OPERATOR;
 use cachebus_core::protocol::Phase;
-use cachebus_core::seal::{NEVER_PROMOTE, Role, Start, decide, next_marker, priority};
+use cachebus_core::seal::{
+    NEVER_PROMOTE, Role, Start, decide, just_promoted, next_marker, priority,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -138,8 +140,10 @@ impl DataAgent {
             .marker()
             .filter(|marker| marker.uid == self.site.config.uid && marker.epoch > 0)
             .map(|marker| &marker.primary);
-        // Sentinels count the epoch of a primary that is new to the marker.
-        let votes = if arrived.is_some() && arrived.as_ref() != noted {
+        // Sentinels count the epoch of a primary that is new to the marker, perhaps a moment after it has begun to lead.
+        let is_new = arrived.is_some() && arrived.as_ref() != noted;
+        let promoted = self.running.as_ref().and_then(Running::promoted);
+        let votes = if is_new || just_promoted(promoted) {
             self.ask_sentinels().await?
         } else {
             Vec::new()

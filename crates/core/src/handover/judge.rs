@@ -31,6 +31,8 @@ pub struct Own {
 pub struct Copy {
     /// Its pod.
     pub pod: String,
+    /// It is no replica.
+    pub leads: bool,
     /// Data pod that it follows; `None`: nobody, or none of the bus's.
     pub follows: Option<String>,
     /// Its link is up.
@@ -52,6 +54,8 @@ pub struct Scene<'a> {
     pub names: &'a Names,
     /// The pod that leads, or led until its server ended.
     pub pod: &'a str,
+    /// Newest epoch that the pod knows of, whether or not its data is of it.
+    pub epoch: u64,
     /// Its server has ended by itself.
     pub crashed: bool,
     /// Pod that is to lead; `None`: whichever has most.
@@ -71,7 +75,7 @@ pub struct Choice {
     pub to: String,
     /// The replicas that are to follow it.
     pub others: Vec<String>,
-    /// Epoch that no Sentinel knows of yet.
+    /// Epoch that neither a Sentinel nor the pod knows of yet.
     pub epoch: u64,
     /// Sentinels that make a majority.
     pub majority: usize,
@@ -83,6 +87,10 @@ pub struct Choice {
 /// Why not, its reason one of [`refusal`].
 pub fn judge(scene: &Scene<'_>) -> Result<Choice, Refusal> {
     still_wanted(scene.names, scene.pod, scene.stances)?;
+    if let Some(other) = scene.copies.iter().find(|copy| copy.leads) {
+        let message = format!("{} leads beside {}", other.pod, scene.pod);
+        return Err(refuse(refusal::ANOTHER_LEADS, message));
+    }
     let fit = scene.copies.iter().filter(|copy| is_fit(scene, copy));
     let best = match scene.to {
         Some(to) => fit.into_iter().find(|copy| copy.pod == to).ok_or_else(|| {
@@ -98,12 +106,14 @@ pub fn judge(scene: &Scene<'_>) -> Result<Choice, Refusal> {
                 )
             })?,
     };
+    // The chosen one counts on from what Sentinels say, and may never have heard how far this pod's epoch had come: its data
+    // would pass for the older.
     let highest = scene
         .stances
         .iter()
         .flatten()
         .map(|stance| stance.highest_epoch.max(stance.vote.config_epoch))
-        .max();
+        .fold(scene.epoch, u64::max);
     Ok(Choice {
         to: best.pod.clone(),
         others: scene
@@ -112,7 +122,7 @@ pub fn judge(scene: &Scene<'_>) -> Result<Choice, Refusal> {
             .filter(|copy| copy.pod != best.pod)
             .map(|copy| copy.pod.clone())
             .collect(),
-        epoch: highest.unwrap_or_default() + 1,
+        epoch: highest + 1,
         majority: scene.stances.len() / 2 + 1,
     })
 }

@@ -62,11 +62,11 @@ pub fn next_marker(question: &Question<'_>, seen: &Sighting<'_>) -> Option<Marke
         marker.complete = false;
         return Some(marker);
     }
+    let config_epoch = match heard(question) {
+        Opinion::Majority { pod, config_epoch } if pod == primary => config_epoch,
+        Opinion::Majority { .. } | Opinion::Moving { .. } | Opinion::None => 0,
+    };
     let counted = if moved {
-        let config_epoch = match heard(question) {
-            Opinion::Majority { pod, config_epoch } if pod == primary => config_epoch,
-            Opinion::Majority { .. } | Opinion::Moving { .. } | Opinion::None => 0,
-        };
         // A primary that Sentinels made counts on from the last order too. A replica cannot tell whether they moved it or
         // the order did; the operator tells it where that matters.
         let known = match seen.role {
@@ -74,6 +74,9 @@ pub fn next_marker(question: &Question<'_>, seen: &Sighting<'_>) -> Option<Marke
             Role::Following { .. } => marker.epoch,
         };
         (known + 1).max(config_epoch)
+    } else if seen.role == Role::Leading {
+        // It led before they named it, and was never told how far the epoch of the one before had come.
+        marker.epoch.max(config_epoch)
     } else {
         marker.epoch
     };

@@ -9,6 +9,12 @@ use std::time::Duration;
 /// and orders may rest on what they named before.
 const JUST_PROMOTED: Duration = Duration::from_secs(3);
 
+/// Whether whoever made a server lead for this long is about to have the Sentinels name it. `None`: its agent did.
+#[must_use]
+pub fn just_promoted(promoted: Option<Duration>) -> bool {
+    promoted.is_some_and(|since| since < JUST_PROMOTED)
+}
+
 /// What an order means for the pod that got it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -82,7 +88,7 @@ pub fn judge_order(
             ));
         }
     }
-    if order.primary != question.pod && promoted.is_some_and(|since| since < JUST_PROMOTED) {
+    if order.primary != question.pod && just_promoted(promoted) {
         return Err(refuse(
             refusal::JUST_PROMOTED,
             format!(

@@ -8,7 +8,7 @@ use cachebus_core::protocol::{
 };
 use cachebus_core::seal::{
     NEVER_PROMOTE, Question, Role as SeenRole, Sighting, Start, Verdict, Vote, decide, judge_order,
-    next_marker, obeyed, priority, refusal,
+    just_promoted, next_marker, obeyed, priority, refusal,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -171,6 +171,19 @@ impl DataNode {
         }
     }
 
+    /// For how long its server has led, where others than its agent made it.
+    fn promoted(&self, now_ms: u64) -> Option<Duration> {
+        let since = self.server.as_ref()?.promoted_ms?;
+        Some(Duration::from_millis(now_ms - since))
+    }
+
+    /// The newest epoch of this bus that its marker knows of.
+    pub fn known_epoch(&self, config: &AgentConfig) -> u64 {
+        let marker = self.volume.marker.as_ref();
+        let marker = marker.filter(|marker| marker.uid == config.uid);
+        marker.map_or(0, |marker| marker.epoch.max(marker.fence))
+    }
+
     /// Whether a person would say that there is data here: any write, or whole files of this or an earlier bus.
     pub fn has_data(&self) -> bool {
         self.data() != 0 || self.volume.files.unwrap_or_default() != 0
@@ -201,6 +214,7 @@ impl DataNode {
         config: &AgentConfig,
         votes: &[Option<Vote>],
         hosts: &[String],
+        now_ms: u64,
         rng: &mut Rng,
     ) {
         if !self.runs() {
@@ -226,7 +240,7 @@ impl DataNode {
         if server.role == Role::Replica(None) {
             self.unseal(config, votes, hosts);
         } else {
-            self.look(config, votes, hosts);
+            self.look(config, votes, hosts, now_ms);
         }
     }
 
@@ -310,8 +324,19 @@ impl DataNode {
         }
     }
 
-    fn look(&mut self, config: &AgentConfig, votes: &[Option<Vote>], hosts: &[String]) {
+    fn look(
+        &mut self,
+        config: &AgentConfig,
+        votes: &[Option<Vote>],
+        hosts: &[String],
+        now_ms: u64,
+    ) {
         let server = self.server.as_ref().unwrap();
+        let is_new = |marker: &Marker| marker.uid != config.uid || marker.primary != self.name;
+        let asks = server.role != Role::Master
+            || self.volume.marker.as_ref().is_none_or(is_new)
+            || just_promoted(self.promoted(now_ms));
+        let votes = if asks { votes } else { &[] };
         let followed = match server.role {
             Role::Replica(Some(primary)) => Some(hosts[primary].as_str()),
             Role::Replica(None) | Role::Master => None,
@@ -365,8 +390,7 @@ impl DataNode {
             .server
             .as_ref()
             .is_some_and(|server| server.rewriting > 0);
-        let promoted = self.server.as_ref().and_then(|server| server.promoted_ms);
-        let promoted = promoted.map(|since| Duration::from_millis(now_ms - since));
+        let promoted = self.promoted(now_ms);
         let question = self.question(config, votes);
         let verdict = judge_order(order, &question, promoted)?;
         let busy = match &self.server {

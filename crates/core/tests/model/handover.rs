@@ -116,6 +116,7 @@ impl World {
         let scene = Scene {
             names: &self.bus.names,
             pod: &self.nodes[node].name,
+            epoch: self.nodes[node].known_epoch(&self.config),
             crashed: crashed.is_some(),
             to: None,
             stances: &stances,
@@ -152,6 +153,7 @@ impl World {
         let in_stream = fed.contains(&copy.name);
         Copy {
             pod: copy.name.clone(),
+            leads: server.role == Role::Master,
             follows,
             link_up: server.link_up && self.nodes[node].server.is_some(),
             loading: server.syncing > 0,

@@ -194,7 +194,13 @@ impl World {
         for node in 0..self.nodes.len() {
             let votes = self.votes(self.nodes[node].side);
             let before = self.nodes[node].writable();
-            self.nodes[node].step(&self.config, &votes, &self.hosts, &mut self.rng);
+            self.nodes[node].step(
+                &self.config,
+                &votes,
+                &self.hosts,
+                self.now_ms,
+                &mut self.rng,
+            );
             if !before && self.nodes[node].writable() {
                 self.begin_lead(node);
                 self.say(|| format!("{} leads by its own decision", self.nodes[node].name));

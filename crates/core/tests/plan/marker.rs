@@ -177,6 +177,34 @@ fn who_sentinels_make_primary_counts_on_from_all_it_knows() {
 }
 
 #[test]
+fn who_led_before_sentinels_named_it_counts_as_far_as_they_do() {
+    let led = marker(POD, 3);
+    let names = |pod: &str, config_epoch| {
+        let vote = Vote {
+            primary_host: fqdn(pod),
+            config_epoch,
+        };
+        [Some(vote.clone()), Some(vote), None]
+    };
+    let noted = |votes: &[Option<Vote>]| {
+        let noted = seen_with(votes, Some(&led), Role::Leading, false);
+        noted.unwrap().epoch
+    };
+    assert_eq!(noted(&names(POD, 9)), 9);
+    assert_eq!(noted(&names(POD, 2)), 3);
+    assert_eq!(noted(&names("b-redis-1", 9)), 3);
+
+    let copy = marker("b-redis-1", 3);
+    let host = fqdn("b-redis-1");
+    let following = seen_with(&names("b-redis-1", 9), Some(&copy), linked(&host), false);
+    assert_eq!(
+        following,
+        Some(copy),
+        "what its files are of it does not know"
+    );
+}
+
+#[test]
 fn a_fresh_copy_counts_from_nothing() {
     let first = seen(None, linked("b-redis-1"), false).unwrap();
     assert_eq!(

@@ -27,6 +27,8 @@ pub(super) struct Errand {
     pub(super) tls: Arc<TlsContext>,
     /// Pod that is to lead; `None`: whichever has most.
     pub(super) to: Option<String>,
+    /// Newest epoch that this pod knows of.
+    pub(super) epoch: u64,
     /// What the server was, where it has crashed.
     pub(super) crashed: Option<Own>,
     /// When that was known.
@@ -108,6 +110,7 @@ impl Errand {
             let scene = Scene {
                 names: &self.site.names,
                 pod: &self.site.pod,
+                epoch: self.epoch,
                 crashed: self.crashed.is_some(),
                 to: self.to.as_deref(),
                 stances,
@@ -181,6 +184,7 @@ impl Errand {
             .filter(|_| replication.role == NodeRole::Replica);
         Some(Copy {
             pod: node.pod.clone(),
+            leads: replication.role == NodeRole::Primary,
             follows: upstream.and_then(|up| self.site.names.data_pod_of_host(&up.primary.host)),
             link_up: upstream.is_some_and(|up| up.up),
             loading: info.loading || upstream.is_some_and(|up| up.sync_in_progress),
