@@ -5,6 +5,8 @@
 //! Each history is one seed: a while of faults, then none, and the bus must heal. `CACHEBUS_MODEL_HISTORIES` is the number of
 //! histories, `CACHEBUS_MODEL_SEED` runs one alone and prints what happens in it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+// What befalls a node is independent of all else that does.
+#![allow(clippy::struct_excessive_bools)]
 
 #[path = "model/claims.rs"]
 mod claims;

@@ -463,7 +463,7 @@ impl DataNode {
                 syncing: server.syncing > 0,
                 replicas: Vec::new(),
             }),
-            handover: self.handover.is_some().then(|| HandoverReport {
+            handover: self.handover.is_some().then_some(HandoverReport {
                 number: 1,
                 cause: HandoverCause::Ordered,
                 to: None,

@@ -104,9 +104,10 @@ impl World {
     }
 
     fn begin_handover(&mut self, node: usize, crashed: Option<Vec<String>>, stopping: bool) {
+        let has_crashed = crashed.is_some();
         let own = Own {
             history: "h".to_owned(),
-            fed: crashed.clone().unwrap_or_else(|| self.fed_pods(node)),
+            fed: crashed.unwrap_or_else(|| self.fed_pods(node)),
         };
         let copies: Vec<Copy> = (0..self.nodes.len())
             .filter(|other| *other != node && self.reaches(node, *other))
@@ -117,7 +118,7 @@ impl World {
             names: &self.bus.names,
             pod: &self.nodes[node].name,
             epoch: self.nodes[node].known_epoch(&self.config),
-            crashed: crashed.is_some(),
+            crashed: has_crashed,
             to: None,
             stances: &stances,
             own: &own,
@@ -128,13 +129,13 @@ impl World {
         };
         self.say(|| format!("{} hands over to {choice:?}", self.nodes[node].name));
         let limits = Limits::of(Duration::from_secs(5));
-        let mut handover = Handover::new(choice.clone(), crashed.is_some(), limits);
+        let mut handover = Handover::new(choice.clone(), has_crashed, limits);
         self.nodes[node].handover = Some(Errand {
             step: handover.begin(),
             handover,
             to: self.node_of(&choice.to),
             others: choice.others.iter().map(|pod| self.node_of(pod)).collect(),
-            crashed: crashed.is_some(),
+            crashed: has_crashed,
             stopping,
             begun_ms: self.now_ms,
             steps: 0,
