@@ -44,9 +44,23 @@ pub async fn settings(bus: &Bus) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The primary, where all agree on it.
+/// The primary, where all agree on it, the operator too.
 pub async fn topology(bus: &Bus) -> anyhow::Result<String> {
-    let primary = bus.primary().await?;
+    let recorded = bus.primary().await?;
+    agreed(bus, recorded).await
+}
+
+/// The primary, where all servers and Sentinels agree on it. The operator may be away, and its record old.
+pub async fn unattended(bus: &Bus) -> anyhow::Result<String> {
+    for node in bus.data_nodes().await? {
+        if node.role().await? == "master" {
+            return agreed(bus, node.pod.clone()).await;
+        }
+    }
+    bail!("no server is master")
+}
+
+async fn agreed(bus: &Bus, primary: String) -> anyhow::Result<String> {
     servers(bus, &primary).await?;
     let master_name = bus.master_name().await?;
     for sentinel in bus.sentinel_nodes().await? {

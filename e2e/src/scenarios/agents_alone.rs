@@ -55,7 +55,7 @@ async fn restart(lab: &Lab, bus: &Bus) -> anyhow::Result<()> {
     bus.pods().kill().await?;
     bus.pods().await_replaced(&uids, BACK).await?;
     let after = wait::until("all agree on one primary", BACK, || {
-        agreement::topology(bus)
+        agreement::unattended(bus)
     })
     .await?;
     lab.note(format_args!(
