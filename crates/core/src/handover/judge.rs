@@ -143,10 +143,10 @@ pub fn still_wanted(names: &Names, pod: &str, stances: &[Option<Stance>]) -> Res
         .map(|stance| stance.as_ref().map(|stance| stance.vote.clone()))
         .collect();
     match opinion(names, &votes) {
-        Opinion::Majority { pod: named, .. } if named == pod => Ok(()),
-        Opinion::Majority { pod: named, .. } | Opinion::Moving { to: named } => Err(refuse(
+        Opinion::Majority { pod: primary, .. } if primary == pod => Ok(()),
+        Opinion::Majority { pod: primary, .. } | Opinion::Moving { to: primary } => Err(refuse(
             refusal::NOT_LEADING,
-            format!("Sentinels name {named}"),
+            format!("Sentinels name {primary}"),
         )),
         Opinion::None => Err(refuse(
             refusal::NO_MAJORITY,
