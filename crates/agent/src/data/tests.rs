@@ -94,6 +94,7 @@ async fn leading(folder: &Path) -> DataAgent {
     let mut agent = DataAgent::new(site(folder), serving(folder), snapshots).unwrap();
     agent.volume.mark(marker(UID)).await.unwrap();
     let mut running = Running::new(100, agent.serving.certificate());
+    running.leads_by_decision();
     running.saw(primary());
     agent.running = Some(running);
     agent
