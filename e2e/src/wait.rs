@@ -2,10 +2,14 @@
 
 use std::fmt::Debug;
 use std::future::Future;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use kube::runtime::wait::{Condition, await_condition};
+use futures::StreamExt as _;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::wait::Condition;
+use kube::runtime::watcher::watch_object;
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 
@@ -68,8 +72,25 @@ pub async fn object<K>(
 where
     K: Clone + Debug + Send + DeserializeOwned + Resource + 'static,
 {
-    match tokio::time::timeout(limit, await_condition(api.clone(), name, condition)).await {
-        Ok(found) => found.with_context(|| format!("watching {name}")),
-        Err(_) => bail!("{name}: {what}: not within {} s", limit.as_secs()),
+    let mut seen = pin!(watch_object(api.clone(), name).default_backoff());
+    // A watch that breaks off, as one of a version that is too old by now, begins anew.
+    let mut broken = None;
+    let found = async {
+        while let Some(next) = seen.next().await {
+            match next {
+                Ok(object) if condition.matches_object(object.as_ref()) => return Some(object),
+                Ok(_) => {}
+                Err(error) => broken = Some(error),
+            }
+        }
+        None
+    };
+    match tokio::time::timeout(limit, found).await {
+        Ok(Some(object)) => Ok(object),
+        Ok(None) | Err(_) => bail!(
+            "{name}: {what}: not within {} s{}",
+            limit.as_secs(),
+            broken.map_or_else(String::new, |error| format!(" ({error})"))
+        ),
     }
 }
