@@ -11,6 +11,7 @@ use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::json;
 
+use crate::operator_pod;
 use crate::pods::{Pods, restarts};
 use crate::wait;
 
@@ -56,11 +57,14 @@ impl Operator {
     /// Ends every operator pod and keeps them from coming back.
     pub async fn stop(&self) -> anyhow::Result<()> {
         self.scale(0).await?;
+        // One that a scenario left when it failed, perhaps in an earlier run.
+        operator_pod::remove(&self.pod_api()).await?;
         self.pods().await_none(LIMIT).await
     }
 
     /// Brings the operator back as it was installed.
     pub async fn start(&self) -> anyhow::Result<()> {
+        operator_pod::remove(&self.pod_api()).await?;
         self.scale(self.replicas).await?;
         self.await_ready().await
     }

@@ -96,7 +96,7 @@ impl OperatorPod {
 }
 
 /// Returns when the process has ended: one that was forced away would act on for a moment, beside the next.
-async fn remove(pods: &Api<Pod>) -> anyhow::Result<()> {
+pub async fn remove(pods: &Api<Pod>) -> anyhow::Result<()> {
     if pods.get_opt(NAME).await?.is_some() {
         pods.delete(NAME, &DeleteParams::default()).await?;
         wait::object(pods, NAME, "deleted", LIMIT, gone()).await?;
