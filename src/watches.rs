@@ -28,7 +28,7 @@ use kube::runtime::{Predicate as _, PredicateConfig, WatchStreamExt as _, predic
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
-use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::hash::{BuildHasher as _, DefaultHasher, Hash, Hasher as _, RandomState};
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
@@ -38,8 +38,9 @@ pub type WatchedBus = DeserializeGuard<CacheBus>;
 
 /// Objects of a page of the first list. A small page keeps the peak of memory low.
 const PAGE_SIZE: u32 = 50;
-/// Seconds after which a watch is renewed. Each renewal is a read of the API server, and leader and followers have one
-/// watch for each kind; one that has died without a word is noticed no earlier.
+/// Seconds after which a watch is renewed at the earliest, and twice as many at the latest. Each renewal is a read of the
+/// API server, and leader and followers have one watch for each kind: spread, they do not come all at once. One that has
+/// died without a word is noticed no earlier.
 const RENEWAL_S: u32 = 480;
 
 /// What is known of the cluster. All but the buses themselves carry [`MANAGER`]'s label.
@@ -272,7 +273,13 @@ fn ours() -> watcher::Config {
 fn config() -> watcher::Config {
     watcher::Config::default()
         .page_size(PAGE_SIZE)
-        .timeout(RENEWAL_S)
+        .timeout(RENEWAL_S + spread(RENEWAL_S))
+}
+
+/// Below `limit`, another one each time: from the seed that the standard library draws for a hasher.
+fn spread(limit: u32) -> u32 {
+    let drawn = RandomState::new().hash_one(limit) % u64::from(limit);
+    u32::try_from(drawn).unwrap_or_default()
 }
 
 /// Drops what nobody reads and what is large.

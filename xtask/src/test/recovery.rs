@@ -124,7 +124,7 @@ fn half_made_cluster() -> anyhow::Result<()> {
         .stderr(Stdio::null())
         .spawn()?;
     let begun = lab::until(LIMIT, || {
-        nodes(&[]).is_ok_and(|nodes| nodes.len() > WORKERS)
+        nodes(&["--filter", "status=running"]).is_ok_and(|nodes| nodes.len() > WORKERS)
     });
     Cmd::new("kill")
         .args(["-KILL", "--", &format!("-{}", interrupted.id())])

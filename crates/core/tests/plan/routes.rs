@@ -19,6 +19,13 @@ fn unlinked(primary: &str) -> DataStatus {
     }
 }
 
+fn down() -> DataStatus {
+    DataStatus {
+        phase: Phase::Down,
+        ..holds()
+    }
+}
+
 #[test]
 fn services_lead_to_a_primary_that_leads_and_to_replicas_in_sync() {
     let scene = Scene::well();
@@ -28,13 +35,37 @@ fn services_lead_to_a_primary_that_leads_and_to_replicas_in_sync() {
 }
 
 #[test]
-fn no_service_leads_to_a_primary_that_is_sealed_or_replaced() {
+fn a_primary_that_does_not_lead_is_left_in_place_until_another_is_named() {
     let at_rest = Scene::well();
-    let named_other = at_rest.clone().all_watch("b-redis-1", 1);
-    let sealed_again = at_rest.node(0, sealed(7, "b-redis-0", 1));
-    for scene in [named_other, sealed_again] {
-        assert_eq!(scene.routed().0, None);
+    let down = at_rest.clone().node(0, down());
+    let sealed_again = at_rest.clone().node(0, sealed(7, "b-redis-0", 1));
+    let demoted = at_rest.clone().node(0, follows("b-redis-1", 2));
+    for scene in [down, sealed_again, demoted] {
+        assert_eq!(scene.routed().0.as_deref(), Some("b-redis-0"));
+        assert_eq!(scene.routed_ready(), Some(true), "as kubelet says");
+        assert_eq!(scene.not_ready("b-redis-0").routed_ready(), Some(false));
     }
+    let named_other = at_rest.all_watch("b-redis-1", 1);
+    assert_eq!(named_other.routed().0.as_deref(), Some("b-redis-1"));
+}
+
+#[test]
+fn who_leads_is_ready_before_kubelet_says_so() {
+    assert_eq!(
+        Scene::well().not_ready("b-redis-0").routed_ready(),
+        Some(true)
+    );
+}
+
+#[test]
+fn whole_copies_are_read_while_there_is_no_primary() {
+    let mut in_part = unlinked("b-redis-0");
+    in_part.marker.as_mut().unwrap().complete = false;
+    let down = Scene::well().node(0, down()).node(1, unlinked("b-redis-0"));
+    let two = down.clone().node(2, unlinked("b-redis-0"));
+    assert_eq!(two.routed(), to("b-redis-0", &["b-redis-1", "b-redis-2"]));
+    let one = down.node(2, in_part);
+    assert_eq!(one.routed(), to("b-redis-0", &["b-redis-1"]));
 }
 
 #[test]
@@ -124,7 +155,6 @@ proptest! {
         };
         if let Some(primary) = &primary {
             prop_assert!(Some(primary.as_str()) == majority || primary == recorded);
-            prop_assert!(report_of(primary).is_none_or(|data| data.phase == Phase::Leading));
             let other_leads = majority.is_some_and(|pod| {
                 pod != primary && report_of(pod).is_some_and(|data| data.phase == Phase::Leading)
             });

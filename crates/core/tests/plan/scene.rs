@@ -183,6 +183,12 @@ impl Scene {
         self
     }
 
+    /// Kubelet does not count a pod as ready.
+    pub fn not_ready(mut self, pod: &str) -> Self {
+        self.pod(pod).ready = false;
+        self
+    }
+
     /// A pod does not come up, whatever its template.
     pub fn broken(mut self, pod: &str) -> Self {
         let seen = self.pod(pod);
@@ -310,6 +316,12 @@ impl Scene {
             routes.primary.map(|to| to.pod),
             routes.replicas.into_iter().map(|to| to.pod).collect(),
         )
+    }
+
+    /// Whether the primary's Service counts its pod as ready, where it leads anywhere.
+    pub fn routed_ready(&self) -> Option<bool> {
+        let routes = routes(&self.bus, &self.observed);
+        routes.primary.map(|to| to.ready)
     }
 
     /// The Sentinels that are told by the plan what to monitor, and in whose place.
