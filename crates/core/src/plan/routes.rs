@@ -31,31 +31,42 @@ pub fn routes(bus: &Bus, observed: &Observed) -> Routes {
 }
 
 /// The replicas that are in sync with the primary. While none has come to it yet, those that are in sync with the one before:
-/// they are on their way, and what they serve meanwhile is no older than what a replica may serve. While no primary is there
-/// at all, every whole copy: no reader is turned away for that.
+/// they are on their way, and what they serve meanwhile is no older than what a replica may serve. While nobody leads where
+/// the primary's route goes, every whole copy: no reader is turned away for that, and no change of this route makes that of
+/// the primary wait.
 fn readable<'a>(view: &View<'a>, primary: &str) -> Vec<&'a str> {
-    let following: Vec<_> = view
+    let others: Vec<_> = view
         .reports()
         .filter(|(pod, _)| !view.terminating(pod) && *pod != primary)
-        .filter_map(|(pod, data)| {
-            let Phase::Following(host) = &data.phase else {
-                return None;
-            };
-            Some((pod, data, view.bus.names.data_pod_of_host(host)?))
-        })
         .collect();
-    let pods = |serves: &dyn Fn(&DataStatus, &str) -> bool| -> Vec<&'a str> {
-        let serving = following.iter().filter(|(_, data, of)| serves(data, of));
-        serving.map(|(pod, ..)| *pod).collect()
+    let serving = |serves: &dyn Fn(&'a DataStatus) -> bool| -> Vec<&'a str> {
+        let serving = others.iter().filter(|(_, data)| serves(data));
+        serving.map(|(pod, _)| *pod).collect()
     };
-    [
-        pods(&|data, of| linked(data) && of == primary),
-        pods(&|data, _| linked(data)),
-        pods(&|data, _| view.own_marker(data).is_some_and(|marker| marker.complete)),
-    ]
-    .into_iter()
-    .find(|pods| !pods.is_empty())
-    .unwrap_or_default()
+    let in_sync = |data: &'a DataStatus| {
+        let Phase::Following(host) = &data.phase else {
+            return None;
+        };
+        let followed = view.bus.names.data_pod_of_host(host);
+        followed.filter(|_| linked(data))
+    };
+    let led = view.leads(primary);
+    let whole = |data: &'a DataStatus| {
+        let runs = match data.phase {
+            Phase::Following(_) => true,
+            Phase::Leading => !led,
+            Phase::Down | Phase::Holding | Phase::Loading | Phase::Sealed => false,
+        };
+        runs && view.own_marker(data).is_some_and(|marker| marker.complete)
+    };
+    let closest = led.then(|| {
+        let own = serving(&|data| in_sync(data).is_some_and(|followed| followed == primary));
+        let any = || serving(&|data| in_sync(data).is_some());
+        if own.is_empty() { any() } else { own }
+    });
+    closest
+        .filter(|pods| !pods.is_empty())
+        .unwrap_or_else(|| serving(&whole))
 }
 
 /// A pod's place in an `EndpointSlice`, once it has an address. `serves`: its agent says so, which kubelet hears of later.
