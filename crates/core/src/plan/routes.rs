@@ -31,8 +31,8 @@ pub fn routes(bus: &Bus, observed: &Observed) -> Routes {
 }
 
 /// The replicas that are in sync with the primary. While none has come to it yet, those that are in sync with the one before:
-/// they are on their way, and what they serve meanwhile is no older than what a replica may serve. While nobody leads where
-/// the primary's route goes, every whole copy: no reader is turned away for that, and no change of this route makes that of
+/// they are on their way, and what they serve meanwhile is no older than what a replica may serve. While it does not
+/// lead, or one leads that is newer, every whole copy: no reader is turned away for that, and no change of this route makes that of
 /// the primary wait.
 fn readable<'a>(view: &View<'a>, primary: &str) -> Vec<&'a str> {
     let others: Vec<_> = view
@@ -50,16 +50,17 @@ fn readable<'a>(view: &View<'a>, primary: &str) -> Vec<&'a str> {
         let followed = view.bus.names.data_pod_of_host(host);
         followed.filter(|_| linked(data))
     };
-    let led = view.leads(primary);
+    let leading = |pod: &str| {
+        let data = view.data(pod)?;
+        (data.phase == Phase::Leading).then(|| view.epoch(data))
+    };
+    let newest = others.iter().filter_map(|(pod, _)| leading(pod)).max();
+    let settled = leading(primary).is_some_and(|epoch| Some(epoch) >= newest);
     let whole = |data: &'a DataStatus| {
-        let runs = match data.phase {
-            Phase::Following(_) => true,
-            Phase::Leading => !led,
-            Phase::Down | Phase::Holding | Phase::Loading | Phase::Sealed => false,
-        };
+        let runs = matches!(data.phase, Phase::Following(_) | Phase::Leading);
         runs && view.own_marker(data).is_some_and(|marker| marker.complete)
     };
-    let closest = led.then(|| {
+    let closest = settled.then(|| {
         let own = serving(&|data| in_sync(data).is_some_and(|followed| followed == primary));
         let any = || serving(&|data| in_sync(data).is_some());
         if own.is_empty() { any() } else { own }
