@@ -70,6 +70,19 @@ pub struct Topology {
     /// Since when the operator waits for copies of the data to report before it chooses a primary among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub choosing_since: Option<Time>,
+    /// What a majority of Sentinels says and what is not followed, until they decide anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overruled: Option<Overruled>,
+}
+
+/// A decision of the Sentinels that was not followed, since another copy of the data was newer or theirs was gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Overruled {
+    /// Pod that they name.
+    pub pod: String,
+    /// Their `config-epoch`: in a newer one they have decided anew.
+    pub config_epoch: u64,
 }
 
 /// A change of the primary that has been decided and is being carried out.

@@ -1,5 +1,5 @@
-//! A model check of everything that decides who leads: the operator's plan and the agents' seal, both the real ones, in a
-//! small world of data nodes, Sentinels, a store with compare-and-swap, and two operators that see late and in part, stall,
+//! A model check of everything that decides who leads: the operator's plan, the agents' seal and their fence, all the real ones,
+//! in a small world of data nodes, Sentinels, a store with compare-and-swap, and two operators that see late and in part, stall,
 //! and die between two steps.
 //!
 //! Each history is one seed: a while of faults, then none, and the bus must heal. `CACHEBUS_MODEL_HISTORIES` is the number of
@@ -15,6 +15,8 @@ mod common;
 mod data_node;
 #[path = "model/faults.rs"]
 mod faults;
+#[path = "model/guard.rs"]
+mod guard;
 #[path = "model/handover.rs"]
 mod handover;
 #[path = "model/operator.rs"]
@@ -34,6 +36,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use world::World;
 
 const HISTORIES: u64 = 10_000;
+/// Histories after which one that watches hears how far it is.
+const PROGRESS: u64 = 50_000;
 
 #[test]
 fn no_history_makes_a_second_primary_or_loses_data_and_every_history_heals() {
@@ -52,6 +56,9 @@ fn no_history_makes_a_second_primary_or_loses_data_and_every_history_heals() {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= histories {
                         return;
+                    }
+                    if seed > 0 && seed.is_multiple_of(PROGRESS) {
+                        eprintln!("{seed} histories begun");
                     }
                     let live = AssertUnwindSafe(|| World::new(seed, false).live());
                     if catch_unwind(live).is_err() {

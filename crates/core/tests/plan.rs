@@ -18,6 +18,8 @@ mod handover;
 mod last_failover;
 #[path = "plan/marker.rs"]
 mod marker;
+#[path = "plan/overruled.rs"]
+mod overruled;
 #[path = "plan/parity.rs"]
 mod parity;
 #[path = "plan/rest.rs"]

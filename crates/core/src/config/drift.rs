@@ -46,6 +46,9 @@ fn fits(
 /// `memory_limit`: of the container that it runs in, bytes, where that is known.
 #[must_use]
 pub fn drift(bus: &Bus, live: &BTreeMap<String, String>, memory_limit: Option<u64>) -> Drift {
+    if live.is_empty() {
+        return Drift::default();
+    }
     let differing: BTreeMap<String, String> = settings(bus)
         .into_iter()
         .filter(|(name, desired)| {

@@ -1,10 +1,12 @@
-//! The choice of a primary where nobody names one that can lead: first boot, total restart, a primary without its dataset.
+//! The choice of a primary where nobody names one that is to lead: first boot, total restart, a primary without its dataset or
+//! with an older one.
 
 use super::blocked::{Blocked, reason};
 use super::topology::{Course, newest_decision, uncontested};
 use super::view::View;
 use crate::protocol::{DataStatus, Phase};
-use cachebus_api::status::{Target, Topology};
+use crate::seal::Opinion;
+use cachebus_api::status::{Overruled, Target, Topology};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::cmp::Reverse;
 
@@ -19,8 +21,8 @@ pub mod chosen {
     pub const PRIMARY_LOST_DATA: &str = "PrimaryLostData";
 }
 
-/// Chooses a primary, or says what that waits for. `lost`: the pod that Sentinels name although its dataset is gone.
-pub fn choose(view: &View<'_>, lost: Option<&str>) -> Course {
+/// Chooses a primary, or says what that waits for. `named`: the pod that Sentinels name although it does not lead.
+pub fn choose(view: &View<'_>, named: Option<&str>) -> Course {
     let copies = copies(view);
     if copies.is_empty() {
         return match view.topology.choosing_since {
@@ -43,13 +45,14 @@ pub fn choose(view: &View<'_>, lost: Option<&str>) -> Course {
         .map(String::as_str)
         .filter(|pod| view.sentinel(pod).is_none())
         .collect();
-    let best = copies
-        .iter()
-        .filter(|copy| View::has_data(copy.data))
-        .max_by_key(|copy| copy.rank(view));
+    let with_data = || copies.iter().filter(|copy| View::has_data(copy.data));
+    // Of two that are equally new, the one that Sentinels name needs no one to overrule them.
+    let best = with_data()
+        .find(|copy| Some(copy.pod) == named && !is_outdone(view, copy.pod, copy.data))
+        .or_else(|| with_data().max_by_key(|copy| copy.rank(view)));
 
-    // Sentinels may still promote a replica in place of the lost one.
-    let may_move_on = lost.is_some() && best.is_some();
+    // Sentinels may still have the one that they name lead, or promote another in its place.
+    let may_move_on = named.is_some() && best.is_some();
     let patience = if may_move_on {
         patience_with_sentinels(view)
     } else {
@@ -61,14 +64,8 @@ pub fn choose(view: &View<'_>, lost: Option<&str>) -> Course {
         if view.topology.choosing_since.is_none() {
             return wait_since(view, Some(view.now()));
         }
-        return Course::Wait(match lost {
-            Some(lost) if may_move_on => Blocked::new(
-                reason::PRIMARY_LOST_DATA,
-                format!(
-                    "Sentinels name {lost}, whose dataset is gone; they have {} s to promote a replica",
-                    patience / 1_000
-                ),
-            ),
+        return Course::Wait(match named {
+            Some(named) if may_move_on => sentinels_have_time(view, named, patience),
             _ => Blocked::new(
                 reason::WAITING_FOR_COPIES,
                 format!(
@@ -120,15 +117,16 @@ pub fn choose(view: &View<'_>, lost: Option<&str>) -> Course {
         ));
     }
     if let Some(best) = best {
-        let why = match lost {
-            Some(_) => chosen::PRIMARY_LOST_DATA,
-            None => chosen::NEWEST_COPY,
+        let why = match named {
+            Some(named) if named == best.pod => chosen::NAMED_BY_SENTINELS,
+            Some(named) if view.lost(named) => chosen::PRIMARY_LOST_DATA,
+            Some(_) | None => chosen::NEWEST_COPY,
         };
         return aim(view, best.pod, why, false);
     }
     // A volume that has not been seen may be one that an earlier bus of this name has left.
     if missing.is_empty() {
-        let first = lost.or_else(|| copies.first().map(|copy| copy.pod));
+        let first = named.or_else(|| copies.first().map(|copy| copy.pod));
         if let Some(first) = first {
             return aim(view, first, chosen::FIRST_BOOT, true);
         }
@@ -140,6 +138,21 @@ pub fn choose(view: &View<'_>, lost: Option<&str>) -> Course {
             missing.join(", ")
         ),
     ))
+}
+
+/// What is waited for while Sentinels name a pod that does not lead, for so many milliseconds.
+fn sentinels_have_time(view: &View<'_>, named: &str, patience: u64) -> Blocked {
+    let seconds = patience / 1_000;
+    if view.lost(named) {
+        let message = format!(
+            "Sentinels name {named}, whose dataset is gone; they have {seconds} s to promote a replica"
+        );
+        return Blocked::new(reason::PRIMARY_LOST_DATA, message);
+    }
+    let message = format!(
+        "Sentinels name {named}, which does not lead; they have {seconds} s to change that"
+    );
+    Blocked::new(reason::PRIMARY_FOLLOWS, message)
 }
 
 /// How long Sentinels have to replace a primary that cannot lead, in milliseconds.
@@ -278,6 +291,16 @@ pub fn aim(view: &View<'_>, pod: &str, reason: &str, empty: bool) -> Course {
         // It was decided of a primary that leads.
         handover: None,
         choosing_since: None,
+        overruled: match &view.opinion {
+            Opinion::Majority {
+                pod: named,
+                config_epoch,
+            } => (named != pod).then(|| Overruled {
+                pod: named.clone(),
+                config_epoch: *config_epoch,
+            }),
+            Opinion::Moving { .. } | Opinion::None => view.topology.overruled.clone(),
+        },
         ..view.topology.clone()
     })
 }

@@ -12,14 +12,16 @@ use std::collections::BTreeMap;
 
 /// What is wrong with each pod that should exist, where anything is.
 pub fn flaws<'a>(view: &'a View<'a>, desired: &Desired) -> BTreeMap<&'a str, String> {
+    let users_of_data = digest(&desired.acl.redis);
+    let users_of_sentinels = digest(&desired.acl.sentinel);
     let data = view.nodes.iter().map(|pod| {
         let node = view.observed.data.get(pod);
-        let flaw = common(view, node, &desired.acl.redis).or_else(|| data_node(view, pod));
+        let flaw = common(view, node, &users_of_data).or_else(|| data_node(view, pod));
         (pod, flaw)
     });
     let sentinels = view.sentinels.iter().map(|pod| {
         let node = view.observed.sentinels.get(pod);
-        let flaw = common(view, node, &desired.acl.sentinel).or_else(|| match view.sentinel(pod) {
+        let flaw = common(view, node, &users_of_sentinels).or_else(|| match view.sentinel(pod) {
             Some(status) => sentinel(view, pod, status).map(|(_, flaw)| flaw),
             None => Some("does not answer".to_owned()),
         });
@@ -30,7 +32,7 @@ pub fn flaws<'a>(view: &'a View<'a>, desired: &Desired) -> BTreeMap<&'a str, Str
         .collect()
 }
 
-/// What may be wrong with any pod.
+/// What may be wrong with any pod. `users`: digest of those that it is to have.
 fn common(view: &View<'_>, node: Option<&Node>, users: &str) -> Option<String> {
     let Some((node, pod)) = node.and_then(|node| Some((node, node.pod.as_ref()?))) else {
         return Some("does not exist".to_owned());
@@ -47,7 +49,7 @@ fn common(view: &View<'_>, node: Option<&Node>, users: &str) -> Option<String> {
     if !view.is_ours(node) {
         return Some("does not answer".to_owned());
     }
-    differs(node, &digest(users)).then(|| "has other users".to_owned())
+    differs(node, users).then(|| "has other users".to_owned())
 }
 
 /// What may be wrong with a data pod that answers.

@@ -1,7 +1,7 @@
 //! Orders to data pods that follow from the record.
 
 use super::blocked::{Blocked, reason};
-use super::topology::confirmed;
+use super::topology::{confirmed, mistaken};
 use super::view::View;
 use super::{Action, Plan};
 use crate::protocol::{DataStatus, Phase, TopologyOrder};
@@ -17,10 +17,10 @@ pub fn give(view: &View<'_>, plan: &mut Plan) {
     }
 }
 
-/// The pod that Sentinels name although its dataset is gone, where it is not the one that is to lead.
+/// The pod that Sentinels name by mistake, where it is not the one that is to lead.
 pub fn contradicted(view: &View<'_>, primary: &str) -> Option<String> {
     let named = view.named()?;
-    (named != primary && view.lost(named)).then(|| named.to_owned())
+    (named != primary && mistaken(view, named)).then(|| named.to_owned())
 }
 
 /// The target leads once nobody else does.

@@ -22,7 +22,7 @@ pub fn tell(view: &View<'_>, plan: &mut Plan) {
         return;
     }
     let config = agent_json(view.bus);
-    let lost = contradicted(view, primary);
+    let mistaken = contradicted(view, primary);
     let tied = tied(view);
     let failing_over = watches(view).any(|monitored| monitored.failing_over);
     for pod in &view.sentinels {
@@ -31,7 +31,7 @@ pub fn tell(view: &View<'_>, plan: &mut Plan) {
                 view,
                 config: &config,
                 primary,
-                lost: lost.as_deref(),
+                mistaken: mistaken.as_deref(),
                 tied,
                 failing_over,
                 pod,
@@ -56,7 +56,8 @@ struct Told<'a> {
     view: &'a View<'a>,
     config: &'a AgentConfig,
     primary: &'a str,
-    lost: Option<&'a str>,
+    /// Whom they name by mistake.
+    mistaken: Option<&'a str>,
     tied: Option<u64>,
     /// Some Sentinel carries a failover out.
     failing_over: bool,
@@ -82,7 +83,7 @@ impl Told<'_> {
         let named = self.view.bus.names.data_pod_of_host(&monitored.host);
         if named.as_deref() != Some(self.primary) {
             let stays = named.is_some()
-                && (named.as_deref() == self.lost || self.tied == Some(monitored.config_epoch));
+                && (named.as_deref() == self.mistaken || self.tied == Some(monitored.config_epoch));
             if stays && !self.failing_over {
                 plan.act(self.order(named));
             } else {

@@ -1,14 +1,15 @@
 //! Who decides who the primary is, and what is recorded of it.
 //!
-//! A majority of Sentinels overrules every record, unless the pod that it names has lost its dataset. Without a majority, a
-//! node that leads goes on leading: it was made primary by Sentinels or by an order. Where none leads, the operator chooses
-//! ([`super::bootstrap`]).
+//! A majority of Sentinels overrules every record, unless the pod that it names has lost its dataset, or follows while nobody
+//! leads and another copy is newer. Without a majority, a node that leads goes on leading: it was made primary by Sentinels or
+//! by an order. Where none leads, the operator chooses ([`super::bootstrap`]).
 
 use super::blocked::{Blocked, reason};
-use super::bootstrap::{aim, choose, chosen, is_outdone, patience_with_sentinels, wait_since};
+use super::bootstrap::{choose, is_outdone};
 use super::orders::{linked, not_agreed};
 use super::view::View;
 use crate::protocol::{DataStatus, Phase};
+use crate::seal::Opinion;
 use cachebus_api::status::{Target, Topology};
 
 /// What becomes of the record in this pass.
@@ -30,7 +31,7 @@ impl Course {
 /// Decides what becomes of the record.
 pub fn course(view: &View<'_>) -> Course {
     match view.named() {
-        Some(named) if view.lost(named) => instead_of(view, named),
+        Some(named) if mistaken(view, named) => instead_of(view, named),
         // Sentinels say a second later that they made it lead. To end that now would be to fight them.
         Some(named) if let Some(next) = view.promoted(named) => Course::Wait(not_agreed(next)),
         Some(named) if stalled(view, named) => revive(view, named),
@@ -39,13 +40,22 @@ pub fn course(view: &View<'_>) -> Course {
     }
 }
 
-/// Sentinels name a pod whose dataset is gone, and no replica that they would promote.
-fn instead_of(view: &View<'_>, lost: &str) -> Course {
+/// Whether a pod that a majority of Sentinels names is not what they take it for: its dataset is gone, or they were overruled
+/// and have decided nothing since.
+pub fn mistaken(view: &View<'_>, named: &str) -> bool {
+    let overruled = view.topology.overruled.as_ref();
+    let known = matches!(&view.opinion, Opinion::Majority { pod, config_epoch }
+        if overruled.is_some_and(|before| before.pod == *pod && before.config_epoch == *config_epoch));
+    view.lost(named) || (known && !view.leads(named))
+}
+
+/// Sentinels name a pod that is not to lead, and no replica that they would promote.
+fn instead_of(view: &View<'_>, named: &str) -> Course {
     let recorded = &view.topology;
     match (&recorded.target, &recorded.primary) {
-        (Some(target), _) => toward(view, target, Some(lost)),
-        (None, Some(primary)) if primary != lost && view.leads(primary) => settle(view, primary),
-        (None, _) => choose(view, Some(lost)),
+        (Some(target), _) => toward(view, target, Some(named)),
+        (None, Some(primary)) if primary != named && view.leads(primary) => settle(view, primary),
+        (None, _) => choose(view, Some(named)),
     }
 }
 
@@ -59,23 +69,11 @@ fn stalled(view: &View<'_>, named: &str) -> bool {
     follows && view.reports().all(|(_, data)| data.phase != Phase::Leading)
 }
 
-/// What Sentinels decided is carried out, after they had time to do it themselves.
+/// What Sentinels decided is carried out, after they had time to do it themselves, unless another copy is newer.
 fn revive(view: &View<'_>, named: &str) -> Course {
-    let recorded = &view.topology;
-    match &recorded.target {
-        Some(target) if target.pod == named => Course::Keep,
-        _ if view.passed(
-            recorded.choosing_since.as_ref(),
-            patience_with_sentinels(view),
-        ) =>
-        {
-            aim(view, named, chosen::NAMED_BY_SENTINELS, false)
-        }
-        _ if recorded.choosing_since.is_none() => wait_since(view, Some(view.now())),
-        _ => Course::Wait(Blocked::new(
-            reason::PRIMARY_FOLLOWS,
-            format!("Sentinels name {named}, which follows another; they have time to change that"),
-        )),
+    match &view.topology.target {
+        Some(target) if target.pod == named => toward(view, target, Some(named)),
+        _ => choose(view, Some(named)),
     }
 }
 
@@ -109,11 +107,11 @@ fn alone(view: &View<'_>) -> Course {
 }
 
 /// Carries on toward a recorded target, while it can still become what it was chosen for.
-fn toward(view: &View<'_>, target: &Target, lost: Option<&str>) -> Course {
+fn toward(view: &View<'_>, target: &Target, named: Option<&str>) -> Course {
     match view.data(&target.pod) {
         Some(data) if confirmed(view, data, target) => settle(view, &target.pod),
         Some(data) if data.phase != Phase::Leading && is_outdone(view, &target.pod, data) => {
-            choose(view, lost)
+            choose(view, named)
         }
         Some(data) if fit(view, data, target) => match view.topology.choosing_since {
             None => Course::Keep,
@@ -122,9 +120,9 @@ fn toward(view: &View<'_>, target: &Target, lost: Option<&str>) -> Course {
                 ..view.topology.clone()
             }),
         },
-        Some(_) => choose(view, lost),
+        Some(_) => choose(view, named),
         // One that is being deleted is no exception: its node may be cut off, and its server lead there.
-        None if view.surely_off(&target.pod) => choose(view, lost),
+        None if view.surely_off(&target.pod) => choose(view, named),
         None => Course::Wait(Blocked::new(
             reason::TARGET_UNREACHABLE,
             format!(
@@ -201,6 +199,10 @@ fn settle(view: &View<'_>, primary: &str) -> Course {
         },
         restart: recorded.restart.clone(),
         choosing_since: None,
+        overruled: recorded
+            .overruled
+            .clone()
+            .filter(|_| view.named() != Some(primary)),
     };
     if settled == *recorded {
         Course::Keep

@@ -6,6 +6,7 @@ use cachebus_api::status::Topology;
 use cachebus_core::observed::Observed;
 use cachebus_core::plan::{Action, Plan, reason};
 use cachebus_core::protocol::{DataStatus, Phase, TopologyOrder};
+use cachebus_core::seal::{Opinion, opinion};
 
 impl World {
     /// Never two writable primaries that our orders made. One that was the primary on record when the operators lost sight of it,
@@ -28,7 +29,7 @@ impl World {
                 .server
                 .as_ref()
                 .is_some_and(|server| server.made_by != MadeBy::Sentinels);
-            if by_us && !node.isolated_leader {
+            if by_us && node.takes_writes() && !node.isolated_leader {
                 made.push(node.name.clone());
             }
         }
@@ -37,6 +38,60 @@ impl World {
             "{made:?} lead by orders or handovers:\n{}",
             self.picture()
         );
+    }
+
+    /// For the length of the window a primary may take writes of which nobody knows, and no longer: not where it has neither a
+    /// replica nor a majority of Sentinels, and not where a majority, on whichever side, names another.
+    pub fn claim_cut_off_is_fenced(&mut self) {
+        let now_ms = self.now_ms;
+        let window = self.config.fencing_window_ms;
+        let elect = self.elect();
+        let named = elect.map(|elect| match self.named {
+            Some((before, since)) if before == elect => (elect, since),
+            _ => (elect, now_ms),
+        });
+        self.named = named;
+        for node in 0..self.nodes.len() {
+            let alone = self.fed_by(node).is_empty() && !self.hears_majority(node);
+            let there = &mut self.nodes[node];
+            let (leads, takes_writes) = (there.writable(), there.takes_writes());
+            let Some(server) = there.server.as_mut() else {
+                continue;
+            };
+            server.alone_since = server.alone_since.filter(|_| alone && leads);
+            if alone && leads {
+                server.alone_since.get_or_insert(now_ms);
+            }
+            let alone = server
+                .alone_since
+                .is_some_and(|since| now_ms - since >= window);
+            let outvoted = named.is_some_and(|(elect, since)| {
+                elect != node && now_ms - since.max(server.leads_since) >= window
+            });
+            let feeds = !self.fed_by(node).is_empty();
+            let unheard = outvoted && (!feeds || self.hears_majority(node));
+            assert!(
+                self.config.replicas == 0 || !takes_writes || !(alone || unheard),
+                "{} takes writes, alone: {alone}, outvoted: {outvoted}:\n{}",
+                self.nodes[node].name,
+                self.picture()
+            );
+        }
+    }
+
+    fn hears_majority(&self, node: usize) -> bool {
+        let side = self.nodes[node].side;
+        let there = self.sentinels.iter();
+        let there = there.filter(|sentinel| sentinel.runs() && sentinel.side == side);
+        there.count() > self.sentinels.len() / 2
+    }
+
+    /// The node that a majority of Sentinels on one side names, all in one epoch and none on that side in a newer one.
+    fn elect(&self) -> Option<usize> {
+        (0..2).find_map(|side| match opinion(&self.bus.names, &self.votes(side)) {
+            Opinion::Majority { pod, .. } => Some(self.node_of(&pod)),
+            Opinion::Moving { .. } | Opinion::None => None,
+        })
     }
 
     /// An empty copy never begins to lead while there is one with data, unless that one stayed away for longer than copies are
@@ -69,7 +124,9 @@ impl World {
     /// behind, counts for nothing; of two replicas of one lead either will do, and what an agent had no second to note nobody
     /// can know.
     pub fn claim_nothing_lost(&self, node: usize) {
-        let (chosen, lead) = (self.nodes[node].data(), self.nodes[node].lead());
+        let chosen = self.nodes[node].data();
+        // An older copy that it took up without a second to note that, it still passes for newer.
+        let lead = self.nodes[node].lead().max(self.nodes[node].volume.noted);
         for (other, held) in self.choice.iter().filter(|(other, _)| *other != node) {
             let other = &self.nodes[*other];
             let Some(marker) = other.volume.marker.as_ref() else {

@@ -2,6 +2,7 @@
 
 use crate::handover::Errand;
 use crate::rng::Rng;
+use cachebus_core::fence::Watch;
 use cachebus_core::protocol::{
     AgentConfig, DataStatus, HandoverCause, HandoverOutcome, HandoverReport, Marker, Phase,
     Refusal, ReplicationStatus, TopologyOrder,
@@ -61,6 +62,11 @@ pub struct Server {
     pub priority: u32,
     /// The link was up since the server follows this primary, and no full synchronisation has begun since.
     pub linked: bool,
+    /// What its agent knows of its right to take writes, while it leads.
+    pub watch: Option<Watch>,
+    /// Since when its agent sees it lead, and since when neither a replica nor a majority of Sentinels has been with it, milliseconds since 1970.
+    pub leads_since: u64,
+    pub alone_since: Option<u64>,
 }
 
 impl Server {
@@ -153,6 +159,15 @@ impl DataNode {
 
     pub fn writable(&self) -> bool {
         self.runs() && self.server.as_ref().is_some_and(Server::writable)
+    }
+
+    /// Whether it leads, and its agent lets it take writes.
+    pub fn takes_writes(&self) -> bool {
+        let watch = self
+            .server
+            .as_ref()
+            .and_then(|server| server.watch.as_ref());
+        self.writable() && watch.is_none_or(|watch| watch.fenced().is_none())
     }
 
     /// What this copy holds, in memory or on disk.
@@ -298,6 +313,9 @@ impl DataNode {
             rewriting: 0,
             priority,
             linked: false,
+            watch: None,
+            leads_since: 0,
+            alone_since: None,
         });
         if self.keeps_aof() {
             self.volume.files.get_or_insert(0);
@@ -469,7 +487,7 @@ impl DataNode {
                 to: None,
                 outcome: HandoverOutcome::Running,
             }),
-            fenced: None,
+            fenced: running.and_then(|server| server.watch.as_ref()?.fenced().cloned()),
             config: BTreeMap::new(),
         }
     }

@@ -182,7 +182,7 @@ impl World {
     }
 
     /// The replicas in a node's own list.
-    fn fed_by(&self, primary: usize) -> Vec<FedReplica> {
+    pub fn fed_by(&self, primary: usize) -> Vec<FedReplica> {
         let linked = self.nodes.iter().filter(|node| {
             node.server
                 .as_ref()

@@ -96,7 +96,7 @@ impl World {
     /// Clients write to whoever takes it.
     pub fn write(&mut self) {
         let writable: Vec<usize> = (0..self.nodes.len())
-            .filter(|node| self.nodes[*node].writable() && !self.nodes[*node].held)
+            .filter(|node| self.nodes[*node].takes_writes() && !self.nodes[*node].held)
             .collect();
         for node in writable {
             if self.writes < 64 && self.rng.one_in(2) {

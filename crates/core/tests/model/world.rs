@@ -41,6 +41,8 @@ pub struct World {
     pub leads: usize,
     /// Orders to lead: epoch and pod.
     pub lead_orders: Vec<(u64, String)>,
+    /// Whom a majority of Sentinels on one side names, and since when.
+    pub named: Option<(usize, u64)>,
     /// What nodes reported before the handovers of this second.
     pub before: Vec<DataStatus>,
     pub talks: bool,
@@ -121,6 +123,7 @@ impl World {
             choice: Vec::new(),
             leads: 0,
             lead_orders: Vec::new(),
+            named: None,
             before: Vec::new(),
             talks,
         };
@@ -213,6 +216,8 @@ impl World {
             self.nodes[node].held &= self.rng.one_in(2);
             self.replicate(node);
         }
+        self.guard();
+        self.claim_cut_off_is_fenced();
         self.write();
         for sentinel in 0..self.sentinels.len() {
             self.watch(sentinel);

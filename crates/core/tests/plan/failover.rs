@@ -8,7 +8,7 @@ use cachebus_core::protocol::{
 };
 
 /// A primary that Sentinels made; its last order was of epoch 1.
-fn led_by(pod: &str, epoch: u64) -> DataStatus {
+pub fn led_by(pod: &str, epoch: u64) -> DataStatus {
     DataStatus {
         marker: Some(Marker {
             fence: 1,
