@@ -46,6 +46,7 @@ mod tests {
             crashes: 0,
             acl_digest: None,
             certificate_expires: None,
+            certificate: None,
             node: NodeStatus::Redis(Box::new(DataStatus {
                 phase,
                 marker: None,

@@ -14,6 +14,7 @@ use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::access::Access;
 
@@ -224,12 +225,29 @@ pub async fn secure(
     place: &Place,
     tls: &Arc<ClientConfig>,
 ) -> anyhow::Result<Box<dyn Bytes>> {
+    Ok(Box::new(shaken_hands(stream, access, place, tls).await?))
+}
+
+/// The certificate that a place shows, DER.
+pub async fn served(client: &Client, access: &Access, place: &Place) -> anyhow::Result<Vec<u8>> {
+    let stream = dial_plain(client, access.names.namespace(), &place.pod, place.port).await?;
+    let secured = shaken_hands(stream, access, place, &access.tls).await?;
+    let chain = secured.get_ref().1.peer_certificates();
+    let leaf = chain.and_then(<[_]>::first).context("no certificate")?;
+    Ok(leaf.to_vec())
+}
+
+async fn shaken_hands(
+    stream: Box<dyn Bytes>,
+    access: &Access,
+    place: &Place,
+    tls: &Arc<ClientConfig>,
+) -> anyhow::Result<TlsStream<Box<dyn Bytes>>> {
     let name = access.names.pod_fqdn(place.component, &place.pod);
-    let secured = TlsConnector::from(Arc::clone(tls))
+    TlsConnector::from(Arc::clone(tls))
         .connect(ServerName::try_from(name)?, stream)
         .await
-        .with_context(|| format!("TLS with {}:{}", place.pod, place.port))?;
-    Ok(Box::new(secured))
+        .with_context(|| format!("TLS with {}:{}", place.pod, place.port))
 }
 
 /// A byte stream to a port of a pod.

@@ -39,6 +39,11 @@ pub fn validity(certificate: &str) -> Option<(i64, i64)> {
     ))
 }
 
+/// [`fingerprint`](cachebus_core::tls::fingerprint) of a certificate.
+pub fn fingerprint(certificate: &str) -> Option<String> {
+    pem(certificate).map(|pem| cachebus_core::tls::fingerprint(&pem.contents))
+}
+
 fn pem(text: &str) -> Option<Pem> {
     parse_x509_pem(text.as_bytes()).ok().map(|(_, pem)| pem)
 }

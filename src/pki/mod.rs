@@ -75,5 +75,10 @@ pub fn expiry(certificate: &str) -> Option<i64> {
     facts::validity(certificate).map(|(_, not_after)| not_after)
 }
 
+/// [`cachebus_core::tls::fingerprint`] of a certificate, PEM. `None`: it cannot be parsed.
+pub fn fingerprint(certificate: &str) -> Option<String> {
+    facts::fingerprint(certificate)
+}
+
 #[cfg(test)]
 mod tests;

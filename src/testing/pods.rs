@@ -35,6 +35,7 @@ struct State {
     bus: Bus,
     acl: BTreeMap<Component, String>,
     expires: Option<i64>,
+    certificate: Option<String>,
     following: BTreeMap<String, (String, u64)>,
     monitoring: BTreeMap<String, MonitorOrder>,
     config_epoch: u64,
@@ -97,6 +98,7 @@ impl Pods {
             .map(|(component, file)| (component, digest(&acl[file])))
             .into(),
             expires: crate::pki::expiry(&tls["tls.crt"]),
+            certificate: crate::pki::fingerprint(&tls["tls.crt"]),
             following: BTreeMap::new(),
             monitoring: BTreeMap::new(),
             config_epoch: 0,
@@ -387,6 +389,7 @@ impl State {
             crashes: 0,
             acl_digest: Some(self.acl[&component].clone()),
             certificate_expires: self.expires,
+            certificate: self.certificate.clone(),
             node: if sentinel {
                 NodeStatus::Sentinel(self.sentinel(name))
             } else {

@@ -121,6 +121,7 @@ mod tests {
                 crashes,
                 acl_digest: None,
                 certificate_expires: None,
+                certificate: None,
                 node: NodeStatus::Sentinel(SentinelStatus::default()),
             },
             health: Health {

@@ -1,9 +1,9 @@
 //! Files that are there whole or not at all, also after a power cut.
 
 use crate::error::AgentError;
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// Replaces `path` by `content` with these permissions: a synced file beside it takes its name. Syncing may take long on a
@@ -21,27 +21,26 @@ pub(crate) async fn replace(
 }
 
 fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
-    let beside = path.with_extension("new");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(mode)
-        .open(&beside)?;
-    // A file left by an attempt that was cut off keeps its own permissions when it is opened again.
-    file.set_permissions(Permissions::from_mode(mode))?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    sync_folder(path)
-}
-
-/// A rename is durable once its folder is.
-fn sync_folder(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
-        None => Ok(()),
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::IsADirectory.into());
+    };
+    // Each file has one of its own beside it, always of the same name: what an attempt leaves that was cut off goes at the next.
+    let mut beside = name.to_owned();
+    beside.push(".new");
+    match fs::remove_file(folder.join(&beside)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
     }
+    let mut file = tempfile::Builder::new()
+        .prefix(&beside)
+        .rand_bytes(0)
+        .permissions(Permissions::from_mode(mode))
+        .tempfile_in(folder)?;
+    file.write_all(content)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    // A rename is durable once its folder is.
+    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
@@ -54,7 +53,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("redis.conf");
         fs::write(&path, "old").unwrap();
-        fs::write(path.with_extension("new"), "cut off").unwrap();
+        fs::write(folder.path().join("redis.conf.new"), "cut off").unwrap();
+        // Another file's, at that moment.
+        let other = folder.path().join("redis.acl.new");
+        fs::write(&other, "under way").unwrap();
 
         replace(&path, "new", 0o600).await.unwrap();
 
@@ -63,6 +65,16 @@ mod tests {
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o600
         );
+        assert_eq!(fs::read_to_string(&other).unwrap(), "under way");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_left_of_what_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("taken");
+        fs::create_dir(&path).unwrap();
+        replace(&path, "new", 0o600).await.unwrap_err();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 

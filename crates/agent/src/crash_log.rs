@@ -13,7 +13,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// The server's ends that nobody asked for.
 #[derive(Debug, Default)]
 pub(crate) struct CrashLog {
+    /// Those within [`WINDOW`]: fewer than [`MOST`], or there is no next one.
     recent: Vec<Instant>,
+    /// Crashes since the last quiet [`WINDOW`], after the first.
+    repeated: u32,
     total: u64,
 }
 
@@ -30,25 +33,19 @@ impl CrashLog {
     /// Enters a crash.
     pub(crate) fn record(&mut self, now: Instant) -> Verdict {
         self.total += 1;
-        if self
-            .recent
-            .last()
-            .is_some_and(|last| now.duration_since(*last) >= WINDOW)
-        {
-            self.recent.clear();
-        }
+        self.recent
+            .retain(|crash| now.duration_since(*crash) < WINDOW);
+        self.repeated = if self.recent.is_empty() {
+            0
+        } else {
+            self.repeated.saturating_add(1)
+        };
         self.recent.push(now);
-        let within = self
-            .recent
-            .iter()
-            .filter(|crash| now.duration_since(**crash) < WINDOW)
-            .count();
-        if within >= MOST {
-            return Verdict::GiveUp(within);
+        if self.recent.len() >= MOST {
+            return Verdict::GiveUp(self.recent.len());
         }
-        let doublings = u32::try_from(self.recent.len() - 1).unwrap_or(u32::MAX);
         let wait = FIRST_WAIT
-            .saturating_mul(2_u32.saturating_pow(doublings))
+            .saturating_mul(2_u32.saturating_pow(self.repeated))
             .min(LONGEST_WAIT);
         Verdict::StartAt(now + wait)
     }
@@ -102,5 +99,6 @@ mod tests {
         let waits = waits(&mut log, Instant::now(), &gaps);
         assert!(waits.iter().all(Option::is_some), "{waits:?}");
         assert_eq!(waits.last(), Some(&Some(30)));
+        assert!(log.recent.len() < MOST, "older ones are forgotten");
     }
 }

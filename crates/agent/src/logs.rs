@@ -2,11 +2,15 @@
 
 use cachebus_admin::Secret;
 use std::sync::Arc;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tracing::Level;
 
 /// Target of the passed-on lines.
 const TARGET: &str = "engine";
+/// Bytes of a line that are kept in memory. Engines write none that is nearly as long; what runs is any image's.
+const LONGEST: u64 = 64 * 1024;
+/// What is passed on in place of a longer one: a part of it could end within a password, which nobody would know again.
+const LEFT_OUT: &str = "a line of more than 64 KiB is left out";
 
 /// A log line taken apart.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,11 +43,26 @@ impl Redactor {
 
 /// Passes on lines until `output` ends.
 pub(crate) async fn forward(output: impl AsyncRead + Unpin, redactor: Redactor) {
-    let mut lines = BufReader::new(output);
+    each_line(output, |line| emit(&redactor.clean(line))).await;
+}
+
+async fn each_line(output: impl AsyncRead + Unpin, mut take: impl FnMut(&str)) {
+    let mut output = BufReader::new(output);
     let mut bytes = Vec::new();
-    while let Ok(1..) = lines.read_until(b'\n', &mut bytes).await {
-        emit(&redactor.clean(String::from_utf8_lossy(&bytes).trim()));
+    let mut cut = false;
+    loop {
         bytes.clear();
+        let mut part = (&mut output).take(LONGEST);
+        let Ok(1..) = part.read_until(b'\n', &mut bytes).await else {
+            return;
+        };
+        if part.limit() == 0 && !bytes.ends_with(b"\n") {
+            cut = true;
+        } else if std::mem::take(&mut cut) {
+            take(LEFT_OUT);
+        } else {
+            take(String::from_utf8_lossy(&bytes).trim());
+        }
     }
 }
 
@@ -149,6 +168,21 @@ mod tests {
         ] {
             assert_eq!(parse(text), line(Level::INFO, None, text));
         }
+    }
+
+    #[tokio::test]
+    async fn no_line_is_kept_that_grows_without_end() {
+        let longest = usize::try_from(LONGEST).unwrap_or_default();
+        let text = format!(
+            "one\n{}\n{}\ntwo\n\nthree",
+            "x".repeat(longest - 1),
+            "y".repeat(longest * 3)
+        );
+        let mut lines = Vec::new();
+        each_line(text.as_bytes(), |line| lines.push(line.to_owned())).await;
+        assert_eq!(lines[1].len(), longest - 1);
+        lines.remove(1);
+        assert_eq!(lines, ["one", LEFT_OUT, "two", "", "three"]);
     }
 
     #[test]

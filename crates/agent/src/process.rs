@@ -12,8 +12,6 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
-/// How long a server may take to end before it is killed. Kubelet's grace period is usually shorter and then decides.
-const STOP_DEADLINE: Duration = Duration::from_mins(10);
 /// How long the last lines of an ended server are waited for: a grandchild may hold the pipe open.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
@@ -94,22 +92,18 @@ impl ServerProcess {
         }
     }
 
-    /// Ends it by SIGTERM, on which it saves what it has to. Kills it at the next request to stop, or after ten minutes.
+    /// Ends it by SIGTERM, on which it saves what it has to, and kills it at the next request to stop. How long it may take is
+    /// for kubelet to say, which knows how large it is.
     pub(crate) async fn stop(mut self, stop: &mut Stop) -> Result<Ended, AgentError> {
         self.terminate()?;
-        let patience = async {
-            tokio::select! {
-                () = stop.asked() => tracing::warn!("asked to stop a second time: the server is killed"),
-                () = tokio::time::sleep(STOP_DEADLINE) => tracing::warn!("the server does not end: it is killed"),
-            }
-        };
         let ended = tokio::select! {
             ended = self.ended() => Some(ended?),
-            () = patience => None,
+            () = stop.asked() => None,
         };
         let ended = if let Some(ended) = ended {
             ended
         } else {
+            tracing::warn!("asked to stop a second time: the server is killed");
             self.signal(Signal::SIGKILL)?;
             self.ended().await?
         };

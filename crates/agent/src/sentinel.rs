@@ -63,6 +63,8 @@ struct Running {
     info: Arc<BTreeMap<String, String>>,
     /// It reads its certificate when it starts, and never again.
     certificate: Certificate,
+    /// Fingerprint of the one that it showed at the last connection.
+    served: Option<String>,
     /// Users are compared with what they shall be when this has passed.
     compare_at: Instant,
 }

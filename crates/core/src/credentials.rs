@@ -140,9 +140,9 @@ pub fn settle(
 }
 
 /// Lower-case hex SHA-256 of a text.
-pub(crate) fn hex_sha256(text: &str) -> String {
+pub(crate) fn hex_sha256(content: impl AsRef<[u8]>) -> String {
     use fmt::Write as _;
-    Sha256::digest(text.as_bytes())
+    Sha256::digest(content)
         .iter()
         .fold(String::with_capacity(64), |mut hex, byte| {
             // Writing to a String cannot fail.

@@ -13,7 +13,9 @@ mod judge;
 mod order;
 mod steps;
 
-pub use judge::{Choice, Copy, Own, Scene, Stance, judge, still_reading, still_wanted};
+pub use judge::{
+    Choice, Copy, Own, Scene, Stance, heard_enough, judge, still_reading, still_wanted,
+};
 pub use order::judge_order;
 pub use steps::{Handover, Seen, Side, Step};
 
@@ -49,6 +51,10 @@ pub struct Limits {
     pub whole: Duration,
     /// Undoing, from the failure on.
     pub undo: Duration,
+    /// A node or Sentinel has answered; one that has not by then is silent.
+    pub answer: Duration,
+    /// The same for those who can be done without, where others wait for them: [`heard_enough`].
+    pub grace: Duration,
 }
 
 /// Longest that a handover takes, undoing included, before the old primary is released. Sentinels' hellos to a held server
@@ -64,6 +70,8 @@ impl Limits {
             catch_up: whole / 3,
             whole,
             undo: whole / 3,
+            answer: whole / 3,
+            grace: whole / 10,
         }
     }
 

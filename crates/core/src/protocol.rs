@@ -117,6 +117,10 @@ pub struct AgentStatus {
     pub acl_digest: Option<String>,
     /// Expiry of the certificate that the server was last told to load, seconds since 1970.
     pub certificate_expires: Option<i64>,
+    /// [Fingerprint](crate::tls::fingerprint) of the certificate that the server showed to its agent; `None`: it has shown
+    /// none yet, or speaks plain text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
     /// What is special to data pods or to Sentinel pods.
     #[serde(flatten)]
     pub node: NodeStatus,

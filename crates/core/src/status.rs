@@ -32,7 +32,7 @@ pub fn report(bus: &Bus, observed: &Observed, plan: &Plan, desired: &Desired) ->
     view.topology = previous.topology.clone().unwrap_or_default();
     let replicas = replication::Replicas::of(&view);
     let quorum = sentinels::Quorum::of(&view);
-    let pending_restart = pending::owed(&view, certificate_expires);
+    let pending_restart = pending::owed(&view, desired);
     let pending_restart: Vec<_> = pending_restart.into_iter().map(Into::into).collect();
 
     let mut findings = vec![Finding::good(

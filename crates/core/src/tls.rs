@@ -9,6 +9,7 @@ mod decide;
 pub use decide::{Kept, TlsDecision, decide};
 
 use crate::bus::Bus;
+use crate::credentials::hex_sha256;
 use crate::names::{Component, Names};
 use crate::plan::{Blocked, reason};
 use std::collections::BTreeSet;
@@ -18,6 +19,13 @@ use std::fmt;
 pub const AUTHORITY_LIFETIME_S: i64 = 3_650 * 86_400;
 /// Lifetime of any other certificate that is issued, seconds: one year. It must not outlive its authority.
 pub const LEAF_LIFETIME_S: i64 = 365 * 86_400;
+
+/// Lower-case hex SHA-256 of a certificate, DER, by which operator and agents tell whether they mean the same: several may
+/// end in the same second.
+#[must_use]
+pub fn fingerprint(certificate: &[u8]) -> String {
+    hex_sha256(certificate)
+}
 
 /// A certificate and its key, PEM.
 #[derive(Clone, PartialEq, Eq)]

@@ -7,8 +7,8 @@ mod common;
 
 use cachebus_core::config::agent_json;
 use cachebus_core::handover::{
-    Choice, Copy, Handover, Limits, Own, Scene, Seen, Side, Stance, Step, judge, judge_order,
-    refusal, still_reading,
+    Choice, Copy, Handover, Limits, Own, Scene, Seen, Side, Stance, Step, heard_enough, judge,
+    judge_order, refusal, still_reading,
 };
 use cachebus_core::names::{Component, Names};
 use cachebus_core::protocol::{HandoverOrder, HandoverOutcome, Marker, Refusal};
@@ -44,6 +44,13 @@ fn copy(pod: &str, offset: u64) -> Copy {
     }
 }
 
+/// The primary, with a replica for each number: seconds since it last acknowledged.
+fn own(lags: &[u64]) -> Own {
+    let lags = lags.iter().map(|lag| Some(Duration::from_secs(*lag)));
+    let pods = ["b-redis-1", "b-redis-2"].map(str::to_owned);
+    Own::new("h".to_owned(), pods.into_iter().zip(lags))
+}
+
 /// Judges a bus of which `b-redis-0` leads.
 struct Bus {
     epoch: u64,
@@ -76,10 +83,7 @@ impl Bus {
             crashed: self.crashed,
             to: self.to,
             stances: &self.stances,
-            own: &Own {
-                history: "h".to_owned(),
-                fed: vec!["b-redis-1".to_owned(), "b-redis-2".to_owned()],
-            },
+            own: &own(&[1, 1]),
             copies: &self.copies,
         })
     }
@@ -185,12 +189,38 @@ fn after_a_crash_who_has_not_read_the_end_of_the_stream_is_not_fit_yet() {
 }
 
 #[test]
+fn after_a_crash_nobody_waits_for_those_who_could_not_have_more() {
+    let stances = well().stances;
+    let enough = |lags: &[u64], sentinels: usize, pods: &[&str]| {
+        let pods: Vec<String> = pods.iter().map(|pod| (*pod).to_owned()).collect();
+        let mut heard = stances.clone();
+        heard[sentinels..].fill(None);
+        heard_enough(Some(&own(lags)), &heard, &pods)
+    };
+    let both = ["b-redis-1", "b-redis-2"];
+    assert!(enough(&[0, 1], 2, &both), "one of three Sentinels is away");
+    assert!(!enough(&[0, 1], 1, &both), "no majority");
+    assert!(!enough(&[0, 2], 3, &both[..1]), "it may have more");
+    assert!(enough(&[0, 3], 3, &both[..1]), "it has been silent before");
+    assert!(!enough(&[3, 3], 3, &[]), "nobody could lead");
+    assert!(!enough(&[], 3, &both), "nobody was fed");
+    let pods = both.map(str::to_owned);
+    assert!(
+        !heard_enough(None, &stances, &pods),
+        "planned: all are waited for"
+    );
+}
+
+#[test]
 fn limits_stay_below_what_sentinels_wait() {
     for millis in [200, 1_000, 5_000, 600_000] {
         let down_after = Duration::from_millis(millis);
         let limits = Limits::of(down_after);
         assert!(limits.held() < down_after);
         assert!(limits.catch_up * 2 <= limits.whole);
+        // Whoever is waited for in vain leaves time for the rest: to read the end of the stream, to promote and to announce.
+        assert!(limits.answer <= limits.catch_up);
+        assert!(limits.grace * 3 <= limits.catch_up);
     }
     assert_eq!(
         Limits::of(Duration::from_secs(5)).whole,

@@ -8,6 +8,8 @@ use cachebus_core::names::Component;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use serde_json::json;
 
 use super::Scenario;
@@ -15,6 +17,7 @@ use crate::access::entries;
 use crate::bus::{Bus, READY, small};
 use crate::client_pod::ClientPod;
 use crate::lab::Lab;
+use crate::nodes::served;
 use crate::wait;
 
 /// The operator hears of changed Secrets at once.
@@ -25,7 +28,7 @@ const ROLLED: Duration = Duration::from_mins(4);
 
 pub const SCENARIO: Scenario = Scenario {
     name: "secrets",
-    proves: "any one generated Secret, edited or deleted by hand, is back as it was; no password and no authority ever changes (failures 12, 13, 19)",
+    proves: "any one generated Secret, edited or deleted by hand, is back as it was; no password and no authority ever changes, and every port serves the certificate that was issued (failures 12, 13, 19)",
     alone: false,
     run: |lab| Box::pin(run(lab)),
 };
@@ -89,6 +92,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     // No engine's Sentinel takes up a new certificate while it runs: the operator restarts one after the other.
     bus.pods().await_replaced(&sentinels, ROLLED).await?;
     bus.await_ready(READY).await?;
+    serves_what_was_issued(&bus).await?;
     bus.same_passwords(&passwords).await?;
     ClientPod::start(
         &lab.client,
@@ -102,6 +106,23 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     .output(Duration::from_mins(1))
     .await?;
     lab.note("deleted certificates are issued again, the service still writes");
+    Ok(())
+}
+
+/// Each port shows the very certificate of the Secret, which the bus has said by then.
+async fn serves_what_was_issued(bus: &Bus) -> anyhow::Result<()> {
+    let secret = bus.names.serving_certificate();
+    let issued = entries(&bus.client, &bus.names, &secret).await?;
+    let issued = issued.get("tls.crt").context("no certificate")?;
+    let issued = CertificateDer::from_pem_slice(issued.as_bytes())?;
+    let access = bus.access().await?;
+    for place in bus.data_places().iter().chain(&bus.sentinel_places()) {
+        ensure!(
+            served(&bus.client, &access, place).await? == issued.as_ref(),
+            "{} serves another certificate than {secret} holds",
+            place.pod
+        );
+    }
     Ok(())
 }
 

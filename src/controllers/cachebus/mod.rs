@@ -105,9 +105,11 @@ async fn serve(
         return Ok(Next::Again);
     }
 
+    let serving = &material.certificates.serving.certificate;
     let desired = Desired {
         acl,
-        certificate_expires: pki::expiry(&material.certificates.serving.certificate),
+        certificate_expires: pki::expiry(serving),
+        certificate: pki::fingerprint(serving),
     };
     // What would be ordered rests on the Secrets: users on passwords, the way to agents on certificates.
     let mut plan = if applied.founded {

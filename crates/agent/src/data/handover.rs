@@ -1,5 +1,6 @@
 //! Handing the lead over to a replica: by order, when the pod is stopped, and when the server has crashed.
 
+mod hearing;
 mod linger;
 mod party;
 mod steps;
@@ -7,7 +8,9 @@ mod steps;
 use super::DataAgent;
 use super::running::Running;
 use crate::order::{self, Outcome, Request, refuse};
+use cachebus_admin::Replication;
 use cachebus_core::handover::{Handover, Limits, Own, judge_order};
+use cachebus_core::names::Names;
 use cachebus_core::protocol::{
     HandoverCause, HandoverOrder, HandoverOutcome, HandoverReport, Phase, Refusal,
 };
@@ -67,15 +70,7 @@ impl DataAgent {
             return None;
         }
         let replication = &self.running.as_ref()?.info.as_ref()?.replication;
-        Some(Own {
-            history: replication.replication_id.clone(),
-            fed: replication
-                .replicas
-                .iter()
-                .filter(|replica| replica.state == "online")
-                .filter_map(|replica| self.site.names.data_pod_of_host(&replica.address.host))
-                .collect(),
-        })
+        Some(own(&self.site.names, replication))
     }
 
     /// Hands on the lead that the server had until it crashed. It is not started meanwhile.
@@ -167,6 +162,15 @@ impl DataAgent {
         });
         self.publish();
     }
+}
+
+/// A primary by what it says of itself.
+fn own(names: &Names, replication: &Replication) -> Own {
+    let online = replication.replicas.iter();
+    let online = online.filter(|replica| replica.state == "online");
+    let fed = online
+        .filter_map(|replica| Some((names.data_pod_of_host(&replica.address.host)?, replica.lag)));
+    Own::new(replication.replication_id.clone(), fed)
 }
 
 /// Everybody who takes part. On the heap: what is large would lie within the agent's one loop.

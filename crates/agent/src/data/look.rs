@@ -5,6 +5,7 @@ use super::running::{LOOK, Running};
 use super::settings::compared;
 use crate::auth;
 use crate::error::AgentError;
+use crate::site::Site;
 use cachebus_admin::{Server, TlsContext};
 use cachebus_core::credentials::OPERATOR;
 use cachebus_core::protocol::Phase;
@@ -105,16 +106,14 @@ impl DataAgent {
         let Some(running) = &mut self.running else {
             return Ok(());
         };
-        let server = match running.connection.take() {
-            Some(server) if !server.is_closed() => server,
-            _ => {
-                let credentials = auth::credentials(&self.site.layout.auth_dir, OPERATOR)?;
-                Server::connect(&self.site.server(client), Some(&credentials)).await?
-            }
-        };
-        let info = server.info_all().await;
-        running.connection = Some(server);
-        running.saw(info?);
+        if running.connection.as_ref().is_none_or(Server::is_closed) {
+            running.connection = None;
+            running.connected(connect(&self.site, client).await?);
+        }
+        if let Some(server) = &running.connection {
+            let info = server.info_all().await?;
+            running.saw(info);
+        }
         Ok(())
     }
 
@@ -198,7 +197,7 @@ impl DataAgent {
     }
 
     /// Has the server load a certificate that was mounted since it last loaded one. Naming the same files again makes it read
-    /// them.
+    /// them, and a new connection shows what it made of them.
     async fn reload_certificate(&mut self) -> Result<(), AgentError> {
         let mounted = self.serving.certificate();
         let Some(running) = &mut self.running else {
@@ -219,8 +218,10 @@ impl DataAgent {
                     ("tls-ca-cert-file", &path(crate::tls::AUTHORITY)),
                 ])
                 .await?;
+            running.connected(connect(&self.site, self.serving.client()).await?);
             tracing::info!(
                 expires = mounted.expires,
+                served = running.served,
                 "the server has loaded a new certificate"
             );
         }
@@ -255,4 +256,9 @@ impl DataAgent {
             running.note(error);
         }
     }
+}
+
+async fn connect(site: &Site, client: &Arc<TlsContext>) -> Result<Server, AgentError> {
+    let credentials = auth::credentials(&site.layout.auth_dir, OPERATOR)?;
+    Ok(Server::connect(&site.server(client), Some(&credentials)).await?)
 }

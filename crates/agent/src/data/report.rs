@@ -54,6 +54,7 @@ impl DataAgent {
             crashes: self.supervisor.crashes(),
             acl_digest: self.users.digest(),
             certificate_expires: running.and_then(|running| running.certificate.expires),
+            certificate: running.and_then(|running| running.served.clone()),
             node: NodeStatus::Redis(Box::new(self.data_status())),
         }
     }

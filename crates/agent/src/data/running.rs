@@ -11,6 +11,7 @@ use cachebus_admin::{Info, NodeRole, Server};
 use cachebus_core::names::Names;
 use cachebus_core::protocol::Phase;
 use cachebus_core::seal::{Role, Sighting};
+use cachebus_core::tls::fingerprint;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -45,6 +46,8 @@ pub(super) struct Running {
     pub(super) fence: Fence,
     /// The certificate that it was last told to load.
     pub(super) certificate: Certificate,
+    /// Fingerprint of the one that it showed at the last connection.
+    pub(super) served: Option<String>,
     /// Users and settings are compared with what they shall be when this has passed.
     pub(super) compare_at: Instant,
 }
@@ -66,8 +69,16 @@ impl Running {
             promoted: None,
             fence: Fence::new(),
             certificate,
+            served: None,
             compare_at: Instant::now(),
         }
+    }
+
+    /// Asks by this connection from now on.
+    pub(super) fn connected(&mut self, server: Server) {
+        let shown = server.peer_certificate();
+        self.served = shown.map(|certificate| fingerprint(certificate));
+        self.connection = Some(server);
     }
 
     /// Where it stands.

@@ -43,6 +43,7 @@ fn rendered(node: NodeStatus, info: BTreeMap<String, String>) -> String {
             crashes: 3,
             acl_digest: None,
             certificate_expires: Some(1_900_000_000),
+            certificate: None,
             node,
         },
         health: Health {

@@ -10,6 +10,7 @@ use crate::users::Users;
 use cachebus_admin::{Credentials, Endpoint, Sentinel, SentinelEvents};
 use cachebus_core::credentials::{OPERATOR, SENTINEL};
 use cachebus_core::protocol::Monitored;
+use cachebus_core::tls::fingerprint;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -57,7 +58,12 @@ impl Running {
         let operator = auth::credentials(&site.layout.auth_dir, OPERATOR)?;
         let sentinel = match self.connection.take() {
             Some(sentinel) if !sentinel.is_closed() => sentinel,
-            _ => Sentinel::connect(endpoint, Some(&operator)).await?,
+            _ => {
+                let sentinel = Sentinel::connect(endpoint, Some(&operator)).await?;
+                let shown = sentinel.peer_certificate();
+                self.served = shown.map(|certificate| fingerprint(certificate));
+                sentinel
+            }
         };
         let looked = self.look_through(&sentinel, site, users).await;
         self.connection = Some(sentinel);

@@ -33,6 +33,7 @@ impl SentinelAgent {
             crashes: self.supervisor.crashes(),
             acl_digest: self.users.digest(),
             certificate_expires: running.and_then(|running| running.certificate.expires),
+            certificate: running.and_then(|running| running.served.clone()),
             node: NodeStatus::Sentinel(SentinelStatus {
                 up: running.is_some_and(|running| running.up),
                 run_id: running.and_then(|running| running.run_id.clone()),

@@ -51,6 +51,7 @@ impl SentinelAgent {
             introduced: learned.monitors(),
             info: Arc::default(),
             certificate: self.serving.certificate(),
+            served: None,
             compare_at: Instant::now(),
         });
         Ok(())

@@ -5,6 +5,7 @@ use crate::pod::{Pod, until, until_is};
 use cachebus_core::acl::digest;
 use cachebus_core::names::Component;
 use cachebus_core::protocol::{AclOrder, Phase};
+use cachebus_core::tls::fingerprint;
 use std::path::Path;
 
 const SERVICE: &str = "user service on nopass ~service:* +get\n";
@@ -85,23 +86,25 @@ async fn users_that_were_changed_by_hand_are_put_back() {
 async fn a_new_certificate_is_served_by_the_server_and_to_the_operator() {
     let bus = Bus::new();
     let pod = Pod::start(&bus, Component::Redis);
-    let before = pod
-        .status_with(|status| status.certificate_expires.is_some())
-        .await;
-    pod.phase(Phase::Sealed).await;
+    let before = pod.phase(Phase::Sealed).await;
     let (server, port) = (bus.config.port, pod.layout.api.port());
     let old = (served(&bus, server).await, served(&bus, port).await);
+    assert_eq!(before.certificate, Some(fingerprint(&old.0)));
 
     bus.write_certificate();
     let new = leaf(&bus.path("tls").join("tls.crt"));
     assert_ne!(old.0, new);
-    until_is((new.clone(), new), || async {
+    until_is((new.clone(), new.clone()), || async {
         (served(&bus, server).await, served(&bus, port).await)
     })
     .await;
+    let after = pod
+        .status_with(|status| status.certificate != before.certificate)
+        .await;
+    assert_eq!(after.certificate, Some(fingerprint(&new)));
     assert_eq!(
-        pod.status().await.certificate_expires,
-        before.certificate_expires
+        after.certificate_expires, before.certificate_expires,
+        "both end in the same second"
     );
     pod.stop().await;
 }

@@ -6,9 +6,11 @@ use crate::writers::{Access, Writers, Written};
 use cachebus_admin::Server;
 use cachebus_core::names::Component;
 use cachebus_core::protocol::{
-    AgentStatus, HandoverCause, HandoverOrder, HandoverOutcome, MonitorOrder, Phase, Refusal,
-    TopologyOrder,
+    AgentStatus, FedReplica, HandoverCause, HandoverOrder, HandoverOutcome, MonitorOrder, Phase,
+    Refusal, TopologyOrder,
 };
+use nix::sys::signal::Signal;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 const WRITERS: usize = 4;
@@ -130,6 +132,21 @@ impl<'a> Running<'a> {
         serde_json::from_str::<Refusal>(&body).unwrap().reason
     }
 
+    /// Ends the first node's server, and says to whom its agent handed the lead and in how many milliseconds.
+    async fn crash_primary(&self) -> (String, u64) {
+        let info = self.access.node(0).await.unwrap().info().await.unwrap();
+        signal(&info.raw, Signal::SIGKILL);
+        let status = self
+            .node(0)
+            .status_with(|status| {
+                let handover = data(status).handover.as_ref();
+                handover.is_some_and(|report| report.outcome != HandoverOutcome::Running)
+            })
+            .await;
+        assert_eq!(status.crashes, 1);
+        done(&status, 1, HandoverCause::Crashed)
+    }
+
     async fn end(mut self) {
         // Whoever leads would hand over to the others, one after the other.
         for pod in self.sentinels.drain(..).flatten() {
@@ -139,6 +156,12 @@ impl<'a> Running<'a> {
             pod.stop().await;
         }
     }
+}
+
+/// Sends a signal to the server that said this of itself.
+fn signal(info: &BTreeMap<String, String>, signal: Signal) {
+    let pid = info["process_id"].parse().unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
 }
 
 fn done(status: &AgentStatus, number: u64, cause: HandoverCause) -> (String, u64) {
@@ -215,19 +238,7 @@ async fn a_crashed_primary_hands_its_lead_over_and_comes_back_as_a_replica() {
     let bus = Bus::whole(2);
     let running = Running::start(&bus).await;
     let writers = Writers::start(&running.access, "c", WRITERS).await;
-    let info = running.access.node(0).await.unwrap().info().await.unwrap();
-    let pid = info.raw["process_id"].parse().unwrap();
-    let pid = nix::unistd::Pid::from_raw(pid);
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
-    let status = running
-        .node(0)
-        .status_with(|status| {
-            let handover = data(status).handover.as_ref();
-            handover.is_some_and(|report| report.outcome != HandoverOutcome::Running)
-        })
-        .await;
-    let (to, told) = done(&status, 1, HandoverCause::Crashed);
-    assert_eq!(status.crashes, 1);
+    let (to, told) = running.crash_primary().await;
     running.known_to_all(&to).await;
     let leads = usize::try_from(bus.names.data_ordinal(&to).unwrap()).unwrap();
     running.node(leads).phase(Phase::Leading).await;
@@ -239,6 +250,52 @@ async fn a_crashed_primary_hands_its_lead_over_and_comes_back_as_a_replica() {
         gap < Duration::from_secs(4),
         "sooner than by Sentinels: {gap:?}"
     );
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crashed_primary_hands_its_lead_over_beside_a_node_that_is_dark() {
+    let bus = Bus::whole(4);
+    let running = Running::start(&bus).await;
+    let dark = [
+        running
+            .access
+            .node(2)
+            .await
+            .unwrap()
+            .info()
+            .await
+            .unwrap()
+            .raw,
+        running
+            .access
+            .sentinel(2)
+            .await
+            .unwrap()
+            .info()
+            .await
+            .unwrap(),
+    ];
+    for server in &dark {
+        signal(server, Signal::SIGSTOP);
+    }
+    let host = bus.fqdn(Component::Redis, 2);
+    running
+        .node(0)
+        .status_with(|status| {
+            let replication = data(status).replication.as_ref().unwrap();
+            let silent = |replica: &FedReplica| replica.host == host && replica.lag > 2;
+            replication.replicas.iter().any(silent)
+        })
+        .await;
+    let (to, told) = running.crash_primary().await;
+    println!("beside a dark node: by the agent {told} ms");
+    assert_eq!(to, "b-redis-1");
+    for server in &dark {
+        signal(server, Signal::SIGCONT);
+    }
+    running.known_to_all(&to).await;
+    running.in_sync(&[0], &to).await;
     running.end().await;
 }
 

@@ -5,6 +5,7 @@ use crate::names::Names;
 use crate::protocol::Refusal;
 use crate::seal::{Opinion, Vote, opinion};
 use std::cmp::Reverse;
+use std::time::Duration;
 
 /// What one Sentinel says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +25,29 @@ pub struct Own {
     pub history: String,
     /// Pods of the replicas that it feeds and that are in its stream.
     pub fed: Vec<String>,
+    /// Those of them that acknowledged within the last seconds.
+    pub acknowledging: Vec<String>,
+}
+
+/// A replica that is well acknowledges each second.
+const ACKNOWLEDGES: Duration = Duration::from_secs(2);
+
+impl Own {
+    /// A server by its replication history and by the replicas in its stream, each with the time since it last acknowledged.
+    pub fn new(history: String, fed: impl IntoIterator<Item = (String, Option<Duration>)>) -> Self {
+        let mut own = Self {
+            history,
+            fed: Vec::new(),
+            acknowledging: Vec::new(),
+        };
+        for (pod, lag) in fed {
+            if lag.is_some_and(|lag| lag <= ACKNOWLEDGES) {
+                own.acknowledging.push(pod.clone());
+            }
+            own.fed.push(pod);
+        }
+        own
+    }
 }
 
 /// What a replica says of itself.
@@ -153,6 +177,19 @@ pub fn still_wanted(names: &Names, pod: &str, stances: &[Option<Stance>]) -> Res
             format!("no majority of Sentinels answers and names {pod}"),
         )),
     }
+}
+
+/// Whether a lead that nobody has any more may be handed on without those who have not answered yet: a majority of Sentinels
+/// has, and each replica that could have the most data, at least one. A planned handover waits for everybody, since nothing
+/// stands still meanwhile.
+#[must_use]
+pub fn heard_enough(crashed: Option<&Own>, stances: &[Option<Stance>], pods: &[String]) -> bool {
+    let heard = |pod| pods.contains(pod);
+    crashed.is_some_and(|own| {
+        stances.iter().flatten().count() > stances.len() / 2
+            && own.fed.iter().any(heard)
+            && own.acknowledging.iter().all(heard)
+    })
 }
 
 /// Whether a replica may still have something of the crashed server's to read: the end of its stream comes last.

@@ -44,6 +44,8 @@ pub struct Desired {
     pub acl: AclFiles,
     /// End of the bus's serving certificate, seconds since 1970; `None`: there is none yet.
     pub certificate_expires: Option<i64>,
+    /// [Fingerprint](crate::tls::fingerprint) of that certificate.
+    pub certificate: Option<String>,
 }
 
 /// One thing to do.

@@ -1,5 +1,6 @@
 //! What a restart of pods is still owed to.
 
+use super::Desired;
 use super::users::runs;
 use super::view::View;
 use crate::config::drift;
@@ -37,9 +38,8 @@ impl From<Owed> for PendingRestart {
     }
 }
 
-/// Each pod that runs with something older than what is asked for. `certificate_expires`: end of the bus's serving
-/// certificate, seconds since 1970.
-pub fn owed(view: &View<'_>, certificate_expires: Option<i64>) -> Vec<Owed> {
+/// Each pod that runs with something older than what is asked for.
+pub fn owed(view: &View<'_>, desired: &Desired) -> Vec<Owed> {
     let data = view.observed.data.iter();
     let sentinels = view.observed.sentinels.iter();
     let all = data
@@ -52,7 +52,7 @@ pub fn owed(view: &View<'_>, certificate_expires: Option<i64>) -> Vec<Owed> {
             revision(view, component, node),
             engine(view, node),
             directives(view, pod),
-            certificate(view, component, node, certificate_expires),
+            certificate(view, component, node, desired.certificate.as_ref()),
         ]
         .into_iter()
         .flatten()
@@ -89,13 +89,13 @@ fn certificate(
     view: &View<'_>,
     component: Component,
     node: &Node,
-    expires: Option<i64>,
+    wanted: Option<&String>,
 ) -> Option<String> {
     if component != Component::Sentinel || view.bus.spec.tls.mode == TlsMode::Disabled {
         return None;
     }
     let served = node.agent.as_ref().filter(|agent| runs(agent))?;
-    (served.certificate_expires != Some(expires?)).then(|| "serves another certificate".to_owned())
+    (served.certificate.as_ref() != Some(wanted?)).then(|| "serves another certificate".to_owned())
 }
 
 fn volume(view: &View<'_>, component: Component, node: &Node) -> Option<String> {

@@ -35,7 +35,7 @@ enum Step {
 pub fn roll(view: &View<'_>, desired: &Desired, plan: &mut Plan) {
     let rollout = Rollout {
         view,
-        owed: owed(view, desired.certificate_expires)
+        owed: owed(view, desired)
             .into_iter()
             .filter(|owed| !owed.restart.is_empty())
             .filter(|owed| view.nodes.contains(&owed.pod) || view.sentinels.contains(&owed.pod))

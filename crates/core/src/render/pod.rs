@@ -1,6 +1,6 @@
 //! The pods.
 
-use super::{container, meta, placement, volumes};
+use super::{container, meta, placement, resources, volumes};
 use crate::bus::{Bus, Platform};
 use crate::names::Component;
 use cachebus_api::GROUP;
@@ -13,13 +13,24 @@ use std::collections::BTreeMap;
 /// User and group of every process, those of the engines' public images.
 const USER: i64 = 999;
 
-/// Time that a pod gets to end, seconds: a data node hands its lead over and waits until its clients have gone, which takes
-/// 7 s at most, and saves what it holds.
-fn grace_period(component: Component) -> i64 {
-    match component {
-        Component::Redis => 70,
+/// Seconds for all that a data node does at its end but saving: it hands its lead over and waits until its clients have gone,
+/// 7 s at most, and then until its replicas have caught up, 30 s at most (`shutdown-timeout`).
+const FAREWELL: u64 = 70;
+/// Bytes of a snapshot that are surely written in a second. They are compressed by one core on their way, and what is freed a
+/// little later is still written, so this is half of what is taken for reading.
+const SAVED_A_SECOND: u64 = 50 << 20;
+
+/// Time that a pod gets to end, seconds. It follows from the container's memory limit, which is in the template as well, so
+/// that it marks no rollout of its own.
+fn grace_period(bus: &Bus, component: Component) -> i64 {
+    let seconds = match component {
+        Component::Redis => {
+            let most = resources::memory_limit_of_data_nodes(bus).unwrap_or_default();
+            FAREWELL + most / SAVED_A_SECOND
+        }
         Component::Sentinel => 10,
-    }
+    };
+    i64::try_from(seconds).unwrap_or(i64::MAX)
 }
 
 /// The template of a component's pods. Nothing is in it that can be changed in a running server: such a change must not
@@ -55,7 +66,7 @@ fn spec(bus: &Bus, platform: &Platform, component: Component) -> PodSpec {
         service_account_name: Some(bus.names.workload(component)),
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
-        termination_grace_period_seconds: Some(grace_period(component)),
+        termination_grace_period_seconds: Some(grace_period(bus, component)),
         security_context: Some(security()),
         image_pull_secrets: some(
             bus.spec

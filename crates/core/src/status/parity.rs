@@ -77,7 +77,7 @@ pub fn certificates(view: &View<'_>, plan: &Plan, desired: &Desired) -> Finding 
         return Finding::bad(kind::TLS_READY, "Expired", message);
     }
     let other: Vec<&str> = running(view)
-        .filter(|(_, _, agent)| agent.certificate_expires != Some(expires))
+        .filter(|(_, _, agent)| agent.certificate != desired.certificate)
         .map(|(pod, _, _)| pod)
         .collect();
     judge(

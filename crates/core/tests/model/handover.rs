@@ -105,10 +105,8 @@ impl World {
 
     fn begin_handover(&mut self, node: usize, crashed: Option<Vec<String>>, stopping: bool) {
         let has_crashed = crashed.is_some();
-        let own = Own {
-            history: "h".to_owned(),
-            fed: crashed.unwrap_or_else(|| self.fed_pods(node)),
-        };
+        let fed = crashed.unwrap_or_else(|| self.fed_pods(node));
+        let own = Own::new("h".to_owned(), fed.into_iter().map(|pod| (pod, None)));
         let copies: Vec<Copy> = (0..self.nodes.len())
             .filter(|other| *other != node && self.reaches(node, *other))
             .map(|other| self.copy(node, other, &own.fed))

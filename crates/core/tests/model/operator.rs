@@ -206,6 +206,7 @@ impl World {
             crashes: 0,
             acl_digest: Some(self.acl_digest.clone()),
             certificate_expires: Some(i64::MAX / 2_000),
+            certificate: None,
             node,
         }
     }

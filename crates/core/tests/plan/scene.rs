@@ -19,6 +19,8 @@ use k8s_openapi::jiff::Timestamp;
 pub const NOW_S: i64 = 1_800_000_000;
 /// When the bus's certificate ends, in seconds.
 pub const EXPIRES: i64 = NOW_S + 1_000_000;
+/// What every node serves.
+pub const CERTIFICATE: &str = "c0ffee";
 
 /// One look at a bus.
 #[derive(Clone)]
@@ -349,6 +351,7 @@ impl Scene {
 pub fn desired() -> Desired {
     Desired {
         certificate_expires: Some(EXPIRES),
+        certificate: Some(CERTIFICATE.to_owned()),
         ..Desired::default()
     }
 }
@@ -482,6 +485,7 @@ pub fn agent(pod: &str, node: NodeStatus) -> AgentStatus {
         crashes: 0,
         acl_digest: Some(digest("")),
         certificate_expires: Some(EXPIRES),
+        certificate: Some(CERTIFICATE.to_owned()),
         node,
     }
 }

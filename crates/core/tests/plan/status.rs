@@ -240,7 +240,7 @@ fn users_settings_and_certificates_are_compared() {
     };
     let mut other = agent(&mut scene, "b-redis-1");
     other.acl_digest = None;
-    other.certificate_expires = Some(1);
+    other.certificate = None;
     if let NodeStatus::Redis(data) = &mut other.node {
         data.config.insert("maxmemory".to_owned(), "1".to_owned());
     }

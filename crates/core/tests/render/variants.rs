@@ -125,6 +125,25 @@ fn what_the_spec_says_of_resources_wins() {
 }
 
 #[test]
+fn a_data_pod_has_time_to_save_all_that_its_memory_may_hold() {
+    let grace = |spec: &str| {
+        let objects = objects(&rendered(&bus(spec)));
+        let seconds = |field: &str| {
+            let pod = &objects[field]["spec"]["template"]["spec"];
+            pod["terminationGracePeriodSeconds"].as_u64().unwrap()
+        };
+        (seconds("redis"), seconds("sentinel"))
+    };
+    assert_eq!(grace("memory: {max: 100Mi}"), (73, 10));
+    assert_eq!(
+        grace("memory: {max: 10Gi}\nstorage: {size: 40Gi}"),
+        (377, 10)
+    );
+    let limited = "resources: {limits: {memory: 15Gi}}";
+    assert_eq!(grace(limited), (377, 10), "by the limit alone");
+}
+
+#[test]
 fn an_existing_claim_template_stays() {
     let bus = bus("storage: {size: 20Gi}");
     let claims = ClaimSizes {

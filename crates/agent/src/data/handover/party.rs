@@ -1,5 +1,6 @@
 //! Everybody who takes part in a handover: connected and heard before any write is held.
 
+use super::hearing::hear;
 use crate::auth;
 use crate::error::AgentError;
 use crate::order::failed;
@@ -9,10 +10,13 @@ use cachebus_admin::{
     TlsContext,
 };
 use cachebus_core::credentials::OPERATOR;
-use cachebus_core::handover::{Choice, Copy, Limits, Own, Scene, Stance, judge, still_reading};
+use cachebus_core::handover::{
+    Choice, Copy, Limits, Own, Scene, Stance, heard_enough, judge, still_reading,
+};
 use cachebus_core::names::{Component, Names};
 use cachebus_core::protocol::Refusal;
 use cachebus_core::seal::Vote;
+use futures::FutureExt as _;
 use futures::future::join_all;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,6 +54,24 @@ pub(super) struct Watcher {
     pub(super) herald: PeerSentinel,
 }
 
+/// Those who have answered.
+#[derive(Default)]
+struct Heard {
+    /// Other data nodes.
+    nodes: Vec<Node>,
+    /// One for each configured Sentinel, as in `stances`.
+    watchers: Vec<Option<Watcher>>,
+    stances: Vec<Option<Stance>>,
+}
+
+/// An answer.
+enum Answer {
+    Node(Node),
+    /// Of the Sentinel of this number.
+    Sentinel(usize, Box<Watcher>, Stance),
+    Silence,
+}
+
 /// All who take part.
 pub(super) struct Party {
     pub(super) errand: Errand,
@@ -64,17 +86,17 @@ pub(super) struct Party {
 }
 
 impl Party {
-    /// Connects to all at once, asks them, and judges what they say.
+    /// Connects to all, asks them, and judges what they say.
     pub(super) async fn gather(errand: Errand) -> Result<Self, Refusal> {
         let login = auth::credentials(&errand.site.layout.auth_dir, OPERATOR)
             .map_err(|error| failed(&error))?;
-        let (own, nodes, heard) = tokio::join!(
-            errand.own(&login),
-            errand.others(&login),
-            errand.sentinels(&login)
-        );
+        let own = errand.own(&login).await;
         let (own, own_info) = own.map_err(|error| failed(&AgentError::Engine(error)))?;
-        let (watchers, stances): (Vec<_>, Vec<_>) = heard.into_iter().map(Option::unzip).unzip();
+        let Heard {
+            nodes,
+            watchers,
+            stances,
+        } = errand.hear(&login).await;
         let (choice, mut nodes) = errand.judge(&stances, &own_info, nodes).await?;
         let at = nodes.iter().position(|node| node.pod == choice.to);
         let chosen = at.map(|at| nodes.swap_remove(at)).ok_or_else(|| {
@@ -131,33 +153,76 @@ impl Errand {
         let endpoint = self.site.server(&self.tls);
         let node = self.connect(&self.site.pod, endpoint, login).await?;
         let replication = node.server.replication().await?;
-        let fed = replication
-            .replicas
-            .iter()
-            .filter(|replica| replica.state == "online")
-            .filter_map(|replica| self.site.names.data_pod_of_host(&replica.address.host));
-        let own = Own {
-            fed: fed.collect(),
-            history: replication.replication_id,
-        };
+        let own = super::own(&self.site.names, &replication);
         Ok((Some(node), own))
     }
 
-    /// The other data nodes that answer.
-    async fn others(&self, login: &Credentials) -> Vec<Node> {
+    /// Asks the other data nodes and the Sentinels, all at once.
+    async fn hear(&self, login: &Credentials) -> Heard {
         let (names, config): (&Names, _) = (&self.site.names, &self.site.config);
-        let pods: Vec<String> = (0..=config.replicas)
+        let sentinels = self.site.sentinels(&self.tls);
+        let mut heard = Heard::default();
+        heard.watchers.resize_with(sentinels.len(), || None);
+        heard.stances.resize_with(sentinels.len(), || None);
+        let pods = (0..=config.replicas)
             .map(|ordinal| names.pod(Component::Redis, ordinal))
-            .filter(|pod| *pod != self.site.pod)
-            .collect();
-        let connected = join_all(pods.iter().map(|pod| async move {
-            let endpoint = self.site.peer(pod, &self.tls);
-            self.connect(pod, endpoint, login)
-                .await
-                .inspect_err(|error| tracing::debug!(pod, %error, "a data node does not answer"))
-                .ok()
-        }));
-        connected.await.into_iter().flatten().collect()
+            .filter(|pod| *pod != self.site.pod);
+        let nodes = pods.map(|pod| self.node(pod, login).boxed());
+        let watchers = sentinels.into_iter().enumerate();
+        let watchers = watchers.map(|(number, at)| self.sentinel(number, at, login).boxed());
+        let mut pods: Vec<String> = Vec::new();
+        let all = nodes.chain(watchers).collect();
+        hear(all, self.begun, self.limits, |answer| {
+            match answer {
+                Answer::Node(node) => {
+                    pods.push(node.pod.clone());
+                    heard.nodes.push(node);
+                }
+                Answer::Sentinel(number, watcher, stance) => {
+                    heard.watchers[number] = Some(*watcher);
+                    heard.stances[number] = Some(stance);
+                }
+                Answer::Silence => {}
+            }
+            heard_enough(self.crashed.as_ref(), &heard.stances, &pods)
+        })
+        .await;
+        heard
+    }
+
+    async fn node(&self, pod: String, login: &Credentials) -> Answer {
+        let endpoint = self.site.peer(&pod, &self.tls);
+        match self.connect(&pod, endpoint, login).await {
+            Ok(node) => Answer::Node(node),
+            Err(error) => {
+                tracing::debug!(pod, %error, "a data node does not answer");
+                Answer::Silence
+            }
+        }
+    }
+
+    /// A Sentinel, where it can be told who leads.
+    async fn sentinel(&self, number: usize, endpoint: Endpoint, login: &Credentials) -> Answer {
+        let heard = async {
+            let endpoint = endpoint.with_deadline(self.limits.answer);
+            let sentinel = Sentinel::connect(&endpoint, Some(login)).await?;
+            let outlook = sentinel.outlook(&self.site.config.master_name).await?;
+            Ok::<_, Error>((sentinel, outlook))
+        };
+        let (sentinel, outlook) = match heard.await {
+            Ok(heard) => heard,
+            Err(error) => {
+                tracing::debug!(%error, "a Sentinel does not answer");
+                return Answer::Silence;
+            }
+        };
+        let stance = stance(&outlook);
+        match outlook.herald {
+            Some(herald) => {
+                Answer::Sentinel(number, Box::new(Watcher { sentinel, herald }), stance)
+            }
+            None => Answer::Silence,
+        }
     }
 
     async fn connect(
@@ -166,6 +231,7 @@ impl Errand {
         endpoint: Endpoint,
         login: &Credentials,
     ) -> Result<Node, Error> {
+        let endpoint = endpoint.with_deadline(self.limits.answer);
         Ok(Node {
             pod: pod.to_owned(),
             address: self.site.data_address(pod),
@@ -196,27 +262,6 @@ impl Errand {
             history: replication.replication_id.clone(),
             offset: replication.offset,
         })
-    }
-
-    /// Each Sentinel that answers and can be told.
-    async fn sentinels(&self, login: &Credentials) -> Vec<Option<(Watcher, Stance)>> {
-        let endpoints = self.site.sentinels(&self.tls);
-        let name = &self.site.config.master_name;
-        join_all(endpoints.iter().map(|endpoint| async {
-            let heard = async {
-                let sentinel = Sentinel::connect(endpoint, Some(login)).await?;
-                let outlook = sentinel.outlook(name).await?;
-                Ok::<_, Error>((sentinel, outlook))
-            };
-            let (sentinel, outlook) = heard
-                .await
-                .inspect_err(|error| tracing::debug!(%error, "a Sentinel did not answer"))
-                .ok()?;
-            let stance = stance(&outlook);
-            let herald = outlook.herald?;
-            Some((Watcher { sentinel, herald }, stance))
-        }))
-        .await
     }
 }
 

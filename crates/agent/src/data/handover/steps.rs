@@ -13,8 +13,6 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// Before a step is taken once more.
 const AGAIN: Duration = Duration::from_millis(3);
-/// How long one Sentinel may keep the others waiting.
-const SENTINEL: Duration = Duration::from_millis(300);
 
 impl Party {
     /// Takes one step after the other to the end.
@@ -106,7 +104,7 @@ impl Party {
         let name = &self.errand.site.config.master_name;
         join_all(self.watchers.iter().map(|watcher| async {
             let asked = watcher.as_ref()?.sentinel.outlook(name);
-            let outlook = timeout(SENTINEL, asked).await.ok()?.ok()?;
+            let outlook = timeout(self.limits().grace, asked).await.ok()?.ok()?;
             Some(stance(&outlook))
         }))
         .await
@@ -116,7 +114,7 @@ impl Party {
     async fn announce(&self, side: Side, epoch: u64) -> usize {
         let (name, primary) = (&self.errand.site.config.master_name, self.address(side));
         let told = self.watchers.iter().flatten().map(|watcher| async {
-            let told = timeout(SENTINEL, tell(watcher, name, &primary, epoch)).await;
+            let told = timeout(self.limits().grace, tell(watcher, name, &primary, epoch)).await;
             matches!(told, Ok(Ok(true)))
         });
         join_all(told)
@@ -130,8 +128,9 @@ impl Party {
     async fn gather_others(&self) {
         let primary = self.address(Side::Chosen);
         join_all(self.others.iter().map(|node| async {
-            if let Err(error) = node.server.replica_of(&primary).await {
-                tracing::debug!(pod = node.pod, %error, "a replica is left to the Sentinels");
+            let told = timeout(self.limits().grace, node.server.replica_of(&primary)).await;
+            if !matches!(told, Ok(Ok(()))) {
+                tracing::debug!(pod = node.pod, ?told, "a replica is left to the Sentinels");
             }
         }))
         .await;

@@ -152,7 +152,8 @@ pub(super) const RAW: &[Directive] = &[
     of("set-max-intset-entries", LONG),
     of("set-max-listpack-entries", LONG).since(Since::Version(7, 2), Since::Always),
     of("set-max-listpack-value", LONG).since(Since::Version(7, 2), Since::Always),
-    of("shutdown-timeout", COUNT),
+    // A pod's time to end allows for it.
+    of("shutdown-timeout", Integer(0, 30)),
     of("slowlog-log-slower-than", Integer(-1, i64::MAX)),
     of("slowlog-max-len", LONG),
     of("stop-writes-on-bgsave-error", YesNo),
