@@ -37,7 +37,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
 }
 
 async fn all(lab: &Lab, namespace: &str) -> anyhow::Result<()> {
-    let points = OperatorPod::printed(lab, "--list-fault-points").await?;
+    let points = OperatorPod::printed(lab, "fault-points").await?;
     let points: Vec<&str> = points.lines().filter(|line| !line.is_empty()).collect();
     ensure!(
         points.len() >= 20,

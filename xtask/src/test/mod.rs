@@ -121,7 +121,10 @@ fn run_part(part: Part, options: &Options) -> anyhow::Result<()> {
         Part::Fmt => cargo().args(["fmt", "--all", "--check"]).stream(),
         Part::Clippy => cargo()
             .args(["clippy", "--quiet", "--workspace", "--all-targets"])
-            .args(["--features", "xtask/generate"])
+            .args([
+                "--features",
+                "xtask/generate,cachebus-operator/fault-points",
+            ])
             .args(["--", "--deny", "warnings"])
             .stream(),
         Part::Deny => deny::check(),
