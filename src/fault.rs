@@ -1,11 +1,16 @@
 //! Named points at which the process can be made to end, so that tests see what a crash leaves behind at each of them.
+//!
+//! Only a build with the feature `fault-points` can be: the lab's. In what ships, no flag and no variable ends the operator.
 
-use clap::ValueEnum;
-use std::io::{self, Write};
-use std::sync::OnceLock;
+#[cfg(feature = "fault-points")]
+mod armed;
+
+#[cfg(feature = "fault-points")]
+pub use armed::{arm, list, point};
 
 /// A point in the life of a bus, in the order in which one that comes to life passes them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "fault-points", derive(clap::ValueEnum))]
 pub enum FaultPoint {
     /// Passwords have been drawn, none has been stored.
     PasswordsSettled,
@@ -63,32 +68,6 @@ pub enum FaultPoint {
     AfterStatus,
 }
 
-/// Exit code as of an abort. A real one would end differently in a container, where the kernel shields PID 1 from it.
-const ABORTED: i32 = 134;
-
-static ARMED: OnceLock<FaultPoint> = OnceLock::new();
-
-/// Makes the process end at this point.
-pub fn arm(point: Option<FaultPoint>) {
-    if let Some(point) = point {
-        ARMED.get_or_init(|| point);
-    }
-}
-
-/// Ends the process on the spot if this is the point: nothing is finished, nothing is given back.
-pub fn point(here: FaultPoint) {
-    if ARMED.get() == Some(&here) {
-        tracing::error!(point = ?here, "fault point reached");
-        std::process::exit(ABORTED);
-    }
-}
-
-/// Writes the name of each point on a line.
-pub fn list(out: &mut impl Write) -> io::Result<()> {
-    for point in FaultPoint::value_variants() {
-        if let Some(value) = point.to_possible_value() {
-            writeln!(out, "{}", value.get_name())?;
-        }
-    }
-    Ok(())
-}
+/// Passes the point: this build cannot be made to end.
+#[cfg(not(feature = "fault-points"))]
+pub fn point(_here: FaultPoint) {}

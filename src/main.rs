@@ -63,6 +63,9 @@ enum Role {
         /// Such as `http://cachebus.cachebus-system:8080/readyz`.
         url: ::http::Uri,
     },
+    /// Prints the points at which an operator of this build can be made to end, as a bus that comes to life passes them.
+    #[cfg(feature = "fault-points")]
+    FaultPoints,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -100,9 +103,6 @@ fn run(role: Role) -> anyhow::Result<()> {
         .install_default()
         .map_err(|_| anyhow::anyhow!("a TLS provider had been installed already"))?;
     match role {
-        Role::Operator(settings) if settings.list_fault_points => {
-            fault::list(&mut std::io::stdout())?;
-        }
         Role::Operator(settings) => single_threaded()?.block_on(operator::run(*settings))?,
         Role::Agent { component } => {
             single_threaded()?.block_on(cachebus_agent::run(component.into()))?;
@@ -111,6 +111,8 @@ fn run(role: Role) -> anyhow::Result<()> {
         Role::Check { url } => {
             single_threaded()?.block_on(check::check(&url, &mut std::io::stdout()))?;
         }
+        #[cfg(feature = "fault-points")]
+        Role::FaultPoints => fault::list(&mut std::io::stdout())?,
     }
     Ok(())
 }

@@ -3,6 +3,8 @@
 use crate::agents::Agents;
 use crate::context::Context;
 use crate::controllers::cachebus;
+#[cfg(feature = "fault-points")]
+use crate::fault;
 use crate::leader::Leadership;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
@@ -10,7 +12,7 @@ use crate::polls::Polls;
 use crate::readiness::Readiness;
 use crate::settings::Settings;
 use crate::watches::{Stores, Triggers};
-use crate::{client, fault, http};
+use crate::{client, http};
 use anyhow::Context as _;
 use cachebus_core::names::MANAGER;
 use futures::FutureExt as _;
@@ -24,6 +26,7 @@ type Shutdown = Shared<BoxFuture<'static, ()>>;
 
 /// Serves the buses of a cluster until it is told to end, or loses its leadership.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    #[cfg(feature = "fault-points")]
     fault::arm(settings.fault_point);
     let metrics = Metrics::new();
     let readiness = Readiness::default();

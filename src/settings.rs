@@ -1,5 +1,6 @@
 //! What the operator is told at its start, by flags or by environment.
 
+#[cfg(feature = "fault-points")]
 use crate::fault::FaultPoint;
 use cachebus_core::bus::Platform;
 use clap::Args;
@@ -13,12 +14,7 @@ pub struct Settings {
     #[arg(long, env = "CACHEBUS_CLUSTER_DOMAIN", default_value = "cluster.local")]
     pub cluster_domain: String,
     /// Image that holds this program; each bus's pods take their agent from it.
-    #[arg(
-        long,
-        env = "CACHEBUS_AGENT_IMAGE",
-        required_unless_present = "list_fault_points",
-        default_value = ""
-    )]
+    #[arg(long, env = "CACHEBUS_AGENT_IMAGE")]
     pub agent_image: String,
     /// When kubelet pulls the agent's image. Default: Kubernetes' own rule.
     #[arg(long, env = "CACHEBUS_AGENT_PULL_POLICY", default_value = "")]
@@ -48,11 +44,9 @@ pub struct Settings {
     #[arg(long, env = "POD_NAMESPACE", default_value = "default")]
     pub pod_namespace: String,
     /// Point at which the process ends, for tests of what a crash leaves behind.
-    #[arg(long, env = "CACHEBUS_FAULT_POINT", value_enum, hide = true)]
+    #[cfg(feature = "fault-points")]
+    #[arg(long, env = "CACHEBUS_FAULT_POINT", value_enum)]
     pub fault_point: Option<FaultPoint>,
-    /// Prints the fault points, in the order in which a bus that comes to life passes them, and ends.
-    #[arg(long, hide = true)]
-    pub list_fault_points: bool,
 }
 
 impl Settings {
@@ -129,5 +123,11 @@ mod tests {
         assert_eq!(all.scopes(), [None]);
         let some = settings(&["--agent-image=i", "--watch-namespaces=a,b"]).unwrap();
         assert_eq!(some.scopes(), [Some("a".to_owned()), Some("b".to_owned())]);
+    }
+
+    #[test]
+    fn only_the_builds_of_the_lab_can_be_told_to_end() {
+        let armed = settings(&["--agent-image=i", "--fault-point=planned"]);
+        assert_eq!(armed.is_ok(), cfg!(feature = "fault-points"));
     }
 }

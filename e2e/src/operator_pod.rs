@@ -22,7 +22,7 @@ pub struct OperatorPod {
 }
 
 impl OperatorPod {
-    /// Starts one like the installed one, with this argument and environment besides.
+    /// Starts one like the installed one, with this argument instead of its own, and this environment besides.
     pub async fn start(
         lab: &Lab,
         argument: Option<&str>,
@@ -36,10 +36,9 @@ impl OperatorPod {
             .containers
             .first_mut()
             .context("the operator has no container")?;
-        container
-            .args
-            .get_or_insert_default()
-            .extend(argument.map(str::to_owned));
+        if let Some(argument) = argument {
+            container.args = Some(vec![argument.to_owned()]);
+        }
         container
             .env
             .get_or_insert_default()
@@ -77,14 +76,14 @@ impl OperatorPod {
         Ok(self.pods.logs(NAME, &LogParams::default()).await?)
     }
 
-    /// What a run with this argument alone prints.
+    /// What the program prints when it is run with this argument alone.
     pub async fn printed(lab: &Lab, argument: &str) -> anyhow::Result<String> {
         let operator = Self::start(lab, Some(argument), &[]).await?;
         let code = operator.ended(LIMIT).await?;
         let printed = operator.logs().await?;
         operator.remove().await?;
         if code != 0 {
-            bail!("the operator with {argument} ended with {code}: {printed}");
+            bail!("`cachebus {argument}` ended with {code}: {printed}");
         }
         Ok(printed)
     }

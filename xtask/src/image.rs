@@ -20,19 +20,18 @@ pub const CLIENT: &str = "localhost/cachebus-e2e-client:dev";
 /// The target whose programs can be linked statically, and then run on nothing and in any image.
 pub(crate) const STATIC_TARGET: &str = "x86_64-unknown-linux-gnu";
 
+/// What only the lab's operator may be able to do: end at a named point.
+const LAB_FEATURES: [&str; 2] = ["--features", "cachebus-operator/fault-points"];
+
 /// A binary of the workspace and the image that holds it.
-struct Image {
-    name: &'static str,
+struct Image<'a> {
+    name: &'a str,
     package: &'static str,
     binary: &'static str,
 }
 
-const IMAGES: [Image; 2] = [
-    Image {
-        name: OPERATOR,
-        package: "cachebus-operator",
-        binary: "cachebus",
-    },
+const IMAGES: [Image<'_>; 2] = [
+    operator(OPERATOR),
     Image {
         name: CLIENT,
         package: "cachebus-e2e",
@@ -40,29 +39,50 @@ const IMAGES: [Image; 2] = [
     },
 ];
 
-/// Builds the images and loads them into the cluster, if there is one.
-pub fn build_and_load(lab: &Lab) -> anyhow::Result<()> {
-    step("building the static binaries", build_binaries)?;
-    let built = target_directory()?.join(STATIC_TARGET).join("release");
-    for image in &IMAGES {
-        step(format_args!("building {}", image.name), || {
-            image.build(lab.home(), &built)
-        })?;
+const fn operator(name: &str) -> Image<'_> {
+    Image {
+        name,
+        package: "cachebus-operator",
+        binary: "cachebus",
     }
+}
+
+/// Builds the lab's images and loads them into the cluster, if there is one.
+pub fn build_and_load(lab: &Lab) -> anyhow::Result<()> {
+    build(lab.home(), &IMAGES, &LAB_FEATURES)?;
     lab.load(&IMAGES.map(|image| image.name))
 }
 
-fn build_binaries() -> anyhow::Result<()> {
+/// Builds the operator's image as it ships, under this name.
+pub fn build_release(home: &Home, name: &str) -> anyhow::Result<()> {
+    build(home, &[operator(name)], &[])
+}
+
+fn build(home: &Home, images: &[Image<'_>], features: &[&str]) -> anyhow::Result<()> {
+    step("building the static binaries", || {
+        build_binaries(images, features)
+    })?;
+    let built = target_directory()?.join(STATIC_TARGET).join("release");
+    for image in images {
+        step(format_args!("building {}", image.name), || {
+            image.build(home, &built)
+        })?;
+    }
+    Ok(())
+}
+
+fn build_binaries(images: &[Image<'_>], features: &[&str]) -> anyhow::Result<()> {
     let mut cargo = cargo().args(["build", "--quiet", "--release", "--target", STATIC_TARGET]);
-    for image in &IMAGES {
+    for image in images {
         cargo = cargo.args(["--package", image.package, "--bin", image.binary]);
     }
     cargo
+        .args(features)
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
         .stream()
 }
 
-impl Image {
+impl Image<'_> {
     fn build(&self, home: &Home, built: &Path) -> anyhow::Result<()> {
         let Self { name, binary, .. } = self;
         let _lock = home.lock()?;

@@ -23,7 +23,11 @@ enum Task {
     #[command(subcommand)]
     Lab(LabTask),
     /// Builds the project's images and loads them into the cluster.
-    Image,
+    Image {
+        /// Builds the operator's alone, as it ships, under this name, to be pushed to a registry.
+        #[arg(long, value_name = "NAME")]
+        release: Option<String>,
+    },
     /// Brings up the cluster and installs the operator, built from the source as it is.
     Install,
     /// Shows the whole: a cluster, the operator, a bus, two services that use it, and a tour.
@@ -119,7 +123,10 @@ fn run(task: Task) -> anyhow::Result<bool> {
     match task {
         Task::Test(options) => return test::run(&options),
         Task::Lab(task) => lab_task(task)?,
-        Task::Image => xtask::image::build_and_load(&Lab::open(None)?)?,
+        Task::Image { release: None } => xtask::image::build_and_load(&Lab::open(None)?)?,
+        Task::Image {
+            release: Some(name),
+        } => xtask::image::build_release(Lab::open(None)?.home(), &name)?,
         Task::Install => {
             let lab = Lab::open(None)?;
             lab.up()?;

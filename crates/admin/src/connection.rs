@@ -1,6 +1,6 @@
 //! One open connection, and the one way commands take through it.
 
-use std::{error::Error as _, io, time::Duration};
+use std::{error::Error as _, io};
 
 use redis::{
     AsyncConnectionConfig, FromRedisValue, RedisConnectionInfo, RedisError,
@@ -69,14 +69,7 @@ impl Connection {
     }
 
     pub(crate) async fn call<T: FromRedisValue>(&self, command: Command) -> Result<T, Error> {
-        self.call_within(self.endpoint.deadline, command).await
-    }
-
-    pub(crate) async fn call_within<T: FromRedisValue>(
-        &self,
-        deadline: Duration,
-        command: Command,
-    ) -> Result<T, Error> {
+        let deadline = self.endpoint.deadline;
         let mut multiplexed = self.multiplexed.clone();
         let value = timeout(deadline, multiplexed.send_packed_command(command.cmd()))
             .await

@@ -173,14 +173,4 @@ impl Server {
         });
         self.connection.call(command).await
     }
-
-    /// Shuts the server down, with or without a last RDB file, and returns when the connection has ended. A primary first waits for its
-    /// replicas to catch up, at most its `shutdown-timeout` (10 s unless configured), so `limit` replaces the endpoint's deadline.
-    pub async fn shutdown(&self, save: bool, limit: Duration) -> Result<(), Error> {
-        let command = Command::new("SHUTDOWN").arg(if save { "SAVE" } else { "NOSAVE" });
-        match self.connection.call_within(limit, command).await {
-            Err(Error::Disconnected { .. }) => Ok(()),
-            answered => answered,
-        }
-    }
 }

@@ -110,7 +110,7 @@ impl Users {
     /// Brings the live users in line where they are not.
     pub(crate) async fn settle(&mut self, acl: Acl<'_>) -> Result<(), cachebus_admin::Error> {
         let live = acl.list().await?;
-        let changes = diff(&self.wanted.file, &live, &self.ledger, &[]);
+        let changes = diff(&self.wanted.file, &live, &self.ledger);
         let report = acl.apply(&changes, &mut self.ledger).await?;
         for (user, error) in &report.failed {
             tracing::warn!(user, %error, reason = error.reason(), "user not changed");

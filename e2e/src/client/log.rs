@@ -2,33 +2,28 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use cachebus_e2e::history::Record;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// The history.
+/// The history, locked while it grows.
 const RECORDS: &str = "records";
-
-/// Is there when nothing more is added.
-const CLOSED: &str = "closed";
 
 /// A history that grows.
 pub struct Log {
     state: Mutex<(BufWriter<File>, u64)>,
-    closed: PathBuf,
 }
 
 impl Log {
     /// An empty one.
     pub fn create(folder: &Path) -> anyhow::Result<Self> {
         let file = File::create(folder.join(RECORDS))?;
+        file.lock()?;
         Ok(Self {
             state: Mutex::new((BufWriter::new(file), 0)),
-            closed: folder.join(CLOSED),
         })
     }
 
@@ -45,18 +40,16 @@ impl Log {
     pub fn close(&self) -> anyhow::Result<u64> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.0.flush()?;
-        File::create(&self.closed)?;
+        state.0.get_ref().unlock()?;
         Ok(state.1)
     }
 }
 
-/// Stops the writers of this pod, which are its first process, and prints their history.
-pub async fn collect(folder: &Path) -> anyhow::Result<()> {
-    kill(Pid::from_raw(1), Signal::SIGTERM)?;
-    while !folder.join(CLOSED).exists() {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+/// Stops the writers of this pod, which are its first process, and prints their history when nothing more is added.
+pub fn collect(folder: &Path) -> anyhow::Result<()> {
     let mut records = File::open(folder.join(RECORDS))?;
+    kill(Pid::from_raw(1), Signal::SIGTERM)?;
+    records.lock_shared()?;
     std::io::copy(&mut records, &mut std::io::stdout().lock())?;
     Ok(())
 }

@@ -88,7 +88,7 @@ async fn main() -> anyhow::Result<()> {
         Task::FirstWrite { key } => first_write::run(&binding, &key).await,
         Task::Reach { places } => reach::run(places).await,
         Task::Writers(options) => writers::run(binding, options).await,
-        Task::Collect { folder } => log::collect(&folder).await,
+        Task::Collect { folder } => log::collect(&folder),
         Task::Hold => connect::hold(&binding).await,
         Task::DemoWriter => demo::write(&binding).await,
         Task::DemoReader => demo::read(&binding).await,

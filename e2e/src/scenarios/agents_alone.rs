@@ -1,4 +1,4 @@
-//! Row 4 and safe restart: agents and Sentinels bring a bus back while the operator is away.
+//! Agents and Sentinels bring a bus back while the operator is away.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,7 +19,7 @@ const BACK: Duration = Duration::from_mins(2);
 
 pub const SCENARIO: Scenario = Scenario {
     name: "agents_alone",
-    proves: "with the operator away, all pods die at once and the bus comes back by itself with every key and one primary; a namespace deletion completes (issue 4, 10; failures 1, 9)",
+    proves: "with the operator away, all pods die at once and the bus comes back by itself with every key and one primary; a namespace deletion completes",
     alone: true,
     run: |lab| Box::pin(run(lab)),
 };

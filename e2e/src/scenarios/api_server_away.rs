@@ -20,7 +20,7 @@ const BACK: Duration = Duration::from_mins(2);
 
 pub const SCENARIO: Scenario = Scenario {
     name: "api_server_away",
-    proves: "the API server hangs while every agent and operator process is killed: containers come back without it, operators wait for it, no key is lost (issue 4, Safe bootstrap)",
+    proves: "the API server hangs while every agent and operator process is killed: containers come back without it, operators wait for it, no key is lost",
     alone: true,
     run: |lab| Box::pin(run(lab)),
 };

@@ -1,4 +1,4 @@
-//! Row 3: every service does exactly what its contract allows. The whole matrix, not examples.
+//! Every service does exactly what its contract allows. The whole matrix, not examples.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ const SHOWN: usize = 12;
 
 pub const SCENARIO: Scenario = Scenario {
     name: "contract",
-    proves: "with nothing but its Secret each service of the sample does what its contract allows, through the Service and through Sentinel, and gets NOPERM for all else (issue 3; failure 18)",
+    proves: "with nothing but its Secret each service of the sample does what its contract allows, through the Service and through Sentinel, and gets NOPERM for all else",
     alone: false,
     run: |lab| Box::pin(run(lab)),
 };

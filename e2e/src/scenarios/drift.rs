@@ -32,7 +32,7 @@ const NEXT_LOOK: Duration = Duration::from_secs(75);
 
 pub const SCENARIO: Scenario = Scenario {
     name: "drift",
-    proves: "objects, live settings and live users that were changed by hand come back (failures 14, 19)",
+    proves: "objects, live settings and live users that were changed by hand come back",
     alone: false,
     run: |lab| Box::pin(run(lab)),
 };

@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_mins(2);
 
 pub const SCENARIO: Scenario = Scenario {
     name: "emptied_primary",
-    proves: "a primary that comes back without its data, alone or with every replica but one, never leads: a replica that kept it takes over with every key (issue 4; failures 2, 8, 10)",
+    proves: "a primary that comes back without its data, alone or with every replica but one, never leads: a replica that kept it takes over with every key",
     alone: false,
     run: |lab| Box::pin(run(lab)),
 };

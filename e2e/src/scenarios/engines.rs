@@ -1,4 +1,4 @@
-//! Row 2: the same on every engine that the lab has.
+//! The same on every engine that the lab has.
 
 use serde_json::json;
 
@@ -11,7 +11,7 @@ const ENGINES: &[(&str, &str)] = &[("Redis", "7.0"), ("Redis", "8.0"), ("Valkey"
 
 pub const SCENARIO: Scenario = Scenario {
     name: "engines",
-    proves: "the sample bus becomes Ready as its spec says, how soon, and its contract holds, on Redis 7.0, Redis 8.0 and Valkey 9.1 (issue 2)",
+    proves: "the sample bus becomes Ready as its spec says, how soon, and its contract holds, on Redis 7.0, Redis 8.0 and Valkey 9.1",
     alone: false,
     run: |lab| Box::pin(run(lab)),
 };

@@ -1,4 +1,4 @@
-//! Row 5: the operator dies at each point of a bus's first minute, and of a rollout, and the next one finishes.
+//! The operator dies at each point of a bus's first minute, and of a rollout, and the next one finishes.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ const STRIDE: usize = 5;
 
 pub const SCENARIO: Scenario = Scenario {
     name: "fault_points",
-    proves: "an operator killed at each of its fault points leaves a bus that the next one makes Ready, with never two primaries and no second password (issue 5; failures 1, 12)",
+    proves: "an operator killed at each of its fault points leaves a bus that the next one makes Ready, with never two primaries and no second password",
     alone: true,
     run: |lab| Box::pin(run(lab)),
 };
@@ -37,7 +37,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
 }
 
 async fn all(lab: &Lab, namespace: &str) -> anyhow::Result<()> {
-    let points = OperatorPod::printed(lab, "--list-fault-points").await?;
+    let points = OperatorPod::printed(lab, "fault-points").await?;
     let points: Vec<&str> = points.lines().filter(|line| !line.is_empty()).collect();
     ensure!(
         points.len() >= 20,

@@ -30,7 +30,7 @@ const SERVICE: &str = "writer";
 
 pub const SCENARIO: Scenario = Scenario {
     name: "fenced",
-    proves: "a primary that is cut off from every pod refuses writes within the fencing window and before another takes them, takes none until it follows, and rejoins by itself (issue 5)",
+    proves: "a primary that is cut off from every pod refuses writes within the fencing window and before another takes them, takes none until it follows, and rejoins by itself",
     alone: false,
     run: |lab| Box::pin(run(lab)),
 };

@@ -15,7 +15,7 @@ use serde_json::json;
 
 pub const SCENARIO: Scenario = Scenario {
     name: "healing",
-    proves: "a replica or a Sentinel that dies comes back, also with an empty volume, and the primary never moves (failures 4, 6, 7, 9)",
+    proves: "a replica or a Sentinel that dies comes back, also with an empty volume, and the primary never moves",
     alone: false,
     run: |lab| Box::pin(run(lab)),
 };

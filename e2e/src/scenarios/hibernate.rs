@@ -24,7 +24,7 @@ const ASLEEP: Duration = Duration::from_secs(40);
 
 pub const SCENARIO: Scenario = Scenario {
     name: "hibernate",
-    proves: "a hibernated bus has no pods and keeps volumes and Secrets, nothing is written while it sleeps, and it wakes with the same primary and 100,000 keys (issue 5)",
+    proves: "a hibernated bus has no pods and keeps volumes and Secrets, nothing is written while it sleeps, and it wakes with the same primary and 100,000 keys",
     alone: false,
     run: |lab| Box::pin(run(lab)),
 };

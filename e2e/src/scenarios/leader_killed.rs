@@ -1,4 +1,4 @@
-//! Row 5, on the operator as it is installed: the pod that leads is lost while a bus comes to life, and the other one finishes.
+//! The operator as it is installed: the pod that leads is lost while a bus comes to life, and the other one finishes.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +25,7 @@ const MARGIN: Duration = Duration::from_secs(45);
 
 pub const SCENARIO: Scenario = Scenario {
     name: "leader_killed",
-    proves: "the leading operator pod is killed while a bus comes to life: the other pod holds the Lease within its 10 s and 5 s more, and the bus is Ready within 45 s more, with one primary from first to last and no second password (issue 5)",
+    proves: "the leading operator pod is killed while a bus comes to life: the other pod holds the Lease within its 10 s and 5 s more, and the bus is Ready within 45 s more, with one primary from first to last and no second password",
     alone: true,
     run: |lab| Box::pin(run(lab)),
 };

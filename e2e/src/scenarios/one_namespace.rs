@@ -23,7 +23,7 @@ const READY: Duration = Duration::from_mins(3);
 
 pub const SCENARIO: Scenario = Scenario {
     name: "one_namespace",
-    proves: "a release of the chart that serves one namespace needs no cluster-wide right, brings a bus to life there, passes its `helm test`, and leaves other namespaces alone (issue 4, Helm)",
+    proves: "a release of the chart that serves one namespace needs no cluster-wide right, brings a bus to life there, passes its `helm test`, and leaves other namespaces alone",
     alone: true,
     run: |lab| Box::pin(run(lab)),
 };

@@ -25,7 +25,7 @@ const SERVICE: &str = "reader";
 
 pub const SCENARIO: Scenario = Scenario {
     name: "policies",
-    proves: "with network policies enforced a bus comes to life and comes back, selected namespaces reach servers and Sentinels, others only metrics, nobody but the operator the agents, and pods reach nothing outside (issue 4, Reconcile)",
+    proves: "with network policies enforced a bus comes to life and comes back, selected namespaces reach servers and Sentinels, others only metrics, nobody but the operator the agents, and pods reach nothing outside",
     alone: true,
     run: |lab| Box::pin(run(lab)),
 };

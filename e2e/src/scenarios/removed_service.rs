@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 pub const SCENARIO: Scenario = Scenario {
     name: "removed_service",
-    proves: "a service taken from the spec loses its user on every node, its open connections and its Secret; the others feel nothing (failure 19)",
+    proves: "a service taken from the spec loses its user on every node, its open connections and its Secret; the others feel nothing",
     alone: false,
     run: |lab| Box::pin(run(lab)),
 };

@@ -24,7 +24,7 @@ const ADMISSION: &str = "cachebuses/finalizers";
 
 pub const SCENARIO: Scenario = Scenario {
     name: "rights",
-    proves: "what the operator asked of the API server in the whole run is what its roles grant: nothing besides, and nothing granted that it never asked for (issue 4, Helm)",
+    proves: "what the operator asked of the API server in the whole run is what its roles grant: nothing besides, and nothing granted that it never asked for",
     alone: true,
     run: |lab| Box::pin(run(lab)),
 };

@@ -1,4 +1,4 @@
-//! Row 4, without an append-only file: a crashed primary must not come back with an older snapshot; and the change to one.
+//! Without an append-only file: a crashed primary must not come back with an older snapshot; and the change to one.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const BACK: Duration = Duration::from_mins(2);
 
 pub const SCENARIO: Scenario = Scenario {
     name: "snapshots_only",
-    proves: "without an append-only file a crashed primary leaves the lead to a replica and no key is lost; after a switch to one all pods die and come back whole (issue 4; failure 2)",
+    proves: "without an append-only file a crashed primary leaves the lead to a replica and no key is lost; after a switch to one all pods die and come back whole",
     alone: false,
     run: |lab| Box::pin(run(lab)),
 };

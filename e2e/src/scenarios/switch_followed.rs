@@ -39,7 +39,7 @@ const SERVICE: &str = "writer";
 
 pub const SCENARIO: Scenario = Scenario {
     name: "switch_followed",
-    proves: "a failover that a person asks a Sentinel for, without any event of a pod, moves the primary's route and the role label within 5 s, ends the old primary's connections, and is told in Events, each transition once (failure 8)",
+    proves: "a failover that a person asks a Sentinel for, without any event of a pod, moves the primary's route and the role label within 5 s, ends the old primary's connections, and is told in Events, each transition once",
     alone: false,
     run: |lab| Box::pin(run(lab)),
 };

@@ -21,7 +21,7 @@ const ANSWERED: Duration = Duration::from_secs(30);
 
 pub const SCENARIO: Scenario = Scenario {
     name: "switchover",
-    proves: "an annotation moves the primary to any replica or to a named one, without a lost acknowledged write or a second primary, and one that cannot be met changes nothing (issue 5; failure 16)",
+    proves: "an annotation moves the primary to any replica or to a named one, without a lost acknowledged write or a second primary, and one that cannot be met changes nothing",
     alone: false,
     run: |lab| Box::pin(run(lab)),
 };

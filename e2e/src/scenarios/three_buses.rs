@@ -1,4 +1,4 @@
-//! Row 10: buses side by side, and one that is made again under its old name.
+//! Buses side by side, and one that is made again under its old name.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,7 +21,7 @@ const KEY: &str = "agent:whose";
 
 pub const SCENARIO: Scenario = Scenario {
     name: "three_buses",
-    proves: "three buses in two namespaces never mix, one that is deleted and made again takes up its kept volumes, and a namespace deletion completes (issue 10; failure 3)",
+    proves: "three buses in two namespaces never mix, one that is deleted and made again takes up its kept volumes, and a namespace deletion completes",
     alone: false,
     run: |lab| Box::pin(run(lab)),
 };

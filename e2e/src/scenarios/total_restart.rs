@@ -1,4 +1,4 @@
-//! Row 4: nothing is lost when all pods die at once, whatever volumes come back empty.
+//! Nothing is lost when all pods die at once, whatever volumes come back empty.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ const BACK: Duration = Duration::from_mins(4);
 
 pub const SCENARIO: Scenario = Scenario {
     name: "total_restart",
-    proves: "100,000 keys of plain writes, MULTI/EXEC and functions outlive the death of all pods at once; an emptied copy never leads (issue 4; failures 1, 2)",
+    proves: "100,000 keys of plain writes, MULTI/EXEC and functions outlive the death of all pods at once; an emptied copy never leads",
     alone: false,
     run: |lab| Box::pin(run(lab)),
 };

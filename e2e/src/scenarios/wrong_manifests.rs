@@ -1,4 +1,4 @@
-//! Row 8: wrong manifests are refused with the field's path, and hurt nobody else.
+//! Wrong manifests are refused with the field's path, and hurt nobody else.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ const LOOSENED: &str = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/
 
 pub const SCENARIO: Scenario = Scenario {
     name: "wrong_manifests",
-    proves: "every wrong manifest is refused at admission or by a condition, with the field's path; none of them, nor one that cannot be decoded, stops the operator or another bus (issue 8)",
+    proves: "every wrong manifest is refused at admission or by a condition, with the field's path; none of them, nor one that cannot be decoded, stops the operator or another bus",
     alone: false,
     run: |lab| Box::pin(run(lab)),
 };

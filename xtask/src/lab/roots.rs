@@ -1,15 +1,16 @@
 //! Images made of a minimal Debian and some of its packages.
 
 use std::fs;
+use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail, ensure};
 
 use crate::command::{Cmd, tail};
-use crate::progress::step;
+use crate::progress::{note, step};
 
 use super::docker::{self, Fingerprint};
 use super::home::Home;
-use super::versions::{DEBIAN, DEBIAN_ENGINES};
+use super::versions::{DEBIAN, DEBIAN_ENGINES, DEBIAN_ENGINES_LATER};
 
 /// What an image has no use for.
 const DROPPED: [&str; 5] = [
@@ -26,13 +27,19 @@ pub(crate) struct Root {
     pub(crate) image: &'static str,
     suite: &'static str,
     packages: &'static [&'static str],
+    /// Servers, each with the minor version that the lab is for.
+    servers: &'static [(&'static str, &'static str)],
 }
+
+/// A release, and where it is other than where `debootstrap` looks by itself.
+type Origin = (&'static str, Option<&'static str>);
 
 /// For the pods that make and remove volumes.
 pub(crate) const HELPER: Root = Root {
     image: "localhost/debian:bookworm",
     suite: DEBIAN,
     packages: &["ca-certificates"],
+    servers: &[],
 };
 
 /// Redis as of the stable release.
@@ -40,6 +47,7 @@ pub(crate) const REDIS_STABLE: Root = Root {
     image: "localhost/cachebus-lab/redis-stable:bookworm",
     suite: DEBIAN,
     packages: &["redis-server", "redis-tools", "ca-certificates"],
+    servers: &[("redis-server", "7.0")],
 };
 
 /// The newer engines, side by side.
@@ -53,6 +61,7 @@ pub(crate) const ENGINES: Root = Root {
         "valkey-tools",
         "ca-certificates",
     ],
+    servers: &[("redis-server", "8.0"), ("valkey-server", "9.1")],
 };
 
 /// The stock client in another language than the project's.
@@ -60,6 +69,7 @@ pub(crate) const PYTHON: Root = Root {
     image: "localhost/cachebus-e2e-python:dev",
     suite: DEBIAN,
     packages: &["python3-minimal", "python3-redis", "ca-certificates"],
+    servers: &[],
 };
 
 /// What a node runs on.
@@ -86,6 +96,7 @@ pub(crate) const NODE: Root = Root {
         "e2fsprogs",
         "pigz",
     ],
+    servers: &[],
 };
 
 impl Root {
@@ -114,21 +125,59 @@ impl Root {
             return Ok(());
         }
         let inputs = self.inputs();
+        let scratch = home.scratch(&format!("root-{}", inputs.as_str()))?;
+        let root = first_that_fits(&self.origins(), |origin| {
+            let root = scratch.path().join("root");
+            if root.exists() {
+                fs::remove_dir_all(&root)?;
+            }
+            self.install(origin, &root)?;
+            Ok(root)
+        })?;
+        docker::import(self.image, &root, &inputs)
+    }
+
+    /// Where it may come from, the first before the others.
+    fn origins(&self) -> Vec<Origin> {
+        let later = DEBIAN_ENGINES_LATER
+            .iter()
+            .map(|(suite, mirror)| (*suite, Some(*mirror)));
+        [(self.suite, None)]
+            .into_iter()
+            .chain(later.filter(|_| self.suite == DEBIAN_ENGINES))
+            .collect()
+    }
+
+    /// Fails, too, when the release has another minor version of a server.
+    fn install(&self, (suite, mirror): Origin, root: &Path) -> anyhow::Result<()> {
         step(
-            format_args!("installing Debian {} for {}", self.suite, self.image),
+            format_args!("installing Debian {suite} for {}", self.image),
             || {
-                let scratch = home.scratch(&format!("root-{}", inputs.as_str()))?;
-                let root = scratch.path().join("root");
                 Cmd::new("debootstrap")
                     .arg("--variant=minbase")
                     .arg(format!("--include={}", self.packages.join(",")))
-                    .arg(self.suite)
-                    .arg(&root)
+                    .arg(suite)
+                    .arg(root)
+                    .args(mirror)
+                    // Of releases that it does not know it knows the kind.
+                    .args(
+                        mirror.map(|_| format!("/usr/share/debootstrap/scripts/{DEBIAN_ENGINES}")),
+                    )
                     .run()
                     .with_context(|| {
                         let log = fs::read_to_string(root.join("debootstrap/debootstrap.log"));
                         tail(&log.unwrap_or_default())
                     })?;
+                for (server, wanted) in self.servers {
+                    let printed = Cmd::new("chroot")
+                        .arg(root)
+                        .args([server, "--version"])
+                        .output()?;
+                    ensure!(
+                        printed.contains(&format!(" v={wanted}.")),
+                        "it has no {server} {wanted} any more: {printed}"
+                    );
+                }
                 for dropped in DROPPED {
                     let dir = root.join(dropped);
                     if dir.exists() {
@@ -136,8 +185,63 @@ impl Root {
                         fs::create_dir(&dir)?;
                     }
                 }
-                docker::import(self.image, &root, &inputs)
+                Ok(())
             },
         )
+    }
+}
+
+/// What comes of the first origin for which `install` succeeds.
+fn first_that_fits<T>(
+    origins: &[Origin],
+    mut install: impl FnMut(Origin) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let mut refused = Vec::new();
+    for &(suite, mirror) in origins {
+        let name = mirror.map_or_else(|| suite.to_owned(), |at| format!("{suite} of {at}"));
+        match install((suite, mirror)) {
+            Ok(installed) => return Ok(installed),
+            Err(error) => {
+                note(format_args!("   Debian {name}: {error:#}"));
+                refused.push(format!("{name}: {error:#}"));
+            }
+        }
+    }
+    bail!("no Debian release would do: {}", refused.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_release_that_has_moved_on_gives_way_to_the_next() {
+        let origins = ENGINES.origins();
+        let found = first_that_fits(&origins, |(suite, mirror)| {
+            ensure!(mirror.is_some(), "{suite} has moved on");
+            Ok(suite)
+        });
+        assert_eq!(found.unwrap(), origins[1].0);
+    }
+
+    #[test]
+    fn where_none_will_do_each_says_why() {
+        let origins = ENGINES.origins();
+        let error = first_that_fits(&origins, |(suite, _)| -> anyhow::Result<()> {
+            bail!("{suite} has moved on")
+        });
+        let told = error.unwrap_err().to_string();
+        assert_eq!(
+            told.matches("has moved on").count(),
+            origins.len(),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn a_release_that_stands_still_needs_no_other() {
+        assert_eq!(REDIS_STABLE.origins(), [(DEBIAN, None)]);
     }
 }

@@ -20,8 +20,17 @@ pub const LOCAL_PATH: &str = "0.0.30";
 pub const HELM: &str = "3.22.0";
 /// The Debian release under nodes and helper pods.
 pub const DEBIAN: &str = "bookworm";
-/// The Debian release that has the newer engines.
+/// The Debian release that has the newer engines. It moves on: once it has others, they come from the first of
+/// [`DEBIAN_ENGINES_LATER`] that has them still.
 pub const DEBIAN_ENGINES: &str = "sid";
+/// Releases with their archives: the one that follows [`DEBIAN_ENGINES`] weeks behind, and that itself as it was.
+pub const DEBIAN_ENGINES_LATER: &[(&str, &str)] = &[
+    ("forky", "http://deb.debian.org/debian"),
+    (
+        "sid",
+        "http://snapshot.debian.org/archive/debian/20261030T120000Z",
+    ),
+];
 
 /// The public node image of the same Kubernetes minor version, from the release notes of [`KIND`].
 pub const NODE_IMAGE: &str =

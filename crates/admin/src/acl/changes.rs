@@ -57,24 +57,17 @@ pub struct ApplyReport {
     pub failed: Vec<(String, Error)>,
 }
 
-/// The changes that bring the users listed in `live` (the lines of `ACL LIST`) to `desired`; none when they have the same rights. Users
-/// in `keep` are never touched. Users are set before others are removed, so that nobody is without access in between.
-pub fn diff(
-    desired: &AclFile,
-    live: &[String],
-    ledger: &AclLedger,
-    keep: &[&str],
-) -> Vec<AclChange> {
+/// The changes that bring the users listed in `live` (the lines of `ACL LIST`) to `desired`; none when they have the same rights.
+/// Users are set before others are removed, so that nobody is without access in between.
+pub fn diff(desired: &AclFile, live: &[String], ledger: &AclLedger) -> Vec<AclChange> {
     let live = by_user(live);
-    let kept = |user: &str| keep.contains(&user);
     let sets = desired
         .users
         .iter()
         .filter(|(user, rules)| {
-            !kept(user)
-                && !live.get(user.as_str()).is_some_and(|listed| {
-                    ledger.holds(user, rules, listed) || Rules::of(rules) == Rules::of(listed)
-                })
+            !live.get(user.as_str()).is_some_and(|listed| {
+                ledger.holds(user, rules, listed) || Rules::of(rules) == Rules::of(listed)
+            })
         })
         .map(|(user, rules)| AclChange::Set {
             user: user.clone(),
@@ -82,7 +75,7 @@ pub fn diff(
         });
     let deletions = live
         .keys()
-        .filter(|&&user| !desired.users.contains_key(user) && !kept(user))
+        .filter(|&&user| !desired.users.contains_key(user))
         .map(|&user| AclChange::Delete {
             user: user.to_owned(),
         });
@@ -162,14 +155,14 @@ mod tests {
     fn equal_rights_need_no_change() {
         let desired = file("user a on #aa ~k -@all +get");
         let listed = live(&["user a on sanitize-payload #aa ~k resetchannels -@all +get"]);
-        assert_eq!(diff(&desired, &listed, &AclLedger::new(), &[]), []);
+        assert_eq!(diff(&desired, &listed, &AclLedger::new()), []);
     }
 
     #[test]
     fn new_and_changed_users_are_set_before_strangers_are_removed() {
         let desired = file("user b on ~b\nuser c on ~c");
         let listed = live(&["user a on", "user b on ~x"]);
-        let changes = diff(&desired, &listed, &AclLedger::new(), &[]);
+        let changes = diff(&desired, &listed, &AclLedger::new());
         assert_eq!(
             format!("{changes:?}"),
             r#"[Set("b"), Set("c"), Delete("a")]"#
@@ -177,30 +170,23 @@ mod tests {
     }
 
     #[test]
-    fn kept_users_are_left_alone() {
-        let desired = file("user b on ~b");
-        let listed = live(&["user a on", "user b on ~x"]);
-        assert_eq!(diff(&desired, &listed, &AclLedger::new(), &["a", "b"]), []);
-    }
-
-    #[test]
     fn the_ledger_settles_what_reading_cannot_and_sees_drift_on_either_side() {
         let desired = file("user a on +@all -@dangerous +info");
         let listed = live(&["user a on resetchannels +@all -@admin -keys"]);
         let mut ledger = AclLedger::new();
-        assert_eq!(diff(&desired, &listed, &ledger, &[]).len(), 1);
+        assert_eq!(diff(&desired, &listed, &ledger).len(), 1);
 
         ledger.record(
             "a",
             &desired.users["a"],
             words("on resetchannels +@all -@admin -keys"),
         );
-        assert_eq!(diff(&desired, &listed, &ledger, &[]), []);
+        assert_eq!(diff(&desired, &listed, &ledger), []);
 
         let drifted = live(&["user a on resetchannels +@all -@admin"]);
-        assert_eq!(diff(&desired, &drifted, &ledger, &[]).len(), 1);
+        assert_eq!(diff(&desired, &drifted, &ledger).len(), 1);
         let edited = file("user a on +@all -@dangerous");
-        assert_eq!(diff(&edited, &listed, &ledger, &[]).len(), 1);
+        assert_eq!(diff(&edited, &listed, &ledger).len(), 1);
     }
 
     #[test]

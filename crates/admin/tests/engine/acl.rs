@@ -36,7 +36,7 @@ fn file(users: &[&str]) -> AclFile {
 /// Brings the server to `desired` by a ledger that knows nothing.
 async fn apply(server: &Server, desired: &AclFile) -> (ApplyReport, AclLedger) {
     let mut ledger = AclLedger::new();
-    let changes = diff(desired, &server.acl().list().await.unwrap(), &ledger, &[]);
+    let changes = diff(desired, &server.acl().list().await.unwrap(), &ledger);
     let report = server.acl().apply(&changes, &mut ledger).await.unwrap();
     (report, ledger)
 }
@@ -51,7 +51,7 @@ async fn what_is_applied_is_read_back_as_equal_without_a_ledger() {
     assert_eq!(report.set.len(), USERS.len() + 1);
 
     let listing = server.acl().list().await.unwrap();
-    assert_eq!(diff(&desired, &listing, &AclLedger::new(), &[]), []);
+    assert_eq!(diff(&desired, &listing, &AclLedger::new()), []);
     let mut names = server.acl().users().await.unwrap();
     names.sort();
     assert_eq!(names, desired.users().collect::<Vec<_>>());
@@ -68,7 +68,7 @@ async fn rules_that_engines_rewrite_are_settled_by_the_ledger() {
     let (report, ledger) = apply(&server, &desired).await;
     assert!(report.failed.is_empty(), "{report:?}");
     let listing = server.acl().list().await.unwrap();
-    assert_eq!(diff(&desired, &listing, &ledger, &[]), []);
+    assert_eq!(diff(&desired, &listing, &ledger), []);
 
     server
         .acl()
@@ -76,7 +76,7 @@ async fn rules_that_engines_rewrite_are_settled_by_the_ledger() {
         .await
         .unwrap();
     let drifted = server.acl().list().await.unwrap();
-    let changes = diff(&desired, &drifted, &ledger, &[]);
+    let changes = diff(&desired, &drifted, &ledger);
     assert_eq!(format!("{changes:?}"), r#"[Set("mixed")]"#);
 }
 
@@ -92,8 +92,7 @@ async fn a_password_counts_at_once_and_a_removed_user_is_thrown_out() {
 
     let without = file(&[]);
     let listing = operator.acl().list().await.unwrap();
-    assert_eq!(diff(&without, &listing, &ledger, &["probe"]), []);
-    let changes = diff(&without, &listing, &ledger, &[]);
+    let changes = diff(&without, &listing, &ledger);
     let report = operator.acl().apply(&changes, &mut ledger).await.unwrap();
     assert_eq!(report.deleted, ["probe"]);
     assert_eq!(probe.ping().await.unwrap_err().reason(), "Disconnected");
@@ -118,7 +117,7 @@ async fn a_changed_user_keeps_its_subscriptions() {
     listener.subscribe("task:created").await.unwrap();
 
     let after = file(&["listener on # &task:* &ws:* %R~events:* -@all +subscribe +xrange"]);
-    let changes = diff(&after, &operator.acl().list().await.unwrap(), &ledger, &[]);
+    let changes = diff(&after, &operator.acl().list().await.unwrap(), &ledger);
     assert_eq!(changes.len(), 1);
     operator.acl().apply(&changes, &mut ledger).await.unwrap();
 
@@ -151,7 +150,7 @@ async fn a_user_this_engine_refuses_does_not_hold_up_the_others() {
     assert_eq!((user.as_str(), error.reason()), ("a", "CommandRefused"));
     assert!(error.to_string().contains("+client|nosuch"), "{error}");
     let listing = server.acl().list().await.unwrap();
-    let changes = diff(&desired, &listing, &ledger, &[]);
+    let changes = diff(&desired, &listing, &ledger);
     assert_eq!(format!("{changes:?}"), r#"[Set("a")]"#);
 }
 

@@ -41,6 +41,15 @@ pub async fn lead(pod: &Pod<'_>, epoch: u64) {
     pod.phase(Phase::Leading).await;
 }
 
+/// A pod that leads and has the key `k`.
+async fn leading_with_a_key(bus: &Bus) -> Pod<'_> {
+    let pod = Pod::start(bus, Component::Redis);
+    pod.phase(Phase::Sealed).await;
+    lead(&pod, 1).await;
+    assert_eq!(bus.redis(&["SET", "k", "v"]).await, "OK");
+    pod
+}
+
 #[tokio::test]
 async fn a_fresh_pod_is_sealed_until_an_order_lets_it_lead_empty() {
     let bus = Bus::new();
@@ -99,10 +108,7 @@ async fn a_fresh_pod_is_sealed_until_an_order_lets_it_lead_empty() {
 #[tokio::test]
 async fn a_crashed_server_comes_back_with_its_data_and_sealed_while_no_sentinel_answers() {
     let bus = Bus::new();
-    let pod = Pod::start(&bus, Component::Redis);
-    pod.phase(Phase::Sealed).await;
-    lead(&pod, 1).await;
-    assert_eq!(bus.redis(&["SET", "k", "v"]).await, "OK");
+    let pod = leading_with_a_key(&bus).await;
 
     pod.kill_server().await;
     let status = pod
@@ -122,10 +128,7 @@ async fn a_crashed_server_comes_back_with_its_data_and_sealed_while_no_sentinel_
 #[tokio::test]
 async fn stopping_ends_the_server_with_its_data_on_disk() {
     let bus = Bus::new();
-    let pod = Pod::start(&bus, Component::Redis);
-    pod.phase(Phase::Sealed).await;
-    lead(&pod, 1).await;
-    bus.redis(&["SET", "k", "v"]).await;
+    let pod = leading_with_a_key(&bus).await;
     pod.stop().await;
     assert!(bus.redis(&["PING"]).await.is_empty());
 
@@ -140,10 +143,7 @@ async fn stopping_ends_the_server_with_its_data_on_disk() {
 async fn without_an_append_only_file_a_copy_is_whole_only_after_a_shutdown() {
     let mut bus = Bus::new();
     bus.keep(Aof::Disabled);
-    let pod = Pod::start(&bus, Component::Redis);
-    pod.phase(Phase::Sealed).await;
-    lead(&pod, 1).await;
-    assert_eq!(bus.redis(&["SET", "k", "v"]).await, "OK");
+    let pod = leading_with_a_key(&bus).await;
     let running = marker(&bus);
     assert_eq!(
         (running.epoch, running.complete, running.aof),
@@ -168,10 +168,7 @@ async fn a_lone_pod_comes_back_with_its_last_snapshot_after_a_crash_though_an_ap
     let mut bus = Bus::new();
     bus.config.replicas = 0;
     bus.keep(Aof::Disabled);
-    let pod = Pod::start(&bus, Component::Redis);
-    pod.phase(Phase::Sealed).await;
-    lead(&pod, 1).await;
-    assert_eq!(bus.redis(&["SET", "k", "v"]).await, "OK");
+    let pod = leading_with_a_key(&bus).await;
     let blank = bus.data_dir(Component::Redis).join("cachebus.blank");
     assert!(blank.exists());
     until_is(false, || async {
@@ -198,10 +195,7 @@ async fn a_lone_pod_comes_back_with_its_last_snapshot_after_a_crash_though_an_ap
 async fn a_snapshot_that_no_agent_saw_finished_is_read_though_an_append_only_file_is_wanted() {
     let mut bus = Bus::new();
     bus.keep(Aof::Disabled);
-    let pod = Pod::start(&bus, Component::Redis);
-    pod.phase(Phase::Sealed).await;
-    lead(&pod, 1).await;
-    assert_eq!(bus.redis(&["SET", "k", "v"]).await, "OK");
+    let pod = leading_with_a_key(&bus).await;
     assert_eq!(bus.redis(&["SAVE"]).await, "OK");
     pod.crash().await;
     fs::write(bus.data_dir(Component::Redis).join("cachebus.blank"), "").unwrap();
@@ -221,10 +215,7 @@ async fn data_that_was_kept_in_another_way_is_read_and_then_kept_as_the_spec_say
         (Aof::Everysec, Aof::Disabled),
     ] {
         bus.keep(before);
-        let pod = Pod::start(&bus, Component::Redis);
-        pod.phase(Phase::Sealed).await;
-        lead(&pod, 1).await;
-        assert_eq!(bus.redis(&["SET", "k", "v"]).await, "OK");
+        let pod = leading_with_a_key(&bus).await;
         pod.status_with(|status| data(status).config.contains_key("save"))
             .await;
         pod.stop().await;

@@ -53,7 +53,8 @@ const WRITE: &[&str] = &[
     "setnx",
     "unlink",
 ];
-/// Set if absent, compare and delete or extend in a script, fencing counters.
+/// Set if absent, compare and delete or extend in a script, fencing counters. Stock clients name a script by its hash and load it
+/// where the server does not know it: without `script|load` their locks could not be released.
 const LOCK: &[&str] = &[
     "del",
     "eval",
