@@ -1,5 +1,5 @@
 //! Pods that run with something older than what is asked for are restarted, one at a time: Sentinels, replicas, and, when
-//! another one leads, the old primary.
+//! another one leads, the old primary. One whose volume owes what none can bring in that exists comes back with an empty one.
 //!
 //! What is restarted is recorded first, and the next one waits until all pods are well. So no two pods are away by our doing,
 //! whoever carries on, and a restart that has not brought in what it was for is not repeated.
@@ -8,6 +8,7 @@ use super::blocked::{Blocked, reason};
 use super::handover::{best, decide, failed, why};
 use super::health::flaws;
 use super::pending::{Owed, owed};
+use super::storage::{is_of, is_templated};
 use super::view::View;
 use super::{Action, Desired, Plan};
 use crate::engine::line;
@@ -37,13 +38,14 @@ pub fn roll(view: &View<'_>, desired: &Desired, plan: &mut Plan) {
         view,
         owed: owed(view, desired.certificate_expires)
             .into_iter()
-            .filter(|owed| !owed.restart.is_empty())
+            .filter(Owed::is_due)
             .filter(|owed| view.nodes.contains(&owed.pod) || view.sentinels.contains(&owed.pod))
             .collect(),
         flaws: flaws(view, desired),
     };
     let blocked = |reason, what| Blocked::new(reason, format!("{}: {what}", rollout.progress()));
-    match rollout.carry_on().unwrap_or_else(|| rollout.next()) {
+    let step = rollout.lost().or_else(|| rollout.carry_on());
+    match step.unwrap_or_else(|| rollout.next()) {
         Step::Done => {}
         Step::Act(action) => {
             let what = said(&action);
@@ -106,29 +108,51 @@ impl Rollout<'_> {
         format!("{done} of {pods} pods run what the spec asks for")
     }
 
+    /// A pod whose volume is lost with its node waits for nobody, and nobody waits for it: it cannot start. `None`: there is none,
+    /// or it is recorded.
+    fn lost(&self) -> Option<Step> {
+        let mut lost = self.owed.iter().filter(|owed| owed.lost);
+        let recorded = self.view.topology.restart.as_ref();
+        let recorded = recorded.map(|restart| (restart.pod.as_str(), restart.uid.as_str()));
+        let first = lost.clone().next()?;
+        let under_way = lost.any(|owed| {
+            let pod = self.pod(&owed.pod);
+            pod.is_some_and(|pod| recorded == Some((&owed.pod, &pod.uid)))
+        });
+        (!under_way).then(|| self.restart(first))
+    }
+
     /// What becomes of the restart that is recorded. `None`: nothing more.
     fn carry_on(&self) -> Option<Step> {
         let restart = self.view.topology.restart.as_ref()?;
         let pod = restart.pod.as_str();
         let owed = self.owed.iter().find(|owed| owed.pod == pod);
-        let Some(seen) = self
-            .node(pod)?
-            .pod
-            .as_ref()
-            .filter(|seen| !seen.terminating)
-        else {
+        let node = self.node(pod)?;
+        let Some(seen) = node.pod.as_ref().filter(|seen| !seen.terminating) else {
             return Some(Step::Wait(restarting(pod, &restart.reason)));
         };
+        let given_up = node.claim.as_ref();
+        let given_up = given_up.filter(|claim| is_of(claim, restart.claim.as_ref()));
         if seen.uid == restart.uid {
             let may_go = self.alone() || !self.is_primary(pod);
             return owed.filter(|_| may_go).map(|owed| {
                 self.unless_hindered(owed, || Action::Restart {
                     pod: pod.to_owned(),
                     uid: seen.uid.clone(),
+                    claim: given_up
+                        .filter(|claim| !claim.terminating && self.gives_up(owed))
+                        .map(|claim| claim.uid.clone()),
                 })
             });
         }
+        if given_up.is_some_and(|claim| claim.terminating) {
+            return Some(Step::Wait(restarting(pod, &restart.reason)));
+        }
         match (owed, self.flaws.get(pod)) {
+            // Somebody else deleted the pod, and it came back with the volume that it had.
+            (Some(owed), _) if given_up.is_some() && !self.is_primary(pod) => {
+                Some(self.restart(owed))
+            }
             (Some(owed), _) if self.asked(owed).is_some_and(|asked| same(restart, &asked)) => {
                 Some(Step::Halt(format!(
                     "{pod} was restarted and is still {}",
@@ -222,27 +246,55 @@ impl Rollout<'_> {
         }
     }
 
-    /// What is wrong with the other pods, and keeps this one from being restarted. One that is broken is missed by nobody.
+    /// What is wrong with the other pods, and keeps this one from being restarted. One that is broken is missed by nobody, unless
+    /// its volume is given up: that may hold what another one lacks.
     fn hindrance(&self, owed: &Owed) -> Option<String> {
-        if self.is_broken(owed) {
+        let gives_up = self.gives_up(owed);
+        if owed.lost || (self.is_broken(owed) && !gives_up) {
             return None;
         }
         let excused = |pod: &str| {
             let other = self.owed.iter().find(|other| other.pod == pod);
-            pod == owed.pod || other.is_some_and(|other| self.is_left_behind(other))
+            let left_behind = other.is_some_and(|other| self.is_left_behind(other));
+            pod == owed.pod || (left_behind && !gives_up)
         };
         let mut flaws = self.flaws.iter();
-        let (pod, flaw) = flaws.find(|(pod, _)| !excused(pod))?;
-        Some(format!("{pod} {flaw}"))
+        let flaw = flaws.find(|(pod, _)| !excused(pod));
+        let flaw = flaw.map(|(pod, flaw)| format!("{pod} {flaw}"));
+        flaw.or_else(|| self.incomplete(owed).filter(|_| gives_up))
+    }
+
+    /// Whether a pod's volume goes with it. One that does not come up and may do so by a restart keeps it for now.
+    fn gives_up(&self, owed: &Owed) -> bool {
+        let restart = self.is_broken(owed) && !owed.restart.is_empty();
+        owed.lost || (owed.volume.is_some() && !restart)
+    }
+
+    /// Another data pod that could not stand in for one whose volume is given up: its own does not hold all of the data yet.
+    fn incomplete(&self, owed: &Owed) -> Option<String> {
+        let view = self.view;
+        let is_whole = |pod: &String| {
+            let marker = view.data(pod).and_then(|data| view.own_marker(data));
+            marker.is_some_and(|marker| marker.complete)
+        };
+        let mut others = view.nodes.iter().filter(|pod| **pod != owed.pod);
+        let other = others.find(|pod| owed.component == Component::Redis && !is_whole(pod))?;
+        Some(format!("{other} has no whole copy on its volume yet"))
     }
 
     /// What is recorded of a restart of this pod now. `None`: the pod is not there, or its StatefulSet's controller has not seen
-    /// the latest template.
+    /// the latest template, or the StatefulSet is yet to be made anew.
     fn asked(&self, owed: &Owed) -> Option<Restart> {
         let view = self.view;
+        let gives_up = self.gives_up(owed);
+        if gives_up && !is_templated(view, owed.component) {
+            return None;
+        }
+        let claim = self.node(&owed.pod)?.claim.as_ref();
         Some(Restart {
             pod: owed.pod.clone(),
             uid: self.pod(&owed.pod)?.uid.clone(),
+            claim: claim.filter(|_| gives_up).map(|claim| claim.uid.clone()),
             reason: owed.reason(),
             generation: view.bus.generation,
             revision: view.observed.revisions.get(&owed.component)?.clone(),

@@ -226,7 +226,7 @@ impl Run {
                 self.scene.observed.status = self.status.clone();
                 self.status = recorded(&self.scene.bus, &self.scene.observed, topology);
             }
-            Action::Restart { pod, uid } => self.restart(pod, uid, chance),
+            Action::Restart { pod, uid, .. } => self.restart(pod, uid, chance),
             Action::HandOver { pod, order } => {
                 if !handover_intended(self.topology(), pod, order) || *pod != self.leader {
                     return;
