@@ -29,7 +29,7 @@ pub use handover::{handover_intended, refused};
 pub use rest::asleep;
 pub use rollout::restart_intended;
 pub use routes::routes;
-pub use storage::replacement_intended;
+pub use storage::{grows, replacement_intended};
 
 use crate::acl::AclFiles;
 use crate::bus::Bus;
@@ -251,8 +251,11 @@ fn changes(view: &View<'_>, course: &Course, desired: &Desired, plan: &mut Plan)
         _ if moves => {}
         // It moves.
         Course::Record(_) => {}
-        Course::Wait(changing) => request::answer(view, Some(changing), plan),
-        Course::Keep if health::leading(view).is_none() => {}
+        Course::Wait(changing) => {
+            request::answer(view, Some(changing), plan);
+            rollout::revive(view, desired, plan);
+        }
+        Course::Keep if health::leading(view).is_none() => rollout::revive(view, desired, plan),
         Course::Keep => {
             request::answer(view, None, plan);
             if plan.record().is_none() && !scale::shrink(view, plan) {

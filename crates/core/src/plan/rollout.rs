@@ -11,12 +11,12 @@ use super::pending::{Owed, owed};
 use super::storage::{is_of, is_templated};
 use super::view::View;
 use super::{Action, Desired, Plan};
-use crate::engine::line;
 use crate::names::Component;
 use crate::observed::{Node, PodView};
-use crate::protocol::Phase;
 use cachebus_api::status::{Restart, Topology};
 use std::collections::BTreeMap;
+
+mod hindrance;
 
 /// Time after a restart or a change of the primary in which pods are expected to come to terms, in milliseconds.
 const SETTLING_MS: u64 = 120_000;
@@ -34,28 +34,23 @@ enum Step {
 
 /// Takes the next step.
 pub fn roll(view: &View<'_>, desired: &Desired, plan: &mut Plan) {
-    let rollout = Rollout {
-        view,
-        owed: owed(view, desired.certificate_expires)
-            .into_iter()
-            .filter(Owed::is_due)
-            .filter(|owed| view.nodes.contains(&owed.pod) || view.sentinels.contains(&owed.pod))
-            .collect(),
-        flaws: flaws(view, desired),
-    };
-    let blocked = |reason, what| Blocked::new(reason, format!("{}: {what}", rollout.progress()));
+    let rollout = Rollout::new(view, desired);
     let step = rollout.lost().or_else(|| rollout.carry_on());
-    match step.unwrap_or_else(|| rollout.next()) {
-        Step::Done => {}
-        Step::Act(action) => {
-            let what = said(&action);
-            plan.act(*action);
-            if let Some(what) = what {
-                plan.wait(blocked(reason::ROLLING_OUT, what));
-            }
-        }
-        Step::Wait(what) => plan.wait(blocked(reason::ROLLING_OUT, what)),
-        Step::Halt(what) => plan.stuck(blocked(reason::ROLLOUT_HALTED, what)),
+    let step = step.unwrap_or_else(|| rollout.next());
+    rollout.take(step, plan);
+}
+
+/// Brings Sentinels back whose volumes are lost with their node while nobody leads: without them nobody may ever do so again.
+pub fn revive(view: &View<'_>, desired: &Desired, plan: &mut Plan) {
+    let mut rollout = Rollout::new(view, desired);
+    let sentinel = |owed: &Owed| owed.lost && owed.component == Component::Sentinel;
+    rollout.owed.retain(sentinel);
+    let changing = view.topology.target.is_some() || view.topology.primary.is_none();
+    if changing || rollout.owed.is_empty() {
+        return;
+    }
+    if let Some(step) = rollout.lost().or_else(|| rollout.carry_on()) {
+        rollout.take(step, plan);
     }
 }
 
@@ -101,7 +96,35 @@ struct Rollout<'a> {
     flaws: BTreeMap<&'a str, String>,
 }
 
-impl Rollout<'_> {
+impl<'a> Rollout<'a> {
+    fn new(view: &'a View<'a>, desired: &Desired) -> Self {
+        Self {
+            view,
+            owed: owed(view, desired.certificate_expires)
+                .into_iter()
+                .filter(Owed::is_due)
+                .filter(|owed| view.nodes.contains(&owed.pod) || view.sentinels.contains(&owed.pod))
+                .collect(),
+            flaws: flaws(view, desired),
+        }
+    }
+
+    fn take(&self, step: Step, plan: &mut Plan) {
+        let blocked = |reason, what| Blocked::new(reason, format!("{}: {what}", self.progress()));
+        match step {
+            Step::Done => {}
+            Step::Act(action) => {
+                let what = said(&action);
+                plan.act(*action);
+                if let Some(what) = what {
+                    plan.wait(blocked(reason::ROLLING_OUT, what));
+                }
+            }
+            Step::Wait(what) => plan.wait(blocked(reason::ROLLING_OUT, what)),
+            Step::Halt(what) => plan.stuck(blocked(reason::ROLLOUT_HALTED, what)),
+        }
+    }
+
     fn progress(&self) -> String {
         let pods = self.view.nodes.len() + self.view.sentinels.len();
         let done = pods - self.owed.len();
@@ -226,62 +249,6 @@ impl Rollout<'_> {
         }
     }
 
-    fn unless_hindered(&self, owed: &Owed, action: impl FnOnce() -> Action) -> Step {
-        match self.hindrance(owed) {
-            Some(hindrance) => self.hindered(hindrance),
-            None => Step::Act(Box::new(action())),
-        }
-    }
-
-    /// What is due to the last step passes by itself.
-    fn hindered(&self, hindrance: String) -> Step {
-        let topology = &self.view.topology;
-        let restarted = topology.restart.as_ref().map(|restart| &restart.since);
-        let times = [restarted, topology.since.as_ref()];
-        let mut times = times.into_iter().flatten();
-        if times.any(|since| !self.view.passed(Some(since), SETTLING_MS)) {
-            Step::Wait(hindrance)
-        } else {
-            Step::Halt(hindrance)
-        }
-    }
-
-    /// What is wrong with the other pods, and keeps this one from being restarted. One that is broken is missed by nobody, unless
-    /// its volume is given up: that may hold what another one lacks.
-    fn hindrance(&self, owed: &Owed) -> Option<String> {
-        let gives_up = self.gives_up(owed);
-        if owed.lost || (self.is_broken(owed) && !gives_up) {
-            return None;
-        }
-        let excused = |pod: &str| {
-            let other = self.owed.iter().find(|other| other.pod == pod);
-            let left_behind = other.is_some_and(|other| self.is_left_behind(other));
-            pod == owed.pod || (left_behind && !gives_up)
-        };
-        let mut flaws = self.flaws.iter();
-        let flaw = flaws.find(|(pod, _)| !excused(pod));
-        let flaw = flaw.map(|(pod, flaw)| format!("{pod} {flaw}"));
-        flaw.or_else(|| self.incomplete(owed).filter(|_| gives_up))
-    }
-
-    /// Whether a pod's volume goes with it. One that does not come up and may do so by a restart keeps it for now.
-    fn gives_up(&self, owed: &Owed) -> bool {
-        let restart = self.is_broken(owed) && !owed.restart.is_empty();
-        owed.lost || (owed.volume.is_some() && !restart)
-    }
-
-    /// Another data pod that could not stand in for one whose volume is given up: its own does not hold all of the data yet.
-    fn incomplete(&self, owed: &Owed) -> Option<String> {
-        let view = self.view;
-        let is_whole = |pod: &String| {
-            let marker = view.data(pod).and_then(|data| view.own_marker(data));
-            marker.is_some_and(|marker| marker.complete)
-        };
-        let mut others = view.nodes.iter().filter(|pod| **pod != owed.pod);
-        let other = others.find(|pod| owed.component == Component::Redis && !is_whole(pod))?;
-        Some(format!("{other} has no whole copy on its volume yet"))
-    }
-
     /// What is recorded of a restart of this pod now. `None`: the pod is not there, or its StatefulSet's controller has not seen
     /// the latest template, or the StatefulSet is yet to be made anew.
     fn asked(&self, owed: &Owed) -> Option<Restart> {
@@ -300,31 +267,6 @@ impl Rollout<'_> {
             revision: view.observed.revisions.get(&owed.component)?.clone(),
             since: view.now(),
         })
-    }
-
-    /// It does not come up, and nothing is lost by replacing it.
-    fn is_broken(&self, owed: &Owed) -> bool {
-        let pod = self.pod(&owed.pod);
-        pod.is_some_and(|pod| pod.trouble.is_some() && !pod.ready && !pod.terminating)
-    }
-
-    /// A replica that runs an older engine than the primary may be unable to read what that sends.
-    fn is_left_behind(&self, owed: &Owed) -> bool {
-        let release = |pod: &str| {
-            let agent = self.node(pod)?.agent.as_ref()?;
-            Some(line(&agent.engine.as_ref()?.version))
-        };
-        let primary = self.view.topology.primary.as_deref().and_then(release);
-        let follows = self.view.data(&owed.pod).is_some_and(|data| {
-            matches!(
-                data.phase,
-                Phase::Following(_) | Phase::Down | Phase::Loading
-            )
-        });
-        follows
-            && self.flaws.contains_key(owed.pod.as_str())
-            && primary == Some(self.view.bus.spec.engine.version.as_str())
-            && release(&owed.pod) != primary
     }
 
     fn is_primary(&self, pod: &str) -> bool {

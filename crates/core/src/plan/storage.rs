@@ -63,11 +63,10 @@ fn unlike(view: &View<'_>, component: Component, claim: &ClaimView) -> Option<Ne
         let why = format!("volume of the class {has}, not {class}");
         return Some(Need::Replaced(why));
     }
-    let has = claim.asked?;
-    if has >= Bytes::text(&wanted.size).get()? {
+    if !grows(view.bus, component, claim) {
         return None;
     }
-    let why = format!("volume of {has} bytes, not {}", wanted.size);
+    let why = format!("volume of {} bytes, not {}", claim.asked?, wanted.size);
     Some(match claim.expandable {
         Some(true) => Need::Asked(why),
         Some(false) => Need::Replaced(why),
@@ -75,6 +74,13 @@ fn unlike(view: &View<'_>, component: Component, claim: &ClaimView) -> Option<Ne
             "{why}, and nobody tells whether its class lets it grow"
         )),
     })
+}
+
+/// Whether a claim asks for less than the spec does.
+#[must_use]
+pub fn grows(bus: &Bus, component: Component, claim: &ClaimView) -> bool {
+    let wanted = Bytes::text(&wanted_claim(bus, component).size).get();
+    claim.asked < wanted && claim.asked.is_some()
 }
 
 /// What is left of a growth that was asked for.

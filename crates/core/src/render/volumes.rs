@@ -2,8 +2,8 @@
 
 use crate::bus::Bus;
 use crate::names::{
-    ACL_DIR, AUTH_DIR, BIN_DIR, CONFIG_DIR, Component, DATA_DIR, REDIS_ACL, RUN_DIR, SENTINEL_ACL,
-    TLS_DIR,
+    ACL_DIR, AUTH_DIR, BIN_DIR, CONFIG_DIR, Component, DATA_CLAIM, DATA_DIR, REDIS_ACL, RUN_DIR,
+    SENTINEL_ACL, TLS_DIR,
 };
 use crate::observed::ClaimTemplate;
 use k8s_openapi::api::core::v1::{
@@ -14,7 +14,6 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::collections::BTreeMap;
 
-const DATA: &str = "data";
 const RUN: &str = "run";
 const BIN: &str = "bin";
 const CONFIG: &str = "config";
@@ -42,7 +41,7 @@ pub(crate) fn wanted_claim(bus: &Bus, component: Component) -> ClaimTemplate {
 pub(super) fn claim(template: &ClaimTemplate) -> PersistentVolumeClaim {
     PersistentVolumeClaim {
         metadata: ObjectMeta {
-            name: Some(DATA.to_owned()),
+            name: Some(DATA_CLAIM.to_owned()),
             ..ObjectMeta::default()
         },
         spec: Some(PersistentVolumeClaimSpec {
@@ -119,7 +118,7 @@ fn secret(name: &str, secret: String, entry: Option<&str>) -> Volume {
 /// Mounts of the agent's container.
 pub(super) fn mounts() -> Vec<VolumeMount> {
     vec![
-        mount(DATA, DATA_DIR, false),
+        mount(DATA_CLAIM, DATA_DIR, false),
         mount(RUN, RUN_DIR, false),
         mount(BIN, BIN_DIR, true),
         mount(CONFIG, CONFIG_DIR, true),

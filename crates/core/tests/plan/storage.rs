@@ -389,6 +389,22 @@ fn a_lost_volume_is_kept_while_nobody_leads() {
 }
 
 #[test]
+fn lost_sentinels_come_back_though_nobody_leads_and_data_pods_do_not() {
+    let scene = stored("{}")
+        .lost("b-sentinel-1")
+        .lost("b-sentinel-2")
+        .lost("b-redis-0");
+    assert_eq!(scene.given_up(), given_up("b-sentinel-1"));
+    let handing_over = scene.clone().recorded(Topology {
+        target: Some(crate::scene::target("b-redis-1", 2, false)),
+        ..primary("b-redis-0", 1)
+    });
+    assert_eq!(handing_over.given_up(), None);
+    let data = stored("{}").lost("b-redis-1").lost("b-redis-0");
+    assert_eq!(data.given_up(), None);
+}
+
+#[test]
 fn what_cannot_be_told_is_said() {
     let mut scene = stored("{}").small("b-redis-1", None);
     assert_eq!(scene.actions(), []);
