@@ -171,7 +171,7 @@ impl PartialStatefulSet {
     }
 }
 
-/// A PersistentVolumeClaim, in part.
+/// A `PersistentVolumeClaim`, in part.
 #[derive(Clone, Debug, Default, Deserialize, Resource)]
 #[resource(inherit = "PersistentVolumeClaim")]
 pub struct PartialClaim {

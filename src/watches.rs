@@ -53,7 +53,7 @@ pub struct Stores {
     pub pods: Store<PartialPod>,
     /// StatefulSets.
     pub stateful_sets: Store<PartialStatefulSet>,
-    /// PersistentVolumeClaims of pods of buses.
+    /// `PersistentVolumeClaims` of pods of buses.
     pub claims: Store<PartialClaim>,
     /// Services.
     pub services: Store<PartialObjectMeta<Service>>,

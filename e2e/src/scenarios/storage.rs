@@ -181,7 +181,7 @@ async fn lost(lab: &Lab, bus: &Bus) -> anyhow::Result<()> {
     let after = after?;
     let new: BTreeSet<&String> = after
         .iter()
-        .filter(|(name, claim)| before.get(*name).map(ResourceExt::uid) != Some(claim.uid()))
+        .filter(|(name, claim)| before.get(*name).and_then(kube::ResourceExt::uid) != claim.uid())
         .map(|(name, _)| name)
         .collect();
     ensure!(new.contains(&bus.names.claim(&primary)), "new: {new:?}");

@@ -120,13 +120,13 @@ async fn home(context: &Context, volume: &str) -> Home {
         if hosts.is_empty() {
             return Ok(Home::Somewhere);
         }
-        let names: Vec<&str> = hosts.iter().map(String::as_str).collect();
-        let named = format!("{HOSTNAME} in ({})", names.join(","));
+        let hosts = Vec::from_iter(hosts);
+        let named = format!("{HOSTNAME} in ({})", hosts.join(","));
         let nodes: Api<Node> = Api::all(context.client.clone());
         let one = ListParams::default().labels(&named).limit(1);
         Ok(match nodes.list_metadata(&one).await?.items.first() {
             Some(_) => Home::Somewhere,
-            None => Home::Gone(names.join(", ")),
+            None => Home::Gone(hosts.join(", ")),
         })
     };
     told.await
