@@ -2,7 +2,8 @@
 
 use cachebus_api::{CacheBus, CacheBusStatus};
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Resource;
 use kube::api::{ObjectMeta, TypeMeta};
 use serde::{Deserialize, Serialize};
@@ -163,11 +164,51 @@ impl PartialPod {
 }
 
 impl PartialStatefulSet {
-    /// The size in its claim template, as Kubernetes prints it.
-    pub fn claim_size(&self) -> Option<&str> {
+    /// What its claim template asks for.
+    pub fn claim(&self) -> Option<&ClaimSpec> {
         let claim = self.spec.volume_claim_templates.first()?;
-        claim.spec.resources.requests.storage.as_deref()
+        Some(&claim.spec)
     }
+}
+
+/// A `PersistentVolumeClaim`, in part.
+#[derive(Clone, Debug, Default, Deserialize, Resource)]
+#[resource(inherit = "PersistentVolumeClaim")]
+pub struct PartialClaim {
+    /// Metadata.
+    pub metadata: ObjectMeta,
+    /// What was asked for.
+    #[serde(default)]
+    pub spec: ClaimSpec,
+    /// What became of it.
+    #[serde(default)]
+    pub status: ClaimStatus,
+}
+
+/// What became of a claim, in part.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct ClaimStatus {
+    /// What there is.
+    #[serde(default)]
+    pub capacity: ClaimRequests,
+    /// Conditions.
+    #[serde(default)]
+    pub conditions: Box<[ClaimCondition]>,
+}
+
+/// A condition of a claim, in part.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimCondition {
+    /// Which.
+    #[serde(rename = "type")]
+    pub type_: Box<str>,
+    /// `True`, `False` or `Unknown`.
+    pub status: Box<str>,
+    /// Since when.
+    pub last_transition_time: Option<Time>,
+    /// Why, for people.
+    pub message: Option<Box<str>>,
 }
 
 /// What was asked for of a StatefulSet, in part.
@@ -189,7 +230,12 @@ pub struct Claim {
 
 /// What was asked for of a claim, in part.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ClaimSpec {
+    /// Storage class.
+    pub storage_class_name: Option<Box<str>>,
+    /// The volume that it got.
+    pub volume_name: Option<Box<str>>,
     /// Resources.
     #[serde(default)]
     pub resources: ClaimResources,
@@ -203,7 +249,7 @@ pub struct ClaimResources {
     pub requests: ClaimRequests,
 }
 
-/// What a claim must have.
+/// What a claim must have, or has.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct ClaimRequests {
     /// Bytes.

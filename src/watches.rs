@@ -7,7 +7,7 @@ mod by_hand;
 pub use by_hand::Filler;
 
 use crate::error::brief;
-use crate::partial::{PartialPod, PartialStatefulSet};
+use crate::partial::{PartialClaim, PartialPod, PartialStatefulSet};
 use crate::readiness::Readiness;
 use cachebus_api::CacheBus;
 use cachebus_core::names::{BUS_LABEL, MANAGER, SWITCHOVER_ANNOTATION};
@@ -43,7 +43,7 @@ const PAGE_SIZE: u32 = 50;
 /// died without a word is noticed no earlier.
 const RENEWAL_S: u32 = 480;
 
-/// What is known of the cluster. All but the buses themselves carry [`MANAGER`]'s label.
+/// What is known of the cluster. All but the buses themselves and the claims of their pods carry [`MANAGER`]'s label.
 #[derive(Clone)]
 pub struct Stores {
     /// The buses.
@@ -54,6 +54,8 @@ pub struct Stores {
     pub pods: Store<PartialPod>,
     /// StatefulSets.
     pub stateful_sets: Store<PartialStatefulSet>,
+    /// `PersistentVolumeClaims` of pods of buses.
+    pub claims: Store<PartialClaim>,
     /// Services.
     pub services: Store<PartialObjectMeta<Service>>,
     /// ConfigMaps.
@@ -91,6 +93,7 @@ impl Stores {
             secrets: watches.watch("secrets"),
             pods: watches.watch("pods"),
             stateful_sets: watches.watch("statefulsets"),
+            claims: watches.watch_all("persistentvolumeclaims", of_pods()),
             services: watches.watch("services"),
             config_maps: watches.watch("configmaps"),
             service_accounts: watches.watch("serviceaccounts"),
@@ -169,9 +172,22 @@ impl Watches<'_> {
             + Sync
             + 'static,
     {
+        self.watch_all(resource, ours())
+    }
+
+    fn watch_all<K>(&self, resource: &'static str, which: watcher::Config) -> Store<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Send
+            + Sync
+            + 'static,
+    {
         let writer = Writer::new(());
         let store = writer.as_reader();
-        let changes = watcher(self.api::<K>(), ours())
+        let changes = watcher(self.api::<K>(), which)
             .default_backoff()
             .modify(strip)
             .reflect(writer)
@@ -268,6 +284,11 @@ fn mark(mut event: watcher::Event<WatchedBus>) -> watcher::Event<WatchedBus> {
 /// A selector of what the operator made, and pods that were made from it.
 fn ours() -> watcher::Config {
     config().labels(&format!("app.kubernetes.io/managed-by={MANAGER}"))
+}
+
+/// A selector of the claims that StatefulSets made: these give them the labels by which they select their pods.
+fn of_pods() -> watcher::Config {
+    config().labels(BUS_LABEL)
 }
 
 fn config() -> watcher::Config {

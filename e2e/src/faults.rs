@@ -14,10 +14,13 @@ use serde_json::json;
 use crate::bus::Bus;
 use crate::machine::{CutOff, Paused};
 use crate::process::Process;
-use crate::{agreement, bus, wait};
+use crate::{agreement, bus, outage, wait};
 
 /// How long a node is away.
 const AWAY: Duration = Duration::from_secs(40);
+
+/// How long a node that is rebooted is off.
+const OFF: Duration = Duration::from_secs(10);
 
 /// Time for the primary to move where it was asked to.
 const MOVED: Duration = Duration::from_mins(1);
@@ -38,6 +41,9 @@ pub enum Fault {
     Pause,
     /// Its node reaches no other node, and none reaches it, for 40 s.
     CutOff,
+    /// Its node loses its power, and has it again after 10 s. No part of the measurements.
+    #[value(skip)]
+    Reboot,
     /// The operator is asked to move the lead.
     Switchover,
 }
@@ -45,7 +51,7 @@ pub enum Fault {
 impl Fault {
     /// Whether it takes the whole node away.
     pub fn takes_the_node(self) -> bool {
-        matches!(self, Self::Pause | Self::CutOff)
+        matches!(self, Self::Pause | Self::CutOff | Self::Reboot)
     }
 
     /// Does it, and waits until nothing of it is in force any more.
@@ -70,6 +76,12 @@ impl Fault {
             Self::CutOff => {
                 let _cut_off = CutOff::begin(&node_of(bus, primary).await?)?;
                 tokio::time::sleep(AWAY).await;
+            }
+            Self::Reboot => {
+                let node = node_of(bus, primary).await?;
+                outage::power_off(&node)?;
+                tokio::time::sleep(OFF).await;
+                outage::power_on(&node)?;
             }
             Self::Switchover => {
                 let asked = json!({"metadata": {"annotations": {SWITCHOVER: "any"}}});

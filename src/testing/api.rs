@@ -2,7 +2,7 @@
 //! fails the test.
 
 use crate::client::classify;
-use cachebus_core::rbac::{LEADER_RULES, RULES};
+use cachebus_core::rbac::{CLUSTER_RULES, LEADER_RULES, RULES};
 use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
@@ -11,7 +11,7 @@ use kube::Client;
 use kube::api::DeleteParams;
 use kube::client::Body;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
@@ -22,6 +22,8 @@ struct State {
     requests: Vec<String>,
     /// Resources whose objects cannot be written, with the status that is answered.
     broken: BTreeMap<String, u16>,
+    /// Resources that may not be read.
+    forbidden: BTreeSet<&'static str>,
     /// Request, as it is shown, after which somebody else changes its object.
     meddled: Option<&'static str>,
 }
@@ -108,6 +110,11 @@ impl Api {
             .insert(resource.to_owned(), 403);
     }
 
+    /// Refuses to read objects of a resource, as of somebody whose rights end at a namespace.
+    pub fn forbid(&self, resource: &'static str) {
+        self.0.lock().unwrap().forbidden.insert(resource);
+    }
+
     /// Fails to write objects of a resource, as an overloaded server does.
     pub fn fail(&self, resource: &str) {
         self.0
@@ -137,7 +144,11 @@ impl Api {
             .is_some_and(|kind| kind == "application/apply-patch+yaml");
         let mut state = self.0.lock().unwrap();
         state.check_rights(&parts.method, &parts.uri, apply);
-        let (status, answer) = state.answer(&parts.method, parts.uri.path(), body, apply);
+        let query = parts.uri.query().unwrap_or_default();
+        let (status, answer) = match state.read_of_cluster(&parts.method, parts.uri.path(), query) {
+            Some(answer) => answer,
+            None => state.answer(&parts.method, parts.uri.path(), body, apply),
+        };
         state.meddle(parts.uri.path());
         drop(state);
         let mut response = Response::new(Full::new(answer.to_string().into()));
@@ -156,12 +167,42 @@ impl State {
         };
         let creates = apply && !self.objects.contains_key(uri.path());
         for verb in [asked.verb].into_iter().chain(creates.then_some("create")) {
-            let granted = RULES.iter().chain(LEADER_RULES).any(|rule| {
+            let rules = RULES.iter().chain(CLUSTER_RULES).chain(LEADER_RULES);
+            let granted = rules.clone().any(|rule| {
                 (rule.group, rule.resource) == (group, &*asked.resource)
                     && rule.verbs.contains(&verb)
             });
             assert!(granted, "no right to {verb} {group} {}", asked.resource);
         }
+    }
+
+    /// Answers what is asked of objects in no namespace, where that is not to be answered like all else: the list of nodes,
+    /// by one host name.
+    fn read_of_cluster(
+        &mut self,
+        method: &Method,
+        path: &str,
+        query: &str,
+    ) -> Option<(StatusCode, Value)> {
+        let mut parts = path.split('/');
+        let forbidden = parts.any(|part| self.forbidden.contains(part));
+        let nodes = path == "/api/v1/nodes";
+        if *method != Method::GET || !(forbidden || nodes) {
+            return None;
+        }
+        self.requests.push(format!("{method} {path}"));
+        if forbidden {
+            return Some(failure(403, "Forbidden"));
+        }
+        let objects = self.objects.iter();
+        let objects = objects.filter(|(path, _)| path.starts_with("/api/v1/nodes/"));
+        let named = objects.filter(|(_, node)| {
+            let name = node["metadata"]["labels"]["kubernetes.io/hostname"].as_str();
+            name.is_some_and(|name| query.contains(&format!("%28{name}%29")))
+        });
+        let items: Vec<Value> = named.map(|(_, node)| node.clone()).collect();
+        let list = json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": {}, "items": items});
+        Some((StatusCode::OK, list))
     }
 
     fn answer(
@@ -220,6 +261,11 @@ impl State {
                 if !meant.is_null() && *meant != current["metadata"]["uid"] {
                     return failure(409, "Conflict");
                 }
+                let orphans = body["propagationPolicy"] == "Orphan";
+                assert!(
+                    !path.contains("/statefulsets/") || orphans,
+                    "its pods would go, too"
+                );
                 self.objects.remove(path);
                 (StatusCode::OK, current)
             }

@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use super::{Stores, WatchedBus};
-use crate::partial::{PartialPod, PartialStatefulSet};
+use crate::partial::{PartialClaim, PartialPod, PartialStatefulSet};
 use crate::testing::Api;
+use cachebus_core::names::BUS_LABEL;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
@@ -22,6 +23,7 @@ pub struct Filler {
     secrets: Writer<Secret>,
     pods: Writer<PartialPod>,
     stateful_sets: Writer<PartialStatefulSet>,
+    claims: Writer<PartialClaim>,
     services: Writer<PartialObjectMeta<Service>>,
     config_maps: Writer<PartialObjectMeta<ConfigMap>>,
     service_accounts: Writer<PartialObjectMeta<ServiceAccount>>,
@@ -38,6 +40,7 @@ impl Stores {
             secrets: Writer::new(()),
             pods: Writer::new(()),
             stateful_sets: Writer::new(()),
+            claims: Writer::new(()),
             services: Writer::new(()),
             config_maps: Writer::new(()),
             service_accounts: Writer::new(()),
@@ -50,6 +53,7 @@ impl Stores {
             secrets: filler.secrets.as_reader(),
             pods: filler.pods.as_reader(),
             stateful_sets: filler.stateful_sets.as_reader(),
+            claims: filler.claims.as_reader(),
             services: filler.services.as_reader(),
             config_maps: filler.config_maps.as_reader(),
             service_accounts: filler.service_accounts.as_reader(),
@@ -63,7 +67,7 @@ impl Stores {
 }
 
 impl Filler {
-    /// Fills the stores with what an API server holds; all but buses by the label of what is the operator's own.
+    /// Fills the stores with what an API server holds; buses aside by their labels.
     pub fn fill(&mut self, api: &Api) {
         fill(&mut self.buses, api, "cachebuses");
         self.fill_but_buses(api);
@@ -74,6 +78,7 @@ impl Filler {
         fill(&mut self.secrets, api, "secrets");
         fill(&mut self.pods, api, "pods");
         fill(&mut self.stateful_sets, api, "statefulsets");
+        fill(&mut self.claims, api, "persistentvolumeclaims");
         fill(&mut self.services, api, "services");
         fill(&mut self.config_maps, api, "configmaps");
         fill(&mut self.service_accounts, api, "serviceaccounts");
@@ -89,8 +94,13 @@ where
 {
     writer.apply_watcher_event(&Event::Init);
     for object in api.all(resource) {
-        let ours = object["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "cachebus";
-        if ours || resource == "cachebuses" {
+        let labels = &object["metadata"]["labels"];
+        let selected = match resource {
+            "cachebuses" => true,
+            "persistentvolumeclaims" => !labels[BUS_LABEL].is_null(),
+            _ => labels["app.kubernetes.io/managed-by"] == "cachebus",
+        };
+        if selected {
             writer.apply_watcher_event(&Event::InitApply(serde_json::from_value(object).unwrap()));
         }
     }

@@ -19,11 +19,12 @@ pub enum Reclaim {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
-    /// Size of each data pod's volume. Never shrinks. A larger one is for pods of new buses: volumes that exist are not
-    /// grown, and `status.pendingRestart` names them.
+    /// Size of each data pod's volume. Never shrinks. Volumes that exist grow where their class allows it, and are replaced one by
+    /// one where it does not.
     #[serde(default = "Storage::default_size")]
     pub size: Bytes,
-    /// Storage class. Default: the cluster's. Cannot change: the data would stay behind.
+    /// Storage class of every volume of the bus. Default: the cluster's. When it changes, volumes are replaced one by one; when it is
+    /// taken away, they stay in the class that they are in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         regex(pattern = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"),

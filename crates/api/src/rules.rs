@@ -159,16 +159,6 @@ pub(crate) fn storage_grows() -> Rule {
     )
 }
 
-/// A volume cannot move to another class.
-pub(crate) fn storage_class_stays() -> Rule {
-    rule(
-        "has(self.storage.storageClassName) == has(oldSelf.storage.storageClassName) && \
-         (!has(self.storage.storageClassName) || self.storage.storageClassName == oldSelf.storage.storageClassName)",
-        "storage.storageClassName cannot change: the data would stay behind",
-        ".storage.storageClassName",
-    )
-}
-
 /// Files of one family are not the other's, and pods that restart one by one would hold both.
 pub(crate) fn engine_kind_stays() -> Rule {
     rule(

@@ -191,9 +191,9 @@ pub struct SentinelSettings {
     #[x_kube(validation = Rule::new("self == oldSelf").message("sentinel.port cannot change: clients hold it in their Secrets"))]
     #[x_kube(validation = rules::not_the_agents())]
     pub port: u16,
-    /// Size of each Sentinel's volume, which holds its votes and epochs. Cannot change.
+    /// Size of each Sentinel's volume, which holds its votes and epochs. Never shrinks.
     #[serde(default = "SentinelSettings::default_storage_size")]
-    #[x_kube(validation = Rule::new("self == oldSelf").message("sentinel.storageSize cannot change"))]
+    #[x_kube(validation = Rule::new("quantity(self).compareTo(quantity(oldSelf)) >= 0").message("sentinel.storageSize cannot shrink"))]
     pub storage_size: Bytes,
     /// CPU and memory of each Sentinel.
     #[serde(default)]

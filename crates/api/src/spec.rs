@@ -53,7 +53,6 @@ use std::collections::BTreeMap;
 #[x_kube(validation = rules::reserved_users())]
 #[x_kube(validation = rules::distinct_secrets())]
 #[x_kube(validation = rules::storage_grows())]
-#[x_kube(validation = rules::storage_class_stays())]
 #[x_kube(validation = rules::engine_kind_stays())]
 #[x_kube(validation = rules::engine_version_rises())]
 #[x_kube(validation = rules::transport_stays())]

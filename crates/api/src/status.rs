@@ -126,6 +126,9 @@ pub struct Restart {
     pub pod: String,
     /// UID that it had before.
     pub uid: String,
+    /// UID of its claim, where its volume is given up with it and it comes back with an empty one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<String>,
     /// What it was restarted for.
     pub reason: String,
     /// Generation of the spec that it was restarted for.

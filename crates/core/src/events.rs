@@ -12,7 +12,7 @@ pub struct EventDraft {
     /// Something went wrong.
     pub warning: bool,
     /// Stable, one word: the condition's reason, or `PrimaryChosen`, `PrimaryChanged`, `SwitchedOver`, `SwitchoverFailed`,
-    /// `SwitchoverRefused`, `Restarting`.
+    /// `SwitchoverRefused`, `Restarting`, `ReplacingVolume`.
     pub reason: String,
     /// What it is about: the condition's type, or `Primary`, `Restart`.
     pub action: String,
@@ -24,7 +24,12 @@ pub struct EventDraft {
 const WARN_AT_ONCE: [&str; 2] = [kind::VALID, kind::ENGINE_UP_TO_DATE];
 
 /// What the operator does by plan is no warning.
-const PLANNED_REASONS: [&str; 3] = [reason::ROLLING_OUT, "ScalingDown", HIBERNATED];
+const PLANNED_REASONS: [&str; 4] = [
+    reason::ROLLING_OUT,
+    reason::VOLUMES_GROWING,
+    "ScalingDown",
+    HIBERNATED,
+];
 
 /// The Events between two statuses: one for each condition that became true or ceased to be, one for a change of the primary or
 /// one that failed, and one for a restart that was decided.
@@ -139,11 +144,19 @@ fn restart(previous: &CacheBusStatus, next: &CacheBusStatus) -> Option<EventDraf
         let topology: &Topology = status.topology.as_ref()?;
         topology.restart.clone()
     };
-    let Restart { pod, reason, .. } = *of(next).filter(|now| of(previous).as_ref() != Some(now))?;
+    let restart = of(next).filter(|now| of(previous).as_ref() != Some(now))?;
+    let Restart { pod, reason, .. } = &*restart;
+    let (word, note) = match restart.claim {
+        None => ("Restarting", format!("{pod} is restarted: {reason}")),
+        Some(_) => (
+            "ReplacingVolume",
+            format!("{pod} comes back with an empty volume, to be filled by the primary: {reason}"),
+        ),
+    };
     Some(EventDraft {
         warning: false,
-        reason: "Restarting".to_owned(),
+        reason: word.to_owned(),
         action: "Restart".to_owned(),
-        note: format!("{pod} is restarted: {reason}"),
+        note,
     })
 }

@@ -20,6 +20,8 @@ pub const SWITCHOVER_ANNOTATION: &str = "cachebus.dev/switchover";
 /// Value of [`SWITCHOVER_ANNOTATION`] that leaves the choice to the primary's agent.
 pub const ANY_REPLICA: &str = "any";
 
+/// Name of the claim template, and of the volume in a pod.
+pub const DATA_CLAIM: &str = "data";
 /// Folder of the data volume.
 pub const DATA_DIR: &str = "/data";
 /// Folder in memory for rendered configuration.
@@ -109,6 +111,12 @@ impl Names {
     #[must_use]
     pub fn pod(&self, component: Component, ordinal: u32) -> String {
         format!("{}-{ordinal}", self.workload(component))
+    }
+
+    /// The claim of a pod's volume.
+    #[must_use]
+    pub fn claim(&self, pod: &str) -> String {
+        format!("{DATA_CLAIM}-{pod}")
     }
 
     /// The DNS name that a pod announces. The pod's name decides the component.

@@ -5,6 +5,7 @@ use crate::engine::{Capabilities, SUPPORTED, of_release};
 use crate::names::Component;
 use crate::protocol::{AgentStatus, DataStatus, NodeStatus, Phase, SentinelStatus};
 use cachebus_api::CacheBusStatus;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::collections::BTreeMap;
 
 /// One look at a bus.
@@ -22,6 +23,28 @@ pub struct Observed {
     pub sentinels: BTreeMap<String, Node>,
     /// Update revision of each `StatefulSet` that exists.
     pub revisions: BTreeMap<Component, String>,
+    /// Each `StatefulSet` that exists.
+    pub sets: BTreeMap<Component, SetView>,
+}
+
+/// What matters of a `StatefulSet`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SetView {
+    /// UID.
+    pub uid: String,
+    /// Its claim template.
+    pub claim: ClaimTemplate,
+    /// Deletion has begun.
+    pub terminating: bool,
+}
+
+/// What a claim template asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClaimTemplate {
+    /// Size, as Kubernetes prints it (`8Gi`).
+    pub size: String,
+    /// Storage class; `None`: the cluster's default.
+    pub class: Option<String>,
 }
 
 /// One pod and what its agent said.
@@ -36,8 +59,43 @@ pub struct Node {
     /// For how long a data pod has, on end, not said what it holds, milliseconds, as far back as the observer remembers: 0 at
     /// the first look at which it does not, see [`Node::tells`].
     pub silent_ms: u64,
-    /// Bytes that its claim asks for, where that is known.
-    pub volume_bytes: Option<u64>,
+    /// The claim of its volume, where it exists.
+    pub claim: Option<ClaimView>,
+}
+
+/// What matters of the claim of a pod's volume.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClaimView {
+    /// UID.
+    pub uid: String,
+    /// Bytes that it asks for.
+    pub asked: Option<u64>,
+    /// Bytes that the volume has, once there is one.
+    pub has: Option<u64>,
+    /// Storage class.
+    pub class: Option<String>,
+    /// Deletion has begun.
+    pub terminating: bool,
+    /// Since when the volume is larger and waits for its file system to be mounted anew.
+    pub file_system_pending: Option<Time>,
+    /// What keeps the volume from growing, as its driver says.
+    pub not_growing: Option<String>,
+    /// Whether its class lets volumes grow; asked only where one is to grow. `None`: that cannot be told.
+    pub expandable: Option<bool>,
+    /// Where the volume lies; asked only where its pod has no node.
+    pub home: Home,
+}
+
+/// Whether the node that a volume lies on is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Home {
+    /// It is, or the volume is bound to none, or nobody needs to know.
+    #[default]
+    Somewhere,
+    /// No node of this name exists any more.
+    Gone(String),
+    /// It cannot be told, and why.
+    Untold(String),
 }
 
 /// What matters of a pod.

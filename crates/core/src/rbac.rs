@@ -70,8 +70,14 @@ pub const RULES: &[Rule] = &[
     Rule {
         group: "apps",
         resource: "statefulsets",
-        verbs: OWNED,
-        why: "data and Sentinel pods",
+        verbs: &["create", "delete", "get", "list", "patch", "watch"],
+        why: "data and Sentinel pods; one whose claim template changes is deleted without its pods, and made anew",
+    },
+    Rule {
+        group: "",
+        resource: "persistentvolumeclaims",
+        verbs: &["delete", "list", "patch", "watch"],
+        why: "volumes grow by their claims; a volume that cannot grow, or is lost with its node, is given up with its claim",
     },
     Rule {
         group: "discovery.k8s.io",
@@ -96,6 +102,28 @@ pub const RULES: &[Rule] = &[
         resource: "events",
         verbs: &["create", "patch"],
         why: "Events on buses; one that repeats is counted up",
+    },
+];
+
+/// Rights in the whole cluster, where all its namespaces are served. Where one is missing, a condition says what cannot be told.
+pub const CLUSTER_RULES: &[Rule] = &[
+    Rule {
+        group: "storage.k8s.io",
+        resource: "storageclasses",
+        verbs: &["get"],
+        why: "whether a volume that is to grow can",
+    },
+    Rule {
+        group: "",
+        resource: "persistentvolumes",
+        verbs: &["get"],
+        why: "on which node the volume lies that a pod without a node waits for",
+    },
+    Rule {
+        group: "",
+        resource: "nodes",
+        verbs: &["list"],
+        why: "whether that node is gone",
     },
 ];
 

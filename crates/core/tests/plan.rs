@@ -40,3 +40,5 @@ mod sentinels;
 mod status;
 #[path = "plan/steps.rs"]
 mod steps;
+#[path = "plan/storage.rs"]
+mod storage;

@@ -4,6 +4,7 @@ mod agent;
 mod agents_alone;
 mod api_server_away;
 mod contract;
+mod drain;
 mod drift;
 mod emptied_primary;
 mod engines;
@@ -23,6 +24,7 @@ mod sample;
 mod secrets;
 mod snapshots_only;
 mod steady_state;
+mod storage;
 mod switch_followed;
 mod switchover;
 mod three_buses;
@@ -73,6 +75,8 @@ pub const ALL: &[&Scenario] = &[
     &one_namespace::SCENARIO,
     &leader_killed::SCENARIO,
     &fault_points::SCENARIO,
+    &drain::SCENARIO,
+    &storage::SCENARIO,
     &steady_state::SCENARIO,
     // Looks at what all those before it asked for.
     &rights::SCENARIO,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use cachebus_api::CacheBus;
-use cachebus_core::rbac::{LEADER_RULES, RULES};
+use cachebus_core::rbac::{CLUSTER_RULES, LEADER_RULES, RULES};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -41,6 +41,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     let asked = lab.audit.rights(&lab.operator.user().await?).await?;
     let granted: Vec<Right> = RULES
         .iter()
+        .chain(CLUSTER_RULES)
         .chain(LEADER_RULES)
         .filter(|rule| rule.resource != ADMISSION)
         .flat_map(|rule| {

@@ -79,7 +79,10 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
 }
 
 /// Watches until each data pod is another one and ready, and returns the order in which they went. Fails where two are away.
-async fn replaced(bus: &Bus, before: &BTreeMap<String, String>) -> anyhow::Result<Vec<String>> {
+pub(super) async fn replaced(
+    bus: &Bus,
+    before: &BTreeMap<String, String>,
+) -> anyhow::Result<Vec<String>> {
     let all: Vec<String> = bus
         .data_places()
         .into_iter()

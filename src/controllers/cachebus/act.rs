@@ -1,6 +1,7 @@
 //! Carries out a plan. Nothing is waited for: the next look shows what became of it.
 
 mod changes;
+mod volumes;
 
 use super::observe::now_ms;
 use super::report::{self, Bus as Watched};
@@ -82,7 +83,11 @@ impl Acting<'_> {
         match action {
             Action::Record(topology) => self.record(topology, watched, observed).await,
             Action::HandOver { pod, order } => self.hand_over(pod, order, watched, observed).await,
-            Action::Restart { pod, uid } => self.restart(pod, uid, observed).await,
+            Action::Restart { pod, uid, claim } => {
+                self.restart(pod, uid, claim.as_deref(), observed).await;
+            }
+            Action::Remake { component, uid } => self.remake(*component, uid).await,
+            Action::Grow { pod, claim, size } => self.grow(pod, claim, size).await,
             Action::Answer { asked, refusal } => {
                 self.answer(asked, refusal.as_deref(), watched).await;
             }

@@ -1,4 +1,4 @@
-//! What a bus's Secrets and StatefulSets hold.
+//! What a bus's Secrets hold.
 
 use crate::context::Context;
 use crate::pki;
@@ -9,10 +9,8 @@ use cachebus_core::credentials::{Password, StoredSecrets};
 use cachebus_core::names::{
     AUTHORITY_COPY, AUTHORITY_KEY_COPY, Component, REDIS_ACL, SENTINEL_ACL,
 };
-use cachebus_core::render::ClaimSizes;
 use cachebus_core::tls::{KeyPair, StoredCertificates};
 use k8s_openapi::api::core::v1::Secret;
-use kube::runtime::reflector::ObjectRef;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a bus's Secrets hold of passwords.
@@ -80,19 +78,6 @@ pub fn certificates(context: &Context, bus: &Bus) -> StoredCertificates {
                 pki::stored(copy, [itself.as_str()])
             })
             .collect(),
-    }
-}
-
-/// Sizes in the claim templates of a bus's StatefulSets.
-pub fn claim_sizes(context: &Context, bus: &Bus) -> ClaimSizes {
-    let size = |component| {
-        let key = ObjectRef::new(&bus.names.workload(component)).within(bus.names.namespace());
-        let stateful_set = context.stores.stateful_sets.get(&key)?;
-        stateful_set.claim_size().map(str::to_owned)
-    };
-    ClaimSizes {
-        redis: size(Component::Redis),
-        sentinel: size(Component::Sentinel),
     }
 }
 

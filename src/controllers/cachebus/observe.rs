@@ -1,6 +1,7 @@
 //! One look at a bus: its pods, and what their agents say.
 
 mod trouble;
+mod volumes;
 
 use super::report::Bus as Watched;
 use crate::agents::{Address, BusAgents, Revision};
@@ -56,6 +57,7 @@ pub async fn observe(
         data,
         sentinels,
         revisions: revisions(context, bus),
+        sets: volumes::sets(context, bus),
     };
     (observed, heard)
 }
@@ -81,10 +83,7 @@ async fn nodes(
     for pod in pods(context, bus, component) {
         nodes.entry(pod.name_any()).or_default().pod = Some(view(&pod));
     }
-    let claimed = claimed(context, bus, component);
-    for node in nodes.values_mut() {
-        node.volume_bytes = claimed;
-    }
+    volumes::look(context, bus, component, &mut nodes).await;
     let looks = nodes.iter_mut().filter_map(|(name, node)| {
         let address = Address::of(component, name, node.pod.as_ref()?.ip.as_ref()?)?;
         Some(async move {
@@ -139,13 +138,6 @@ fn view(pod: &PartialPod) -> PodView {
         role: pod.labels().get(ROLE_LABEL).cloned(),
         trouble: trouble::trouble(status),
     }
-}
-
-/// Bytes that the claims of a component ask for.
-fn claimed(context: &Context, bus: &Bus, component: Component) -> Option<u64> {
-    let key = ObjectRef::new(&bus.names.workload(component)).within(bus.names.namespace());
-    let stateful_set = context.stores.stateful_sets.get(&key)?;
-    Bytes::text(stateful_set.claim_size()?).get()
 }
 
 /// The revision that new pods of each StatefulSet are made from, once its controller has seen its latest generation.

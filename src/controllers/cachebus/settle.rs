@@ -76,7 +76,7 @@ pub async fn apply(
         primary: primary.as_deref(),
         routes: &routes(bus, observed),
         asleep: &asleep(bus, observed),
-        claims: &dereference::claim_sizes(context, bus),
+        sets: &observed.sets,
     };
     let rendered = Box::new(render(bus, &context.platform, &inputs));
     if bus.spec.paused {

@@ -33,6 +33,10 @@ fn all() -> anyhow::Result<Vec<Generated>> {
             roles::rules(rbac::RULES)?,
         ),
         (
+            "charts/cachebus/files/cluster-rules.yaml",
+            roles::rules(rbac::CLUSTER_RULES)?,
+        ),
+        (
             "charts/cachebus/files/leader-rules.yaml",
             roles::rules(rbac::LEADER_RULES)?,
         ),

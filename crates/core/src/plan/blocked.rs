@@ -61,6 +61,14 @@ pub mod reason {
     pub const ROLLING_OUT: &str = "RollingOut";
     /// Pods owe a restart that must wait.
     pub const ROLLOUT_HALTED: &str = "RolloutHalted";
+    /// Volumes are being made larger.
+    pub const VOLUMES_GROWING: &str = "VolumesGrowing";
+    /// A volume would have to be replaced and holds the only copy of the data.
+    pub const ONLY_COPY: &str = "OnlyCopy";
+    /// The node of a volume is gone, and nobody leads from whom its data could come.
+    pub const VOLUME_LOST: &str = "VolumeLost";
+    /// The operator may not read what tells whether a volume can grow, or is lost with its node.
+    pub const VOLUME_UNKNOWN: &str = "VolumeUnknown";
     /// The primary runs in a pod that is one more than the spec asks for, and cannot hand over.
     pub const PRIMARY_BEYOND_REPLICAS: &str = "PrimaryBeyondReplicas";
     /// The key of the bus's authority is lost: nothing can be signed while what it signed is served.
@@ -103,6 +111,10 @@ pub mod reason {
         PRIMARY_BEYOND_REPLICAS,
         ROLLING_OUT,
         ROLLOUT_HALTED,
+        VOLUMES_GROWING,
+        ONLY_COPY,
+        VOLUME_LOST,
+        VOLUME_UNKNOWN,
         STOPPING,
     ];
 }

@@ -18,6 +18,7 @@ mod rollout;
 mod routes;
 mod scale;
 pub(crate) mod sentinels;
+pub(crate) mod storage;
 mod topology;
 pub(crate) mod users;
 pub(crate) mod view;
@@ -28,9 +29,11 @@ pub use handover::{handover_intended, refused};
 pub use rest::asleep;
 pub use rollout::restart_intended;
 pub use routes::routes;
+pub use storage::{grows, replacement_intended};
 
 use crate::acl::AclFiles;
 use crate::bus::Bus;
+use crate::names::Component;
 use crate::observed::Observed;
 use crate::protocol::{AclOrder, ConfigOrder, HandoverOrder, MonitorOrder, Phase, TopologyOrder};
 use cachebus_api::status::Topology;
@@ -77,6 +80,25 @@ pub enum Action {
         pod: String,
         /// UID of the pod that is meant. None other of that name may be deleted.
         uid: String,
+        /// UID of its claim, where that is to be deleted before it: the pod comes back with an empty volume. Before that,
+        /// [`replacement_intended`] must hold of the same record, and the primary must say once more that it leads.
+        claim: Option<String>,
+    },
+    /// Delete a StatefulSet and leave its pods, so that it is made anew with another claim template and takes them up.
+    Remake {
+        /// Whose pods they are.
+        component: Component,
+        /// UID of the StatefulSet that is meant.
+        uid: String,
+    },
+    /// Have the claim of a pod ask for a larger volume.
+    Grow {
+        /// Data or Sentinel pod.
+        pod: String,
+        /// UID of the claim that is meant.
+        claim: String,
+        /// What it is to ask for, as Kubernetes reads it.
+        size: String,
     },
     /// Take the request for another primary off the object, if it is still this one.
     Answer {
@@ -131,6 +153,8 @@ impl Action {
                 leads != (*pod == order.primary)
             }
             Self::Answer { .. }
+            | Self::Remake { .. }
+            | Self::Grow { .. }
             | Self::Monitor { .. }
             | Self::Configure { .. }
             | Self::SetUsers { .. }
@@ -212,6 +236,7 @@ pub fn plan(bus: &Bus, observed: &Observed, desired: &Desired) -> Plan {
     users::settle(&view, desired, &mut plan);
     configure::settle(&view, &mut plan);
     changes(&view, &course, desired, &mut plan);
+    storage::settle(&view, &mut plan);
     let record = plan.record().cloned();
     labels::settle(&view, record.as_ref().unwrap_or(&view.topology), &mut plan);
     plan
@@ -228,8 +253,11 @@ fn changes(view: &View<'_>, course: &Course, desired: &Desired, plan: &mut Plan)
         _ if moves => {}
         // It moves.
         Course::Record(_) => {}
-        Course::Wait(changing) => request::answer(view, Some(changing), plan),
-        Course::Keep if health::leading(view).is_none() => {}
+        Course::Wait(changing) => {
+            request::answer(view, Some(changing), plan);
+            rollout::revive(view, desired, plan);
+        }
+        Course::Keep if health::leading(view).is_none() => rollout::revive(view, desired, plan),
         Course::Keep => {
             request::answer(view, None, plan);
             if plan.record().is_none() && !scale::shrink(view, plan) {

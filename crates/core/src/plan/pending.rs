@@ -1,6 +1,7 @@
 //! What a restart of pods is still owed to.
 
 use super::Desired;
+use super::storage::{Need, need};
 use super::users::runs;
 use super::view::View;
 use crate::config::drift;
@@ -17,6 +18,10 @@ pub struct Owed {
     pub pod: String,
     /// What a restart brings in.
     pub restart: Vec<String>,
+    /// What an empty volume brings in.
+    pub volume: Option<String>,
+    /// Whether its volume is lost with its node.
+    pub lost: bool,
     /// What none brings in.
     rest: Option<String>,
 }
@@ -24,16 +29,43 @@ pub struct Owed {
 impl Owed {
     /// What a restart is for, for people.
     pub fn reason(&self) -> String {
-        self.restart.join("; ")
+        let reasons: Vec<&str> = self.reasons().collect();
+        reasons.join("; ")
+    }
+
+    fn reasons(&self) -> impl Iterator<Item = &str> {
+        let all = self.restart.iter().chain(&self.volume);
+        all.map(String::as_str)
+    }
+
+    fn add(&mut self, need: Option<Need>) {
+        match need {
+            None => {}
+            Some(Need::Lost(why)) => {
+                self.volume = Some(why);
+                self.lost = true;
+            }
+            Some(Need::Replaced(why)) => self.volume = Some(why),
+            Some(Need::Mounted(why)) => self.restart.push(why),
+            Some(Need::OnlyCopy(why) | Need::Asked(why) | Need::Untold(why)) => {
+                self.rest = Some(why);
+            }
+            Some(Need::Growing(why)) => self.rest = Some(format!("its volume grows: {why}")),
+        }
+    }
+
+    /// Whether the operator has something to do for it.
+    pub fn is_due(&self) -> bool {
+        self.reasons().next().is_some()
     }
 }
 
 impl From<Owed> for PendingRestart {
     fn from(owed: Owed) -> Self {
-        let reasons: Vec<String> = owed.restart.into_iter().chain(owed.rest).collect();
+        let reasons: Vec<&str> = owed.reasons().chain(owed.rest.as_deref()).collect();
         Self {
-            pod: owed.pod,
             reason: reasons.join("; "),
+            pod: owed.pod,
         }
     }
 }
@@ -45,21 +77,27 @@ pub fn owed(view: &View<'_>, desired: &Desired) -> Vec<Owed> {
     let all = data
         .map(|(pod, node)| (Component::Redis, pod, node))
         .chain(sentinels.map(|(pod, node)| (Component::Sentinel, pod, node)));
-    all.map(|(component, pod, node)| Owed {
-        component,
-        pod: pod.clone(),
-        restart: [
-            revision(view, component, node),
-            engine(view, node),
-            directives(view, pod),
-            certificate(view, component, node, desired.certificate.as_ref()),
-        ]
-        .into_iter()
-        .flatten()
-        .collect(),
-        rest: volume(view, component, node),
+    all.map(|(component, pod, node)| {
+        let mut owed = Owed {
+            component,
+            pod: pod.clone(),
+            restart: [
+                revision(view, component, node),
+                engine(view, node),
+                directives(view, pod),
+                certificate(view, component, node, desired.certificate.as_ref()),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
+            volume: None,
+            lost: false,
+            rest: None,
+        };
+        owed.add(need(view, component, node));
+        owed
     })
-    .filter(|owed| !owed.restart.is_empty() || owed.rest.is_some())
+    .filter(|owed| owed.is_due() || owed.rest.is_some())
     .collect()
 }
 
@@ -96,13 +134,4 @@ fn certificate(
     }
     let served = node.agent.as_ref().filter(|agent| runs(agent))?;
     (served.certificate.as_ref() != Some(wanted?)).then(|| "serves another certificate".to_owned())
-}
-
-fn volume(view: &View<'_>, component: Component, node: &Node) -> Option<String> {
-    let size = match component {
-        Component::Redis => &view.bus.spec.storage.size,
-        Component::Sentinel => &view.bus.spec.sentinel.storage_size,
-    };
-    let has = node.volume_bytes?;
-    (has < size.get()?).then(|| format!("volume of {has} bytes, not {}", size.as_str()))
 }

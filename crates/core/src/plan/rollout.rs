@@ -1,5 +1,5 @@
 //! Pods that run with something older than what is asked for are restarted, one at a time: Sentinels, replicas, and, when
-//! another one leads, the old primary.
+//! another one leads, the old primary. One whose volume owes what none can bring in that exists comes back with an empty one.
 //!
 //! What is restarted is recorded first, and the next one waits until all pods are well. So no two pods are away by our doing,
 //! whoever carries on, and a restart that has not brought in what it was for is not repeated.
@@ -8,14 +8,15 @@ use super::blocked::{Blocked, reason};
 use super::handover::{best, decide, failed, why};
 use super::health::flaws;
 use super::pending::{Owed, owed};
+use super::storage::{is_of, is_templated};
 use super::view::View;
 use super::{Action, Desired, Plan};
-use crate::engine::line;
 use crate::names::Component;
 use crate::observed::{Node, PodView};
-use crate::protocol::Phase;
 use cachebus_api::status::{Restart, Topology};
 use std::collections::BTreeMap;
+
+mod hindrance;
 
 /// Time after a restart or a change of the primary in which pods are expected to come to terms, in milliseconds.
 const SETTLING_MS: u64 = 120_000;
@@ -33,27 +34,23 @@ enum Step {
 
 /// Takes the next step.
 pub fn roll(view: &View<'_>, desired: &Desired, plan: &mut Plan) {
-    let rollout = Rollout {
-        view,
-        owed: owed(view, desired)
-            .into_iter()
-            .filter(|owed| !owed.restart.is_empty())
-            .filter(|owed| view.nodes.contains(&owed.pod) || view.sentinels.contains(&owed.pod))
-            .collect(),
-        flaws: flaws(view, desired),
-    };
-    let blocked = |reason, what| Blocked::new(reason, format!("{}: {what}", rollout.progress()));
-    match rollout.carry_on().unwrap_or_else(|| rollout.next()) {
-        Step::Done => {}
-        Step::Act(action) => {
-            let what = said(&action);
-            plan.act(*action);
-            if let Some(what) = what {
-                plan.wait(blocked(reason::ROLLING_OUT, what));
-            }
-        }
-        Step::Wait(what) => plan.wait(blocked(reason::ROLLING_OUT, what)),
-        Step::Halt(what) => plan.stuck(blocked(reason::ROLLOUT_HALTED, what)),
+    let rollout = Rollout::new(view, desired);
+    let step = rollout.lost().or_else(|| rollout.carry_on());
+    let step = step.unwrap_or_else(|| rollout.next());
+    rollout.take(step, plan);
+}
+
+/// Brings Sentinels back whose volumes are lost with their node while nobody leads: without them nobody may ever do so again.
+pub fn revive(view: &View<'_>, desired: &Desired, plan: &mut Plan) {
+    let mut rollout = Rollout::new(view, desired);
+    let sentinel = |owed: &Owed| owed.lost && owed.component == Component::Sentinel;
+    rollout.owed.retain(sentinel);
+    let changing = view.topology.target.is_some() || view.topology.primary.is_none();
+    if changing || rollout.owed.is_empty() {
+        return;
+    }
+    if let Some(step) = rollout.lost().or_else(|| rollout.carry_on()) {
+        rollout.take(step, plan);
     }
 }
 
@@ -99,11 +96,53 @@ struct Rollout<'a> {
     flaws: BTreeMap<&'a str, String>,
 }
 
-impl Rollout<'_> {
+impl<'a> Rollout<'a> {
+    fn new(view: &'a View<'a>, desired: &Desired) -> Self {
+        Self {
+            view,
+            owed: owed(view, desired)
+                .into_iter()
+                .filter(Owed::is_due)
+                .filter(|owed| view.nodes.contains(&owed.pod) || view.sentinels.contains(&owed.pod))
+                .collect(),
+            flaws: flaws(view, desired),
+        }
+    }
+
+    fn take(&self, step: Step, plan: &mut Plan) {
+        let blocked = |reason, what| Blocked::new(reason, format!("{}: {what}", self.progress()));
+        match step {
+            Step::Done => {}
+            Step::Act(action) => {
+                let what = said(&action);
+                plan.act(*action);
+                if let Some(what) = what {
+                    plan.wait(blocked(reason::ROLLING_OUT, what));
+                }
+            }
+            Step::Wait(what) => plan.wait(blocked(reason::ROLLING_OUT, what)),
+            Step::Halt(what) => plan.stuck(blocked(reason::ROLLOUT_HALTED, what)),
+        }
+    }
+
     fn progress(&self) -> String {
         let pods = self.view.nodes.len() + self.view.sentinels.len();
         let done = pods - self.owed.len();
         format!("{done} of {pods} pods run what the spec asks for")
+    }
+
+    /// A pod whose volume is lost with its node waits for nobody, and nobody waits for it: it cannot start. `None`: there is none,
+    /// or it is recorded.
+    fn lost(&self) -> Option<Step> {
+        let mut lost = self.owed.iter().filter(|owed| owed.lost);
+        let recorded = self.view.topology.restart.as_ref();
+        let recorded = recorded.map(|restart| (restart.pod.as_str(), restart.uid.as_str()));
+        let first = lost.clone().next()?;
+        let under_way = lost.any(|owed| {
+            let pod = self.pod(&owed.pod);
+            pod.is_some_and(|pod| recorded == Some((&owed.pod, &pod.uid)))
+        });
+        (!under_way).then(|| self.restart(first))
     }
 
     /// What becomes of the restart that is recorded. `None`: nothing more.
@@ -111,24 +150,32 @@ impl Rollout<'_> {
         let restart = self.view.topology.restart.as_ref()?;
         let pod = restart.pod.as_str();
         let owed = self.owed.iter().find(|owed| owed.pod == pod);
-        let Some(seen) = self
-            .node(pod)?
-            .pod
-            .as_ref()
-            .filter(|seen| !seen.terminating)
-        else {
+        let node = self.node(pod)?;
+        let Some(seen) = node.pod.as_ref().filter(|seen| !seen.terminating) else {
             return Some(Step::Wait(restarting(pod, &restart.reason)));
         };
+        let given_up = node.claim.as_ref();
+        let given_up = given_up.filter(|claim| is_of(claim, restart.claim.as_ref()));
         if seen.uid == restart.uid {
             let may_go = self.alone() || !self.is_primary(pod);
             return owed.filter(|_| may_go).map(|owed| {
                 self.unless_hindered(owed, || Action::Restart {
                     pod: pod.to_owned(),
                     uid: seen.uid.clone(),
+                    claim: given_up
+                        .filter(|claim| !claim.terminating && self.gives_up(owed))
+                        .map(|claim| claim.uid.clone()),
                 })
             });
         }
+        if given_up.is_some_and(|claim| claim.terminating) {
+            return Some(Step::Wait(restarting(pod, &restart.reason)));
+        }
         match (owed, self.flaws.get(pod)) {
+            // Somebody else deleted the pod, and it came back with the volume that it had.
+            (Some(owed), _) if given_up.is_some() && !self.is_primary(pod) => {
+                Some(self.restart(owed))
+            }
             (Some(owed), _) if self.asked(owed).is_some_and(|asked| same(restart, &asked)) => {
                 Some(Step::Halt(format!(
                     "{pod} was restarted and is still {}",
@@ -202,77 +249,24 @@ impl Rollout<'_> {
         }
     }
 
-    fn unless_hindered(&self, owed: &Owed, action: impl FnOnce() -> Action) -> Step {
-        match self.hindrance(owed) {
-            Some(hindrance) => self.hindered(hindrance),
-            None => Step::Act(Box::new(action())),
-        }
-    }
-
-    /// What is due to the last step passes by itself.
-    fn hindered(&self, hindrance: String) -> Step {
-        let topology = &self.view.topology;
-        let restarted = topology.restart.as_ref().map(|restart| &restart.since);
-        let times = [restarted, topology.since.as_ref()];
-        let mut times = times.into_iter().flatten();
-        if times.any(|since| !self.view.passed(Some(since), SETTLING_MS)) {
-            Step::Wait(hindrance)
-        } else {
-            Step::Halt(hindrance)
-        }
-    }
-
-    /// What is wrong with the other pods, and keeps this one from being restarted. One that is broken is missed by nobody.
-    fn hindrance(&self, owed: &Owed) -> Option<String> {
-        if self.is_broken(owed) {
-            return None;
-        }
-        let excused = |pod: &str| {
-            let other = self.owed.iter().find(|other| other.pod == pod);
-            pod == owed.pod || other.is_some_and(|other| self.is_left_behind(other))
-        };
-        let mut flaws = self.flaws.iter();
-        let (pod, flaw) = flaws.find(|(pod, _)| !excused(pod))?;
-        Some(format!("{pod} {flaw}"))
-    }
-
     /// What is recorded of a restart of this pod now. `None`: the pod is not there, or its StatefulSet's controller has not seen
-    /// the latest template.
+    /// the latest template, or the StatefulSet is yet to be made anew.
     fn asked(&self, owed: &Owed) -> Option<Restart> {
         let view = self.view;
+        let gives_up = self.gives_up(owed);
+        if gives_up && !is_templated(view, owed.component) {
+            return None;
+        }
+        let claim = self.node(&owed.pod)?.claim.as_ref();
         Some(Restart {
             pod: owed.pod.clone(),
             uid: self.pod(&owed.pod)?.uid.clone(),
+            claim: claim.filter(|_| gives_up).map(|claim| claim.uid.clone()),
             reason: owed.reason(),
             generation: view.bus.generation,
             revision: view.observed.revisions.get(&owed.component)?.clone(),
             since: view.now(),
         })
-    }
-
-    /// It does not come up, and nothing is lost by replacing it.
-    fn is_broken(&self, owed: &Owed) -> bool {
-        let pod = self.pod(&owed.pod);
-        pod.is_some_and(|pod| pod.trouble.is_some() && !pod.ready && !pod.terminating)
-    }
-
-    /// A replica that runs an older engine than the primary may be unable to read what that sends.
-    fn is_left_behind(&self, owed: &Owed) -> bool {
-        let release = |pod: &str| {
-            let agent = self.node(pod)?.agent.as_ref()?;
-            Some(line(&agent.engine.as_ref()?.version))
-        };
-        let primary = self.view.topology.primary.as_deref().and_then(release);
-        let follows = self.view.data(&owed.pod).is_some_and(|data| {
-            matches!(
-                data.phase,
-                Phase::Following(_) | Phase::Down | Phase::Loading
-            )
-        });
-        follows
-            && self.flaws.contains_key(owed.pod.as_str())
-            && primary == Some(self.view.bus.spec.engine.version.as_str())
-            && release(&owed.pod) != primary
     }
 
     fn is_primary(&self, pod: &str) -> bool {

@@ -16,11 +16,13 @@ mod volumes;
 mod workload;
 
 pub(crate) use resources::memory_limit_of_data_nodes;
+pub(crate) use volumes::wanted_claim;
 
 use crate::acl::AclFiles;
 use crate::bus::{Bus, Platform};
 use crate::credentials::Credentials;
 use crate::names::Component::{self, Redis, Sentinel};
+use crate::observed::SetView;
 use crate::tls::Certificates;
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
@@ -96,18 +98,8 @@ pub struct Inputs<'a> {
     pub routes: &'a Routes,
     /// Components that are to have no pods, see [`crate::plan::asleep`].
     pub asleep: &'a BTreeSet<Component>,
-    /// Sizes in the claim templates of the StatefulSets that exist already.
-    pub claims: &'a ClaimSizes,
-}
-
-/// The size in the claim template of each StatefulSet that exists, as Kubernetes prints it (`8Gi`). Kubernetes refuses any
-/// change of a claim template, so an existing one is rendered as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClaimSizes {
-    /// Of the data pods.
-    pub redis: Option<String>,
-    /// Of the Sentinel pods.
-    pub sentinel: Option<String>,
+    /// The StatefulSets that exist already. Kubernetes refuses any change of a claim template, so theirs is rendered as it is.
+    pub sets: &'a BTreeMap<Component, SetView>,
 }
 
 /// Where the Services of a bus lead.
@@ -142,9 +134,13 @@ pub fn render(bus: &Bus, platform: &Platform, inputs: &Inputs<'_>) -> Rendered {
         primary,
         routes,
         asleep,
-        claims,
+        sets,
     } = inputs;
     let awake = |component, pods| if asleep.contains(&component) { 0 } else { pods };
+    let claim = |component| match sets.get(&component) {
+        Some(set) => set.claim.clone(),
+        None => wanted_claim(bus, component),
+    };
     Rendered {
         config: config_map::config(bus),
         last_valid: config_map::last_valid(bus),
@@ -174,14 +170,14 @@ pub fn render(bus: &Bus, platform: &Platform, inputs: &Inputs<'_>) -> Rendered {
             platform,
             Redis,
             awake(Redis, workload::data_pods(bus, *primary)),
-            claims.redis.as_deref(),
+            &claim(Redis),
         ),
         sentinel: workload::stateful_set(
             bus,
             platform,
             Sentinel,
             awake(Sentinel, bus.spec.sentinel.replicas),
-            claims.sentinel.as_deref(),
+            &claim(Sentinel),
         ),
         redis_budget: disruption::budget(bus, Redis),
         sentinel_budget: disruption::budget(bus, Sentinel),

@@ -2,9 +2,10 @@
 
 use crate::bus::Bus;
 use crate::names::{
-    ACL_DIR, AUTH_DIR, BIN_DIR, CONFIG_DIR, Component, DATA_DIR, REDIS_ACL, RUN_DIR, SENTINEL_ACL,
-    TLS_DIR,
+    ACL_DIR, AUTH_DIR, BIN_DIR, CONFIG_DIR, Component, DATA_CLAIM, DATA_DIR, REDIS_ACL, RUN_DIR,
+    SENTINEL_ACL, TLS_DIR,
 };
+use crate::observed::ClaimTemplate;
 use k8s_openapi::api::core::v1::{
     ConfigMapVolumeSource, EmptyDirVolumeSource, KeyToPath, PersistentVolumeClaim,
     PersistentVolumeClaimSpec, SecretVolumeSource, Volume, VolumeMount, VolumeResourceRequirements,
@@ -13,7 +14,6 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::collections::BTreeMap;
 
-const DATA: &str = "data";
 const RUN: &str = "run";
 const BIN: &str = "bin";
 const CONFIG: &str = "config";
@@ -24,30 +24,33 @@ const TLS: &str = "tls";
 /// For owner and group (`fsGroup`) to read, for nobody to write: 0440.
 const READ_ONLY: i32 = 0o440;
 
-/// The claim of each pod's own volume. Nothing in it may ever change, so it has no labels.
-pub(super) fn claim(
-    bus: &Bus,
-    component: Component,
-    existing_size: Option<&str>,
-) -> PersistentVolumeClaim {
+/// What the claim of each pod's own volume is to ask for.
+pub(crate) fn wanted_claim(bus: &Bus, component: Component) -> ClaimTemplate {
     let storage = &bus.spec.storage;
     let size = match component {
         Component::Redis => &storage.size,
         Component::Sentinel => &bus.spec.sentinel.storage_size,
     };
-    let size = existing_size.unwrap_or(size.as_str());
+    ClaimTemplate {
+        size: size.as_str().to_owned(),
+        class: storage.storage_class_name.clone(),
+    }
+}
+
+/// The claim of each pod's own volume. A StatefulSet is made anew for each change in it, so it has no labels.
+pub(super) fn claim(template: &ClaimTemplate) -> PersistentVolumeClaim {
     PersistentVolumeClaim {
         metadata: ObjectMeta {
-            name: Some(DATA.to_owned()),
+            name: Some(DATA_CLAIM.to_owned()),
             ..ObjectMeta::default()
         },
         spec: Some(PersistentVolumeClaimSpec {
             access_modes: Some(vec!["ReadWriteOnce".to_owned()]),
-            storage_class_name: storage.storage_class_name.clone(),
+            storage_class_name: template.class.clone(),
             resources: Some(VolumeResourceRequirements {
                 requests: Some(BTreeMap::from([(
                     "storage".to_owned(),
-                    Quantity(size.to_owned()),
+                    Quantity(template.size.clone()),
                 )])),
                 ..VolumeResourceRequirements::default()
             }),
@@ -115,7 +118,7 @@ fn secret(name: &str, secret: String, entry: Option<&str>) -> Volume {
 /// Mounts of the agent's container.
 pub(super) fn mounts() -> Vec<VolumeMount> {
     vec![
-        mount(DATA, DATA_DIR, false),
+        mount(DATA_CLAIM, DATA_DIR, false),
         mount(RUN, RUN_DIR, false),
         mount(BIN, BIN_DIR, true),
         mount(CONFIG, CONFIG_DIR, true),

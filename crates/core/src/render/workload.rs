@@ -3,6 +3,7 @@
 use super::{meta, pod, volumes};
 use crate::bus::{Bus, Platform};
 use crate::names::Component;
+use crate::observed::ClaimTemplate;
 use cachebus_api::persistence::Reclaim;
 use k8s_openapi::api::apps::v1::{
     StatefulSet, StatefulSetPersistentVolumeClaimRetentionPolicy, StatefulSetSpec,
@@ -17,13 +18,13 @@ pub(super) fn data_pods(bus: &Bus, primary: Option<&str>) -> u32 {
     kept.max(1 + bus.spec.replicas)
 }
 
-/// The pods of a component. `claim_size` is what the claim template of an existing StatefulSet says.
+/// The pods of a component, with this claim template.
 pub(super) fn stateful_set(
     bus: &Bus,
     platform: &Platform,
     component: Component,
     replicas: u32,
-    claim_size: Option<&str>,
+    claim: &ClaimTemplate,
 ) -> StatefulSet {
     StatefulSet {
         metadata: meta::of_component(bus, bus.names.workload(component), component),
@@ -45,7 +46,7 @@ pub(super) fn stateful_set(
                 },
             ),
             template: pod::template(bus, platform, component),
-            volume_claim_templates: Some(vec![volumes::claim(bus, component, claim_size)]),
+            volume_claim_templates: Some(vec![volumes::claim(claim)]),
             ..StatefulSetSpec::default()
         }),
         ..StatefulSet::default()

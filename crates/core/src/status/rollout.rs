@@ -74,6 +74,10 @@ fn under_way(view: &View<'_>, plan: &Plan) -> Option<Finding> {
         reason::ROLLING_OUT,
         reason::ROLLOUT_HALTED,
         reason::PRIMARY_BEYOND_REPLICAS,
+        reason::VOLUME_LOST,
+        reason::VOLUME_UNKNOWN,
+        reason::ONLY_COPY,
+        reason::VOLUMES_GROWING,
     ];
     let mut blocked = plan.blocked.iter();
     if let Some(blocked) = blocked.find(|blocked| told.contains(&blocked.reason)) {

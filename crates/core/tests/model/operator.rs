@@ -163,8 +163,7 @@ impl World {
             status: self.store[version].clone(),
             data,
             sentinels,
-            revisions: BTreeMap::new(),
-            request: None,
+            ..Observed::default()
         }
     }
 
@@ -252,7 +251,11 @@ impl World {
             Action::Configure { .. } | Action::SetUsers { .. } => {
                 panic!("nothing drifts here");
             }
-            Action::HandOver { .. } | Action::Restart { .. } | Action::Answer { .. } => {
+            Action::HandOver { .. }
+            | Action::Restart { .. }
+            | Action::Remake { .. }
+            | Action::Grow { .. }
+            | Action::Answer { .. } => {
                 panic!("nothing is asked for here");
             }
         }

@@ -21,6 +21,7 @@ fn restart(pod: &str, uid: &str, seconds: i64) -> Restart {
     Restart {
         pod: pod.to_owned(),
         uid: uid.to_owned(),
+        claim: None,
         reason: TEMPLATE.to_owned(),
         generation: 1,
         revision: "new".to_owned(),
@@ -96,6 +97,7 @@ fn a_restart_is_recorded_before_the_pod_is_deleted() {
     let deletion = Action::Restart {
         pod: "b-redis-2".to_owned(),
         uid: "2".to_owned(),
+        claim: None,
     };
     assert_eq!(ordered.actions(), [deletion]);
     let message = "5 of 6 pods run what the spec asks for: b-redis-2 is being restarted";
@@ -276,16 +278,6 @@ fn a_template_that_is_being_taken_up_is_waited_for() {
     assert_eq!(scene.actions(), []);
     assert!(scene.plan().unsettled);
     assert_eq!(chosen(&scene.templated()), "b-redis-1");
-}
-
-#[test]
-fn a_volume_that_is_too_small_is_told_and_restarts_nobody() {
-    let mut scene = Scene::well().templated();
-    for node in scene.observed.data.values_mut() {
-        node.volume_bytes = Some(1);
-    }
-    assert_eq!(scene.actions(), []);
-    is(&scene, kind::ROLLOUT_COMPLETE, "False", "RestartPending");
 }
 
 #[test]

@@ -1,12 +1,15 @@
-//! Whole rollouts, with faults, bad templates, refused handovers and a second operator that comes late.
+//! Whole rollouts, with faults, bad templates, other storage classes, lost nodes, refused handovers and a second operator that
+//! comes late.
 
 use crate::scene::{Scene, agent, desired, follows, fqdn, leads, primary};
 use crate::status::condition;
 use cachebus_api::CacheBusStatus;
 use cachebus_api::status::Topology;
 use cachebus_core::names::Component;
-use cachebus_core::observed::{Node, PodView};
-use cachebus_core::plan::{Action, handover_intended, plan, refused, restart_intended};
+use cachebus_core::observed::{ClaimTemplate, ClaimView, Home, Node, PodView, SetView};
+use cachebus_core::plan::{
+    Action, handover_intended, plan, refused, replacement_intended, restart_intended,
+};
 use cachebus_core::protocol::{
     FedReplica, HandoverCause, HandoverOutcome, HandoverReport, NodeStatus, Refusal, SentinelStatus,
 };
@@ -28,12 +31,23 @@ struct Pod {
     away: u8,
     /// Passes in which something is wrong with it.
     unwell: u8,
+    /// Number of its volume.
+    volume: u32,
+    /// Storage class of its volume.
+    class: u32,
+    /// Its volume is gone with its node.
+    lost: bool,
+    /// Passes until its volume holds all of the data.
+    filling: u8,
 }
 
 struct Run {
     scene: Scene,
     pods: BTreeMap<String, Pod>,
     wanted: u32,
+    class: u32,
+    /// A node was lost in this run.
+    losses: bool,
     leader: String,
     config_epoch: u64,
     handover: Option<HandoverReport>,
@@ -59,6 +73,10 @@ impl Run {
                 revision: 0,
                 away: 0,
                 unwell: 0,
+                volume: 0,
+                class: 0,
+                lost: false,
+                filling: 0,
             };
             (name.clone(), pod)
         });
@@ -70,6 +88,8 @@ impl Run {
             },
             scene,
             wanted: 0,
+            class: 0,
+            losses: false,
             leader: "b-redis-0".to_owned(),
             config_epoch: 0,
             handover: None,
@@ -92,7 +112,27 @@ impl Run {
                     self.lead(&to);
                 }
             }
+            3 => self.store_in(u32::from(choice / 8) % 3),
+            4 if choice > 200 => self.lose_node_of(some),
             _ => {}
+        }
+    }
+
+    fn store_in(&mut self, class: u32) {
+        if self.class != class {
+            self.class = class;
+            self.scene.bus.generation += 1;
+            self.scene.bus.spec.storage.storage_class_name = Some(class.to_string());
+        }
+    }
+
+    /// The leader's is not lost: who leads then is the business of other tests.
+    fn lose_node_of(&mut self, pod: &str) {
+        if self.leader != pod && self.topology().primary.as_deref() != Some(pod) {
+            self.losses = true;
+            let pod = self.pods.get_mut(pod).unwrap();
+            pod.lost = true;
+            pod.away = 0;
         }
     }
 
@@ -110,7 +150,12 @@ impl Run {
 
     fn works(&self, pod: &str) -> bool {
         let pod = &self.pods[pod];
-        pod.away == 0 && pod.unwell == 0 && pod.revision != BAD
+        pod.away == 0 && pod.unwell == 0 && pod.revision != BAD && !pod.lost
+    }
+
+    /// Whether a pod could lead without loss.
+    fn is_whole(&self, pod: &str) -> bool {
+        self.works(pod) && self.pods[pod].filling == 0
     }
 
     fn look(&mut self) {
@@ -119,6 +164,19 @@ impl Run {
         for component in [Component::Redis, Component::Sentinel] {
             let revision = self.wanted.to_string();
             self.scene.observed.revisions.insert(component, revision);
+            let bytes = if component == Component::Redis {
+                "8Gi"
+            } else {
+                "1Gi"
+            };
+            let set = SetView {
+                claim: ClaimTemplate {
+                    size: bytes.to_owned(),
+                    class: self.scene.bus.spec.storage.storage_class_name.clone(),
+                },
+                ..SetView::default()
+            };
+            self.scene.observed.sets.insert(component, set);
         }
         let names: Vec<String> = self.pods.keys().cloned().collect();
         for name in names {
@@ -143,16 +201,26 @@ impl Run {
         let view = PodView {
             role: Some(role.to_owned()),
             uid: pod.uid.to_string(),
-            ip: Some("10.0.0.1".to_owned()),
+            ip: (!pod.lost).then(|| "10.0.0.1".to_owned()),
             ready: works,
             revision: Some(pod.revision.to_string()),
-            trouble: (pod.revision == BAD).then(|| "ErrImagePull".to_owned()),
+            trouble: (pod.revision == BAD || pod.lost).then(|| "it does not start".to_owned()),
             ..PodView::default()
         };
         let status = works.then(|| agent(name, self.says(name)));
         Node {
             pod: Some(view),
             agent: status,
+            claim: Some(ClaimView {
+                uid: pod.volume.to_string(),
+                class: Some(pod.class.to_string()),
+                home: if pod.lost {
+                    Home::Gone("n".to_owned())
+                } else {
+                    Home::Somewhere
+                },
+                ..ClaimView::default()
+            }),
             ..Node::default()
         }
     }
@@ -172,11 +240,9 @@ impl Run {
         } else {
             follows(&self.leader, epoch)
         };
-        data.marker
-            .as_mut()
-            .unwrap()
-            .primary
-            .clone_from(&self.leader);
+        let marker = data.marker.as_mut().unwrap();
+        marker.primary.clone_from(&self.leader);
+        marker.complete = self.pods[name].filling == 0;
         if name == self.leader {
             let replicas = self.pods.keys().filter(|pod| pod.starts_with("b-redis"));
             let replicas = replicas.filter(|pod| **pod != self.leader && self.works(pod));
@@ -199,6 +265,7 @@ impl Run {
         for pod in self.pods.values_mut() {
             pod.away = pod.away.saturating_sub(1);
             pod.unwell = pod.unwell.saturating_sub(1);
+            pod.filling = pod.filling.saturating_sub(u8::from(pod.away == 0));
         }
         self.look();
         let plan = plan(&self.scene.bus, &self.scene.observed, &desired());
@@ -226,7 +293,9 @@ impl Run {
                 self.scene.observed.status = self.status.clone();
                 self.status = recorded(&self.scene.bus, &self.scene.observed, topology);
             }
-            Action::Restart { pod, uid } => self.restart(pod, uid, chance),
+            Action::Restart { pod, uid, claim } => {
+                self.restart(pod, uid, claim.as_deref(), chance);
+            }
             Action::HandOver { pod, order } => {
                 if !handover_intended(self.topology(), pod, order) || *pod != self.leader {
                     return;
@@ -253,7 +322,7 @@ impl Run {
         }
     }
 
-    fn restart(&mut self, name: &str, uid: &str, chance: u8) {
+    fn restart(&mut self, name: &str, uid: &str, claim: Option<&str>, chance: u8) {
         let intended = restart_intended(self.topology(), name, uid, false);
         if !intended || self.pods[name].uid.to_string() != uid || name == self.leader {
             return;
@@ -263,11 +332,22 @@ impl Run {
             Some(name),
             "the primary"
         );
+        let before = self.pods[name].clone();
+        if let Some(claim) = claim {
+            let intended = replacement_intended(self.topology(), name, claim);
+            let leads = self.works(&self.leader) || name.starts_with("b-sentinel");
+            if !intended || claim != before.volume.to_string() || !leads {
+                return;
+            }
+            self.claim_not_needed(name);
+        }
         let mut others = self.pods.iter().filter(|(other, _)| *other != name);
-        let away = others.find(|(_, pod)| pod.away > 0);
+        let away = others.find(|(_, pod)| pod.away > 0 && !before.lost);
         assert!(away.is_none(), "{name} goes while {away:?} is away");
         let restart = (name.to_owned(), self.scene.bus.generation, self.wanted);
-        assert!(!self.restarts.contains(&restart), "{restart:?} again");
+        if claim.is_none() && !self.losses {
+            assert!(!self.restarts.contains(&restart), "{restart:?} again");
+        }
         self.restarts.push(restart);
         self.uids += 1;
         let pod = Pod {
@@ -275,14 +355,47 @@ impl Run {
             revision: self.wanted,
             away: 3 + chance % 4,
             unwell: 0,
+            ..before
+        };
+        let pod = match claim {
+            None => pod,
+            Some(_) => Pod {
+                volume: self.uids,
+                class: self.class,
+                lost: false,
+                filling: if name.starts_with("b-redis") { 3 } else { 0 },
+                ..pod
+            },
         };
         self.pods.insert(name.to_owned(), pod);
+    }
+
+    /// A volume is given up only where every other copy is whole, or where nobody reaches it any more and the leader has all.
+    fn claim_not_needed(&self, name: &str) {
+        if name.starts_with("b-sentinel") {
+            return;
+        }
+        if self.pods[name].lost {
+            assert!(self.is_whole(&self.leader), "{:#?}", self.pods);
+            return;
+        }
+        let copies = self.pods.keys().filter(|pod| pod.starts_with("b-redis"));
+        for other in copies.filter(|other| *other != name) {
+            assert!(
+                self.is_whole(other),
+                "{name} beside {other}: {:#?}",
+                self.pods
+            );
+        }
     }
 
     fn is_over(&mut self) -> bool {
         self.look();
         let plan = plan(&self.scene.bus, &self.scene.observed, &desired());
-        let rolled = self.pods.values().all(|pod| pod.revision == self.wanted);
+        let classless = self.scene.bus.spec.storage.storage_class_name.is_none();
+        let rolled = self.pods.values().all(|pod| {
+            pod.revision == self.wanted && !pod.lost && (classless || pod.class == self.class)
+        });
         let over = rolled && plan.actions.is_empty() && plan.blocked.is_empty();
         if over {
             let status = report(&self.scene.bus, &self.scene.observed, &plan, &desired());

@@ -6,6 +6,7 @@ use crate::scene::{
 use cachebus_api::CacheBusStatus;
 use cachebus_core::bus::Violation;
 use cachebus_core::names::Component;
+use cachebus_core::observed::ClaimView;
 use cachebus_core::plan::{Action, Blocked, Plan, reason};
 use cachebus_core::protocol::{DataStatus, NodeStatus};
 use cachebus_core::status::{invalid, kind, report};
@@ -286,7 +287,11 @@ fn a_restart_is_owed_for_what_only_a_restart_brings_in() {
     revisions.insert(Component::Redis, "new".to_owned());
     let node = scene.observed.data.get_mut("b-redis-0").unwrap();
     node.pod.as_mut().unwrap().revision = Some("old".to_owned());
-    node.volume_bytes = Some(1);
+    node.claim = Some(ClaimView {
+        asked: Some(1),
+        expandable: Some(false),
+        ..ClaimView::default()
+    });
     if let Some(agent) = &mut node.agent {
         agent.engine.as_mut().unwrap().version = "6.2.1".to_owned();
         if let NodeStatus::Redis(data) = &mut agent.node {

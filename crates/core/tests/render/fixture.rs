@@ -6,7 +6,8 @@ use cachebus_core::bus::{Bus, Platform};
 use cachebus_core::credentials::{Credentials, INTERNAL_USERS, Password};
 use cachebus_core::engine;
 use cachebus_core::names::{Component, Names};
-use cachebus_core::render::{ClaimSizes, Endpoint, Inputs, Rendered, Routes, render};
+use cachebus_core::observed::SetView;
+use cachebus_core::render::{Endpoint, Inputs, Rendered, Routes, render};
 use cachebus_core::tls::{Authority, Certificates, KeyPair};
 use k8s_openapi::api::core::v1::Secret;
 use serde::Serialize;
@@ -101,17 +102,20 @@ pub fn rendered(bus: &Bus) -> Rendered {
         primary: Some(endpoint(0)),
         replicas: vec![endpoint(1), endpoint(2)],
     };
-    rendered_with(bus, &routes, &ClaimSizes::default())
+    rendered_with(bus, &routes, &Sets::new())
 }
 
-pub fn rendered_with(bus: &Bus, routes: &Routes, claims: &ClaimSizes) -> Rendered {
-    rendered_asleep(bus, routes, claims, &BTreeSet::new())
+/// The StatefulSets that exist.
+pub type Sets = BTreeMap<Component, SetView>;
+
+pub fn rendered_with(bus: &Bus, routes: &Routes, sets: &Sets) -> Rendered {
+    rendered_asleep(bus, routes, sets, &BTreeSet::new())
 }
 
 pub fn rendered_asleep(
     bus: &Bus,
     routes: &Routes,
-    claims: &ClaimSizes,
+    sets: &Sets,
     asleep: &BTreeSet<Component>,
 ) -> Rendered {
     let inputs = Inputs {
@@ -124,7 +128,7 @@ pub fn rendered_asleep(
         primary: routes.primary.as_ref().map(|primary| primary.pod.as_str()),
         routes,
         asleep,
-        claims,
+        sets,
     };
     render(bus, &platform(), &inputs)
 }

@@ -1,15 +1,11 @@
 //! Where the Services lead.
 
-use crate::fixture::{SERVICES, bus, endpoint, objects, rendered_with};
-use cachebus_core::render::{ClaimSizes, Endpoint, Routes};
+use crate::fixture::{SERVICES, Sets, bus, endpoint, objects, rendered_with};
+use cachebus_core::render::{Endpoint, Routes};
 use serde_json::{Value, json};
 
 fn endpoints(routes: &Routes) -> (Value, Value) {
-    let objects = objects(&rendered_with(
-        &bus(SERVICES),
-        routes,
-        &ClaimSizes::default(),
-    ));
+    let objects = objects(&rendered_with(&bus(SERVICES), routes, &Sets::new()));
     (
         objects["primary_endpoints"]["endpoints"].clone(),
         objects["replicas_endpoints"]["endpoints"].clone(),

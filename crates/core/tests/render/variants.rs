@@ -1,10 +1,14 @@
 //! What each setting changes in the objects, and that it changes nothing else.
 
 use crate::changes::between;
-use crate::fixture::{SERVICES, bus, objects, readable, rendered, rendered_asleep, rendered_with};
+use crate::fixture::{
+    SERVICES, Sets, bus, objects, readable, rendered, rendered_asleep, rendered_with,
+};
 use cachebus_core::bus::Bus;
 use cachebus_core::names::Component;
-use cachebus_core::render::{ClaimSizes, Routes};
+use cachebus_core::observed::{ClaimTemplate, SetView};
+use cachebus_core::render::Routes;
+use serde_json::json;
 
 fn changes(spec: &str) -> Vec<String> {
     let shown = |bus: &Bus| {
@@ -145,27 +149,32 @@ fn a_data_pod_has_time_to_save_all_that_its_memory_may_hold() {
 
 #[test]
 fn an_existing_claim_template_stays() {
-    let bus = bus("storage: {size: 20Gi}");
-    let claims = ClaimSizes {
-        redis: Some("8Gi".to_owned()),
-        sentinel: None,
+    let bus = bus("storage: {size: 20Gi, storageClassName: fast}");
+    let set = SetView {
+        claim: ClaimTemplate {
+            size: "8Gi".to_owned(),
+            class: Some("slow".to_owned()),
+        },
+        ..SetView::default()
     };
-    let objects = objects(&rendered_with(&bus, &Routes::default(), &claims));
-    let size = |field: &str| {
-        objects[field]["spec"]["volumeClaimTemplates"][0]["spec"]["resources"]["requests"]["storage"]
-            .clone()
+    let sets = [(Component::Redis, set)].into();
+    let objects = objects(&rendered_with(&bus, &Routes::default(), &sets));
+    let template = |field: &str| {
+        let spec = &objects[field]["spec"]["volumeClaimTemplates"][0]["spec"];
+        let size = spec["resources"]["requests"]["storage"].clone();
+        (size, spec["storageClassName"].clone())
     };
-    assert_eq!(size("redis"), "8Gi");
-    assert_eq!(size("sentinel"), "1Gi");
+    assert_eq!(template("redis"), (json!("8Gi"), json!("slow")));
+    assert_eq!(template("sentinel"), (json!("1Gi"), json!("fast")));
 }
 
 #[test]
 fn what_sleeps_keeps_everything_but_its_pods() {
     let bus = bus("{}");
-    let (routes, claims) = (Routes::default(), ClaimSizes::default());
+    let (routes, sets) = (Routes::default(), Sets::new());
     let pods = |asleep: &[Component]| {
         let asleep = asleep.iter().copied().collect();
-        let mut objects = objects(&rendered_asleep(&bus, &routes, &claims, &asleep));
+        let mut objects = objects(&rendered_asleep(&bus, &routes, &sets, &asleep));
         let pods = ["redis", "sentinel"].map(|field| {
             let pods = &mut objects.get_mut(field).unwrap()["spec"]["replicas"];
             std::mem::take(pods).as_u64().unwrap()

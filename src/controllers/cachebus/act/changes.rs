@@ -11,8 +11,22 @@ use cachebus_core::names::Component;
 use cachebus_core::observed::Observed;
 use cachebus_core::plan::{handover_intended, refused, restart_intended};
 use cachebus_core::protocol::{HandoverOrder, NodeStatus, Phase};
-use kube::Api;
+use k8s_openapi::NamespaceResourceScope;
 use kube::api::{DeleteParams, Preconditions};
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+
+/// Deletes the object of this UID and none other.
+pub(super) fn only(uid: &str) -> DeleteParams {
+    DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: Some(uid.to_owned()),
+            resource_version: None,
+        }),
+        ..DeleteParams::default()
+    }
+}
 
 impl Acting<'_> {
     /// Has the primary's agent hand the lead over. What becomes of it, it reports; what it refuses to begin is noted here.
@@ -48,8 +62,14 @@ impl Acting<'_> {
         }
     }
 
-    /// Deletes a pod, so that its StatefulSet makes it anew.
-    pub(super) async fn restart(&mut self, pod: &str, uid: &str, observed: &Observed) {
+    /// Deletes a pod, so that its StatefulSet makes it anew; with its claim where that is given: then on an empty volume.
+    pub(super) async fn restart(
+        &mut self,
+        pod: &str,
+        uid: &str,
+        claim: Option<&str>,
+        observed: &Observed,
+    ) {
         let alone = self.bus.spec.replicas == 0;
         let still = self.still(|topology| restart_intended(topology, pod, uid, alone));
         if !still.await {
@@ -61,32 +81,42 @@ impl Acting<'_> {
             return;
         }
         fault::point(FaultPoint::BeforeRestart);
+        // Its StatefulSet makes no pod while a claim of it is being deleted, and that stays until the pod is gone.
+        if let Some(claim) = claim
+            && !self.give_up(pod, claim, observed).await
+        {
+            return;
+        }
         tracing::info!(pod, uid, "restarts a pod");
-        let api: Api<PartialPod> =
-            Api::namespaced(self.context.client.clone(), self.bus.names.namespace());
-        let params = DeleteParams {
-            preconditions: Some(Preconditions {
-                uid: Some(uid.to_owned()),
-                resource_version: None,
-            }),
-            ..DeleteParams::default()
-        };
-        match api.delete(pod, &params).await {
-            Ok(_) => {}
-            // Gone since it was seen, or another one by now.
+        self.delete::<PartialPod>("Pod", pod, &only(uid)).await;
+        fault::point(FaultPoint::AfterRestart);
+    }
+
+    /// Deletes an object. `false`: it is gone since it was seen, or another one by now, or cannot be deleted.
+    pub(super) async fn delete<K>(&mut self, kind: &str, name: &str, params: &DeleteParams) -> bool
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
+        let namespace = self.bus.names.namespace();
+        let api: Api<K> = Api::namespaced(self.context.client.clone(), namespace);
+        match api.delete(name, params).await {
+            Ok(_) => return true,
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {
                 self.acted.stale = true;
             }
             Err(error) => self
                 .acted
                 .failures
-                .push(Error::api("delete", "Pod", pod, &error)),
+                .push(Error::api("delete", kind, name, &error)),
         }
-        fault::point(FaultPoint::AfterRestart);
+        false
     }
 
     /// Whether the agent of a data pod says at this moment that it leads.
-    async fn leads(&self, pod: &str, observed: &Observed) -> bool {
+    pub(super) async fn leads(&self, pod: &str, observed: &Observed) -> bool {
         let Some(address) =
             address(Component::Redis, pod, observed).filter(|_| observed.data.contains_key(pod))
         else {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 const ASKED: &str = "cachebus.dev/switchover";
 
 /// A bus at rest, its pods made from the wanted templates. `net` tells its addresses from those of another test.
-async fn at_rest() -> (World, Pods) {
+pub(super) async fn at_rest() -> (World, Pods) {
     let mut world = World::with_bus();
     world.settle().await;
     let pods = Pods::start(&world).await;
@@ -38,7 +38,7 @@ fn ask(world: &World, for_whom: &str) {
     });
 }
 
-fn topology(world: &World) -> Value {
+pub(super) fn topology(world: &World) -> Value {
     world.api.get("cachebuses", "b").unwrap()["status"]["topology"].clone()
 }
 
@@ -47,7 +47,7 @@ fn annotations(world: &World) -> Value {
 }
 
 /// Reason and note of each Event of one of these reasons.
-fn events(world: &World, reasons: &[&str]) -> Vec<(String, String)> {
+pub(super) fn events(world: &World, reasons: &[&str]) -> Vec<(String, String)> {
     let text = |event: &Value, field: &str| event[field].as_str().unwrap().to_owned();
     let events = world.api.all("events").into_iter();
     let events = events.map(|event| (text(&event, "reason"), text(&event, "note")));
@@ -172,7 +172,7 @@ async fn a_handover_that_was_withdrawn_meanwhile_is_not_ordered() {
 }
 
 /// A data pod that follows.
-fn replica(world: &World) -> String {
+pub(super) fn replica(world: &World) -> String {
     let primary = topology(world)["primary"].clone();
     let pods = ["b-redis-1", "b-redis-2"];
     pods.into_iter()
@@ -181,7 +181,7 @@ fn replica(world: &World) -> String {
         .to_owned()
 }
 
-fn deletions(world: &World) -> Vec<String> {
+pub(super) fn deletions(world: &World) -> Vec<String> {
     let mut writes = world.api.writes();
     writes.retain(|write| write.starts_with("DELETE"));
     writes
