@@ -54,6 +54,7 @@ mod tests {
                 replication: None,
                 handover: None,
                 fenced: None,
+                electorate: None,
                 config: BTreeMap::new(),
             })),
         }

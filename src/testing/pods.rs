@@ -423,6 +423,7 @@ impl State {
             phase,
             handover: self.handed_over.get(name).cloned(),
             fenced: None,
+            electorate: None,
             marker: told.map(|(primary, epoch)| Marker {
                 uid: self.bus.uid.clone(),
                 primary: primary.clone(),
@@ -449,6 +450,7 @@ impl State {
             promoting: false,
             replicas: hosts(self, &DATA, &order.primary),
             peers: hosts(self, &SENTINELS, name),
+            known: Vec::new(),
         });
         SentinelStatus {
             up: true,

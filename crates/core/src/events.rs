@@ -24,7 +24,12 @@ pub struct EventDraft {
 const WARN_AT_ONCE: [&str; 2] = [kind::VALID, kind::ENGINE_UP_TO_DATE];
 
 /// What the operator does by plan is no warning.
-const PLANNED_REASONS: [&str; 3] = [reason::ROLLING_OUT, "ScalingDown", HIBERNATED];
+const PLANNED_REASONS: [&str; 4] = [
+    reason::ROLLING_OUT,
+    reason::SCALING_SENTINELS,
+    "ScalingDown",
+    HIBERNATED,
+];
 
 /// The Events between two statuses: one for each condition that became true or ceased to be, one for a change of the primary or
 /// one that failed, and one for a restart that was decided.

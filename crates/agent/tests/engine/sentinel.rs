@@ -49,6 +49,7 @@ fn order(bus: &Bus, primary: &str) -> MonitorOrder {
         instead_of: None,
         config_epoch: 0,
         peers: Vec::new(),
+        forget: Vec::new(),
     }
 }
 

@@ -200,6 +200,7 @@ fn settle(view: &View<'_>, primary: &str) -> Course {
             view.handovers(primary)
         },
         restart: recorded.restart.clone(),
+        sentinels: recorded.sentinels,
         choosing_since: None,
     };
     if settled == *recorded {

@@ -180,7 +180,7 @@ pub fn render(bus: &Bus, platform: &Platform, inputs: &Inputs<'_>) -> Rendered {
             bus,
             platform,
             Sentinel,
-            awake(Sentinel, bus.spec.sentinel.replicas),
+            awake(Sentinel, bus.electorate.pods),
             claims.sentinel.as_deref(),
         ),
         redis_budget: disruption::budget(bus, Redis),

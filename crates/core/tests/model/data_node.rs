@@ -470,6 +470,7 @@ impl DataNode {
                 outcome: HandoverOutcome::Running,
             }),
             fenced: None,
+            electorate: None,
             config: BTreeMap::new(),
         }
     }

@@ -149,6 +149,7 @@ impl World {
                     .iter()
                     .map(|peer| self.sentinel_hosts[*peer].clone())
                     .collect(),
+                known: Vec::new(),
             });
             let status = NodeStatus::Sentinel(SentinelStatus {
                 up: true,
@@ -251,7 +252,10 @@ impl World {
             Action::Configure { .. } | Action::SetUsers { .. } => {
                 panic!("nothing drifts here");
             }
-            Action::HandOver { .. } | Action::Restart { .. } | Action::Answer { .. } => {
+            Action::HandOver { .. }
+            | Action::Restart { .. }
+            | Action::Answer { .. }
+            | Action::Retire { .. } => {
                 panic!("nothing is asked for here");
             }
         }
