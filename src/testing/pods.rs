@@ -423,7 +423,7 @@ impl State {
             phase,
             handover: self.handed_over.get(name).cloned(),
             fenced: None,
-            electorate: None,
+            electorate: u32::try_from(SENTINELS.len()).ok(),
             marker: told.map(|(primary, epoch)| Marker {
                 uid: self.bus.uid.clone(),
                 primary: primary.clone(),

@@ -21,6 +21,7 @@ mod rights;
 mod rollout;
 mod sample;
 mod secrets;
+mod sentinels;
 mod snapshots_only;
 mod steady_state;
 mod switch_followed;
@@ -59,6 +60,7 @@ pub const ALL: &[&Scenario] = &[
     &secrets::SCENARIO,
     &removed_service::SCENARIO,
     &healing::SCENARIO,
+    &sentinels::SCENARIO,
     &switch_followed::SCENARIO,
     &fenced::SCENARIO,
     &hibernate::SCENARIO,

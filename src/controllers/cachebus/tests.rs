@@ -7,6 +7,7 @@ mod conflicts;
 mod last_valid;
 mod rest;
 mod secrets;
+mod sentinels;
 
 use super::Next;
 use crate::testing::{Pods, World, manifest};
