@@ -55,6 +55,7 @@ mod tests {
                 replication: None,
                 handover: None,
                 fenced: None,
+                electorate: None,
                 config: BTreeMap::new(),
             })),
         }

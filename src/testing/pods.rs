@@ -258,6 +258,7 @@ impl State {
             phase,
             handover: self.handed_over.get(name).cloned(),
             fenced: None,
+            electorate: u32::try_from(SENTINELS.len()).ok(),
             marker: told.map(|(primary, epoch)| Marker {
                 uid: self.bus.uid.clone(),
                 primary: primary.clone(),
@@ -284,6 +285,7 @@ impl State {
             promoting: false,
             replicas: hosts(self, &DATA, &order.primary),
             peers: hosts(self, &SENTINELS, name),
+            known: Vec::new(),
         });
         SentinelStatus {
             up: true,

@@ -183,6 +183,15 @@ impl Sentinel {
             .await
     }
 
+    /// Forgets what was found of the masters whose name fits the pattern: replicas, other Sentinels, a failover that runs. Where the
+    /// master is, its config epoch and its options stay.
+    pub async fn reset(&self, pattern: &str) -> Result<(), Error> {
+        self.connection
+            .call::<i64>(Command::new("SENTINEL RESET").arg(pattern))
+            .await
+            .map(drop)
+    }
+
     /// Whether enough Sentinels are usable to authorise a failover; refused for an unknown name.
     pub async fn ckquorum(&self, name: &str) -> Result<Quorum, Error> {
         let command = Command::new("SENTINEL CKQUORUM").arg(name);

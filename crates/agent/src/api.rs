@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
 use cachebus_core::protocol::{
-    AclOrder, ConfigOrder, HOLD, HandoverOrder, MonitorOrder, TopologyOrder,
+    AclOrder, ConfigOrder, HOLD, HandoverOrder, MonitorOrder, RetireOrder, TopologyOrder,
 };
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -33,6 +33,7 @@ pub(crate) fn routes(snapshots: watch::Receiver<Option<Snapshot>>, orders: Order
         .route("/v1/config", put(config))
         .route("/v1/acl", put(acl))
         .route("/v1/monitor", put(monitor))
+        .route("/v1/retire", put(retire))
         .with_state(Agent { snapshots, orders })
 }
 
@@ -82,6 +83,10 @@ async fn acl(State(agent): State<Agent>, Json(order): Json<AclOrder>) -> Respons
 
 async fn monitor(State(agent): State<Agent>, Json(order): Json<MonitorOrder>) -> Response {
     agent.pass_on(Order::Monitor(order)).await
+}
+
+async fn retire(State(agent): State<Agent>, Json(order): Json<RetireOrder>) -> Response {
+    agent.pass_on(Order::Retire(order)).await
 }
 
 impl Agent {

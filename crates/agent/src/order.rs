@@ -2,7 +2,8 @@
 
 use cachebus_core::names::Component;
 use cachebus_core::protocol::{
-    AclOrder, AgentStatus, ConfigOrder, HandoverOrder, MonitorOrder, Refusal, TopologyOrder,
+    AclOrder, AgentStatus, ConfigOrder, HandoverOrder, MonitorOrder, Refusal, RetireOrder,
+    TopologyOrder,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -14,6 +15,7 @@ pub(crate) enum Order {
     Config(ConfigOrder),
     Acl(AclOrder),
     Monitor(MonitorOrder),
+    Retire(RetireOrder),
 }
 
 /// What came of an order.

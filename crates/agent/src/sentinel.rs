@@ -1,5 +1,6 @@
 //! The agent of a Sentinel pod.
 
+mod forget;
 mod look;
 mod monitor;
 mod monitored;
@@ -125,6 +126,7 @@ impl SentinelAgent {
     async fn obey(&mut self, order: Order) -> Outcome {
         match order {
             Order::Monitor(order) => self.obey_monitor(&order).await?,
+            Order::Retire(order) => self.obey_retire(&order).await?,
             Order::Acl(order) => self
                 .users
                 .want(order.text)

@@ -170,9 +170,8 @@ impl Default for Replication {
 #[x_kube(validation = rules::between("failoverTimeout", "1s", "24h"))]
 #[x_kube(validation = Rule::new("duration(self.failoverTimeout) >= duration(self.downAfter)").message("sentinel.failoverTimeout must not be shorter than sentinel.downAfter").field_path(".failoverTimeout"))]
 pub struct SentinelSettings {
-    /// Number of Sentinels: odd, at least 3. A majority of them decides. May grow, not shrink.
+    /// Number of Sentinels: odd, at least 3. A majority of them decides. A change is carried out one Sentinel at a time.
     #[serde(default = "SentinelSettings::default_replicas")]
-    #[x_kube(validation = Rule::new("self >= oldSelf").message("sentinel.replicas cannot shrink: the Sentinels that stay would count the votes of those that are gone"))]
     #[schemars(range(min = 3, max = 9))]
     pub replicas: u32,
     /// `down-after-milliseconds`: silence after which a Sentinel holds the primary for down.

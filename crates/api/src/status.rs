@@ -67,6 +67,9 @@ pub struct Topology {
     /// Pod that is being restarted, or was restarted last while the rollout goes on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart: Option<Box<Restart>>,
+    /// The Sentinels as they are to be now, while their number changes too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sentinels: Option<Electorate>,
     /// Since when the operator waits for copies of the data to report before it chooses a primary among them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub choosing_since: Option<Time>,
@@ -83,6 +86,16 @@ pub struct Overruled {
     pub pod: String,
     /// Their `config-epoch`: in a newer one they have decided anew.
     pub config_epoch: u64,
+}
+
+/// How many Sentinels there are to be. Both change by one at a time: a majority of one number of Sentinels and a majority of
+/// the next always share a Sentinel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Electorate {
+    /// Those of which a majority is counted, from the lowest ordinal up.
+    pub members: u32,
+    /// Pods: one more than members while one joins or leaves.
+    pub pods: u32,
 }
 
 /// A change of the primary that has been decided and is being carried out.

@@ -62,7 +62,7 @@ fn uri(tls: bool, user: &str, password: &Password, host: &str, port: u16) -> Str
 fn sentinels(bus: &Bus) -> String {
     let names = &bus.names;
     let port = config::port(bus, Component::Sentinel);
-    let addresses: Vec<String> = (0..bus.spec.sentinel.replicas)
+    let addresses: Vec<String> = (0..bus.electorate.members)
         .map(|ordinal| {
             let pod = names.pod(Component::Sentinel, ordinal);
             format!("{}:{port}", names.pod_fqdn(Component::Sentinel, &pod))

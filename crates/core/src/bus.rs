@@ -3,6 +3,7 @@
 use crate::engine::Capabilities;
 use crate::names::Names;
 use cachebus_api::CacheBusSpec;
+use cachebus_api::status::{Electorate, Topology};
 use std::collections::BTreeMap;
 
 /// What the operator was told of the cluster and of itself at its start.
@@ -35,6 +36,8 @@ pub struct Bus {
     pub engine: &'static Capabilities,
     /// Image that holds the engine.
     pub image: String,
+    /// The Sentinels as they are to be now. Their number changes one at a time, see [`Bus::of_record`].
+    pub electorate: Electorate,
 }
 
 /// Something in the spec that CEL cannot say and that cannot be carried out.
@@ -58,9 +61,28 @@ impl Bus {
         }
     }
 
+    /// The same bus with the Sentinels that the record asks for.
+    #[must_use]
+    pub fn of_record(&self, topology: Option<&Topology>) -> Self {
+        let recorded = topology.and_then(|topology| topology.sentinels);
+        Self {
+            electorate: recorded.unwrap_or_else(|| electorate(&self.spec)),
+            ..self.clone()
+        }
+    }
+
     /// `min-replicas-to-write`, see [`CacheBusSpec::min_replicas_to_write`].
     #[must_use]
     pub fn min_replicas_to_write(&self) -> u32 {
         self.spec.min_replicas_to_write()
+    }
+}
+
+/// The Sentinels of a spec, where no change of their number is under way.
+#[must_use]
+pub fn electorate(spec: &CacheBusSpec) -> Electorate {
+    Electorate {
+        members: spec.sentinel.replicas,
+        pods: spec.sentinel.replicas,
     }
 }

@@ -24,9 +24,10 @@ pub struct EventDraft {
 const WARN_AT_ONCE: [&str; 2] = [kind::VALID, kind::ENGINE_UP_TO_DATE];
 
 /// What the operator does by plan is no warning.
-const PLANNED_REASONS: [&str; 4] = [
+const PLANNED_REASONS: [&str; 5] = [
     reason::ROLLING_OUT,
     reason::VOLUMES_GROWING,
+    reason::SCALING_SENTINELS,
     "ScalingDown",
     HIBERNATED,
 ];

@@ -1,7 +1,7 @@
 //! The last valid spec of a bus, kept beside it: an operator that starts while the spec cannot be carried out looks after
 //! the bus by this one.
 
-use crate::bus::{Bus, Platform};
+use crate::bus::{Bus, Platform, electorate};
 use crate::engine::capabilities;
 use crate::names::Names;
 use cachebus_api::CacheBusSpec;
@@ -56,6 +56,7 @@ pub fn keep(bus: &Bus) -> String {
         spec,
         engine: _,
         image,
+        electorate: _,
     } = bus;
     json!({"generation": generation, "image": image, "spec": spec}).to_string()
 }
@@ -85,6 +86,7 @@ pub fn restore(text: &str, metadata: &ObjectMeta, platform: &Platform) -> Result
         ),
         uid: metadata.uid.clone().unwrap_or_default(),
         generation,
+        electorate: electorate(&spec),
         spec,
         engine,
         image,

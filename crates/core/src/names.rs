@@ -145,6 +145,19 @@ impl Names {
         pod.strip_prefix(&workload)?.strip_prefix('-')?.parse().ok()
     }
 
+    /// The ordinal of the Sentinel pod behind an announced DNS name (or a bare pod name), if it is one of this bus's.
+    #[must_use]
+    pub fn sentinel_ordinal(&self, host: &str) -> Option<u32> {
+        let pod = host.split('.').next()?;
+        let workload = self.workload(Component::Sentinel);
+        let ordinal = pod
+            .strip_prefix(&workload)?
+            .strip_prefix('-')?
+            .parse()
+            .ok()?;
+        (host == pod || host == self.pod_fqdn(Component::Sentinel, pod)).then_some(ordinal)
+    }
+
     /// The Service (and EndpointSlice) that leads to the primary.
     #[must_use]
     pub fn primary_service(&self) -> String {

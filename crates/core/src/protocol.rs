@@ -9,6 +9,7 @@
 //! | `PUT /v1/config` (data pods) | [`ConfigOrder`] | [`AgentStatus`], or 409 with a [`Refusal`] |
 //! | `PUT /v1/acl` | [`AclOrder`] | [`AgentStatus`], or 409 with a [`Refusal`] |
 //! | `PUT /v1/monitor` (Sentinel pods) | [`MonitorOrder`] | [`AgentStatus`], or 409 with a [`Refusal`] |
+//! | `PUT /v1/retire` (Sentinel pods) | [`RetireOrder`] | [`AgentStatus`], or 409 with a [`Refusal`] |
 //!
 //! Each answer to a `GET` names its revision in the header `ETag`, in quotes. Served on [`crate::names::API_PORT`] to the
 //! operator's client certificate only. No secret travels here.
@@ -16,10 +17,15 @@
 mod fenced;
 mod handover;
 mod revision;
+mod sentinel;
 
 pub use fenced::Fenced;
 pub use handover::{HandoverCause, HandoverOrder, HandoverOutcome, HandoverReport};
 pub use revision::HOLD;
+pub use sentinel::{
+    KnownSentinel, MonitorOrder, MonitorSettings, Monitored, Peer, RetireOrder, SILENT_MS,
+    SentinelStatus,
+};
 
 use crate::names::Component;
 use cachebus_api::engine::EngineKind;
@@ -62,18 +68,6 @@ pub struct AgentConfig {
     pub fencing_window_ms: u64,
     /// What the Sentinels are told of the primary.
     pub monitor: MonitorSettings,
-}
-
-/// What each Sentinel is told of the primary.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MonitorSettings {
-    /// `down-after-milliseconds`.
-    pub down_after_ms: u64,
-    /// `failover-timeout`, milliseconds.
-    pub failover_timeout_ms: u64,
-    /// `parallel-syncs`.
-    pub parallel_syncs: u32,
 }
 
 /// What lies beside the data and says whose it is and how far it can be trusted.
@@ -182,6 +176,9 @@ pub struct DataStatus {
     /// Why a primary refuses writes, where its agent has it do so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fenced: Option<Fenced>,
+    /// Sentinels of which its agent counts the majority; `None`: it is too old to tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub electorate: Option<u32>,
     /// Live values of the directives that a bus may set; none holds a secret. Empty until the server runs. The directive by
     /// which a primary is fenced is left out while it is.
     pub config: BTreeMap<String, String>,
@@ -210,46 +207,6 @@ pub struct FedReplica {
     pub online: bool,
     /// Seconds since it last acknowledged.
     pub lag: u64,
-}
-
-/// What a Sentinel pod's agent reports.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SentinelStatus {
-    /// Whether the Sentinel answers.
-    pub up: bool,
-    /// Its identity among Sentinels, once it was asked: 40 hexadecimal digits, kept in its file.
-    #[serde(default)]
-    pub run_id: Option<String>,
-    /// What it knows of this bus's primary; `None`: it has not been told.
-    pub monitored: Option<Monitored>,
-}
-
-/// What a Sentinel knows of the primary.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Monitored {
-    /// Host that it names.
-    pub host: String,
-    /// Port of that.
-    pub port: u16,
-    /// `config-epoch`.
-    pub config_epoch: u64,
-    /// Quorum that it goes by.
-    pub quorum: u32,
-    /// Its settings.
-    pub settings: MonitorSettings,
-    /// Whether it holds the primary for down (`s_down` or `o_down`).
-    pub down: bool,
-    /// Whether a failover is running, from its beginning until the replicas have come to the new primary.
-    pub failing_over: bool,
-    /// Whether it still has to make another the primary: that one may lead already, beside the one named here.
-    #[serde(default)]
-    pub promoting: bool,
-    /// Host names of the replicas it knows that answer.
-    pub replicas: Vec<String>,
-    /// Host names of the other Sentinels it knows that answer.
-    pub peers: Vec<String>,
 }
 
 /// Who the primary is to be. A data pod that is named leads; any other follows.
@@ -282,42 +239,6 @@ pub struct ConfigOrder {
 pub struct AclOrder {
     /// Text of the ACL file: hashes only.
     pub text: String,
-}
-
-/// What a Sentinel shall monitor.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct MonitorOrder {
-    /// UID of the bus.
-    pub uid: String,
-    /// Pod that is the primary. Refused where the Sentinel already names another (Sentinels move that themselves), unless
-    /// that other is `instead_of`.
-    pub primary: String,
-    /// Pod that a Sentinel must stop naming and never would by itself: its dataset is gone, or other Sentinels name `primary`
-    /// in the same `config-epoch`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instead_of: Option<String>,
-    /// `config-epoch` in which it names `primary` in place of `instead_of`, unless it knows of a newer one itself. Newer than
-    /// any in which a Sentinel is known to name somebody, so that those who hear of it later agree.
-    #[serde(default)]
-    pub config_epoch: u64,
-    /// Sentinels that must agree.
-    pub quorum: u32,
-    /// Its settings.
-    pub settings: MonitorSettings,
-    /// Other Sentinels that it has not found, to be introduced.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub peers: Vec<Peer>,
-}
-
-/// A Sentinel, for another to know.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Peer {
-    /// Its pod.
-    pub pod: String,
-    /// Its [`SentinelStatus::run_id`].
-    pub run_id: String,
 }
 
 /// Why an order was not carried out.

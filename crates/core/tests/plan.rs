@@ -8,10 +8,14 @@ mod certificates;
 #[path = "plan/choice.rs"]
 mod choice;
 mod common;
+#[path = "plan/electorate.rs"]
+mod electorate;
 #[path = "plan/events.rs"]
 mod events;
 #[path = "plan/failover.rs"]
 mod failover;
+#[path = "plan/ghosts.rs"]
+mod ghosts;
 #[path = "plan/handover.rs"]
 mod handover;
 #[path = "plan/last_failover.rs"]

@@ -22,6 +22,7 @@ mod rights;
 mod rollout;
 mod sample;
 mod secrets;
+mod sentinels;
 mod snapshots_only;
 mod steady_state;
 mod storage;
@@ -61,6 +62,7 @@ pub const ALL: &[&Scenario] = &[
     &secrets::SCENARIO,
     &removed_service::SCENARIO,
     &healing::SCENARIO,
+    &sentinels::SCENARIO,
     &switch_followed::SCENARIO,
     &fenced::SCENARIO,
     &hibernate::SCENARIO,

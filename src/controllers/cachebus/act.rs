@@ -14,7 +14,7 @@ use cachebus_api::status::Topology;
 use cachebus_core::bus::Bus;
 use cachebus_core::names::{Component, MANAGER, ROLE_LABEL};
 use cachebus_core::observed::Observed;
-use cachebus_core::plan::{Action, Blocked, Plan, intended, reason};
+use cachebus_core::plan::{Action, Blocked, Plan, intended, reason, retirement_intended};
 use cachebus_core::protocol::TopologyOrder;
 use cachebus_core::status::recorded;
 use kube::Api;
@@ -100,6 +100,17 @@ impl Acting<'_> {
                 self.send(Component::Sentinel, pod, "/v1/monitor", order, observed)
                     .await;
                 fault::point(FaultPoint::AfterMonitor);
+            }
+            Action::Retire { pod, order } => {
+                let names = &self.bus.names;
+                if self
+                    .still(|topology| retirement_intended(topology, names, pod))
+                    .await
+                {
+                    tracing::info!(pod, "has a Sentinel retire");
+                    self.send(Component::Sentinel, pod, "/v1/retire", order, observed)
+                        .await;
+                }
             }
             Action::Configure { pod, order } => {
                 self.send(Component::Redis, pod, "/v1/config", order, observed)

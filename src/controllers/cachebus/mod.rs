@@ -98,6 +98,7 @@ async fn serve(
     context.polls.follow(key, &agents, heard);
     // While nodes are upgraded one by one, all must understand what is sent to all.
     let bus = bus.for_engine(observed.oldest_engine(&bus));
+    let bus = bus.of_record(observed.status.topology.as_ref());
 
     let acl = acl::files(&bus, &material.credentials);
     let applied = settle::apply(context, &bus, &material, &acl, &observed).await;

@@ -7,6 +7,7 @@ mod conflicts;
 mod last_valid;
 mod rest;
 mod secrets;
+mod sentinels;
 mod volumes;
 
 use super::Next;

@@ -30,7 +30,9 @@ impl DataAgent {
                 .users
                 .want(order.text)
                 .map_err(|error| refuse(error.reason(), error.to_string()))?,
-            Order::Handover(_) | Order::Monitor(_) => return Err(misdirected(Component::Redis)),
+            Order::Handover(_) | Order::Monitor(_) | Order::Retire(_) => {
+                return Err(misdirected(Component::Redis));
+            }
         }
         if self.supervisor.is_running() {
             self.look_and_note().await;

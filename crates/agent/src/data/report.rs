@@ -70,6 +70,7 @@ impl DataAgent {
             replication: self.replication(),
             handover: self.handover.clone(),
             fenced: self.fenced().cloned(),
+            electorate: u32::try_from(self.site.config.sentinels.len()).ok(),
             config: self.told_config(),
         }
     }

@@ -73,6 +73,7 @@ fn data() -> NodeStatus {
         replication: None,
         handover: None,
         fenced: None,
+        electorate: None,
         config: BTreeMap::new(),
     }))
 }
@@ -179,6 +180,7 @@ fn a_sentinel_is_told() {
             promoting: false,
             replicas: vec!["b-redis-1.x".to_owned()],
             peers: vec!["b-sentinel-1.x".to_owned(), "b-sentinel-2.x".to_owned()],
+            known: Vec::new(),
         }),
     });
     let info = lines(

@@ -1,7 +1,7 @@
 //! Looking at the running Sentinel.
 
 use super::switches::Switches;
-use super::{Running, SentinelAgent, monitored};
+use super::{Running, SentinelAgent, forget, monitored};
 use crate::auth;
 use crate::error::AgentError;
 use crate::site::Site;
@@ -103,10 +103,13 @@ impl Running {
             self.run_id = Some(sentinel.my_id().await?);
         }
         let name = &site.config.master_name;
-        let monitored = match sentinel.primary_address(name).await? {
+        let mut monitored = match sentinel.primary_address(name).await? {
             Some(_) => Some(monitored::ask(sentinel, name).await?),
             None => None,
         };
+        if forget::strangers(sentinel, site, &self.info, monitored.as_ref()).await? {
+            monitored = None;
+        }
         let named =
             |monitored: &Option<Monitored>| monitored.as_ref().map(|known| known.host.clone());
         let (before, now) = (named(&self.monitored), named(&monitored));

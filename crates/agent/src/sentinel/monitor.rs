@@ -1,15 +1,16 @@
 //! Monitoring the primary by order.
 
 use super::SentinelAgent;
+use super::forget;
 use super::look::introduce;
 use crate::error::AgentError;
 use crate::order::{failed, refuse};
 use crate::site::Site;
 use cachebus_admin::{Address, Sentinel};
-use cachebus_core::protocol::{MonitorOrder, Refusal};
+use cachebus_core::protocol::{MonitorOrder, Refusal, RetireOrder};
 
 /// Why an order was not carried out.
-enum Obstacle {
+pub(super) enum Obstacle {
     Refused(Refusal),
     Failed(AgentError),
 }
@@ -23,30 +24,54 @@ impl<E: Into<AgentError>> From<E> for Obstacle {
 impl SentinelAgent {
     /// Has the Sentinel monitor the primary of the order. The same order again changes nothing.
     pub(super) async fn obey_monitor(&mut self, order: &MonitorOrder) -> Result<(), Refusal> {
-        let uid = &self.site.config.uid;
-        if order.uid != *uid {
-            let message = format!(
-                "the order is for the bus with UID {}, this pod serves {uid}",
-                order.uid
-            );
-            return Err(refuse(cachebus_core::seal::refusal::FOREIGN_BUS, message));
+        self.is_for_this_bus(&order.uid)?;
+        let (sentinel, site) = self.told()?;
+        let monitored = monitor(sentinel, site, order).await;
+        self.settled(monitored)?;
+        if let Some(running) = &mut self.running {
+            running.introduced = true;
         }
-        let Some(running) = &mut self.running else {
+        Ok(())
+    }
+
+    /// Has the Sentinel watch the bus no more. The same order again changes nothing.
+    pub(super) async fn obey_retire(&mut self, order: &RetireOrder) -> Result<(), Refusal> {
+        self.is_for_this_bus(&order.uid)?;
+        let (sentinel, site) = self.told()?;
+        let retired = forget::retire(sentinel, &site.config.master_name).await;
+        self.settled(retired)
+    }
+
+    fn is_for_this_bus(&self, ordered: &str) -> Result<(), Refusal> {
+        let uid = &self.site.config.uid;
+        if ordered == uid {
+            return Ok(());
+        }
+        let message = format!("the order is for the bus with UID {ordered}, this pod serves {uid}");
+        Err(refuse(cachebus_core::seal::refusal::FOREIGN_BUS, message))
+    }
+
+    /// The Sentinel that an order is carried out on.
+    fn told(&self) -> Result<(&Sentinel, &Site), Refusal> {
+        let Some(running) = &self.running else {
             return Err(refuse("NotRunning", "the Sentinel does not run yet"));
         };
         let Some(sentinel) = &running.connection else {
             return Err(refuse("NotRunning", "the Sentinel does not answer yet"));
         };
-        match monitor(sentinel, &self.site, order).await {
-            Ok(()) => {
-                running.introduced = true;
-                Ok(())
-            }
+        Ok((sentinel, &self.site))
+    }
+
+    fn settled(&mut self, outcome: Result<(), Obstacle>) -> Result<(), Refusal> {
+        match outcome {
+            Ok(()) => Ok(()),
             Err(Obstacle::Refused(refusal)) => Err(refusal),
             Err(Obstacle::Failed(error)) => {
-                // What was told and what was not is unknown now.
-                running.introduced = false;
-                running.note(&error);
+                if let Some(running) = &mut self.running {
+                    // What was told and what was not is unknown now.
+                    running.introduced = false;
+                    running.note(&error);
+                }
                 Err(failed(&error))
             }
         }
@@ -106,7 +131,7 @@ async fn monitor(sentinel: &Sentinel, site: &Site, order: &MonitorOrder) -> Resu
         sentinel.set(name, &options).await?;
         tracing::info!(?options, "settings of the Sentinel changed by order");
     }
-    Ok(())
+    forget::forget(sentinel, name, &primary, &order.forget).await
 }
 
 async fn introduce_peers(

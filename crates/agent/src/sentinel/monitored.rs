@@ -1,7 +1,7 @@
 //! What the Sentinel knows of the bus's primary.
 
 use cachebus_admin::{Address, Error, MonitoredMaster, MonitoredReplica, PeerSentinel, Sentinel};
-use cachebus_core::protocol::{MonitorSettings, Monitored};
+use cachebus_core::protocol::{KnownSentinel, MonitorSettings, Monitored, SILENT_MS};
 use std::time::Duration;
 
 /// Asks a Sentinel for all that it knows of a master that it monitors.
@@ -44,11 +44,21 @@ fn report(
             .filter(|replica| !replica.flags.is_subjectively_down())
             .map(|replica| replica.address.host)
             .collect(),
+        known: peers.iter().map(known).collect(),
         peers: peers
             .into_iter()
             .filter(|peer| !peer.flags.is_subjectively_down())
             .map(|peer| peer.address.host)
             .collect(),
+    }
+}
+
+fn known(peer: &PeerSentinel) -> KnownSentinel {
+    KnownSentinel {
+        host: peer.address.host.clone(),
+        run_id: peer.run_id.clone(),
+        silent: peer.flags.is_subjectively_down()
+            && peer.last_hello >= Duration::from_millis(SILENT_MS),
     }
 }
 

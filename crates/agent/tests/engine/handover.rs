@@ -67,6 +67,7 @@ impl<'a> Running<'a> {
             quorum: self.bus.config.quorum,
             settings: self.bus.config.monitor.clone(),
             peers: Vec::new(),
+            forget: Vec::new(),
         };
         until(|| async {
             let (code, _) = sentinel.put("/v1/monitor", &order).await;

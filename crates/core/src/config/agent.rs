@@ -28,13 +28,13 @@ pub fn agent_json(bus: &Bus) -> AgentConfig {
         port: bus.spec.port,
         sentinel_port: sentinel.port,
         tls: bus.spec.tls.mode != TlsMode::Disabled,
-        sentinels: (0..sentinel.replicas)
+        sentinels: (0..bus.electorate.members)
             .map(|ordinal| {
                 let pod = names.pod(Component::Sentinel, ordinal);
                 names.pod_fqdn(Component::Sentinel, &pod)
             })
             .collect(),
-        quorum: sentinel.replicas / 2 + 1,
+        quorum: bus.electorate.pods / 2 + 1,
         replica_priority: REPLICA_PRIORITY,
         replicas: bus.spec.replicas,
         fencing_window_ms: fencing_window_ms(bus),

@@ -57,6 +57,10 @@ pub mod reason {
     pub const SENTINEL_SEES_PRIMARY_DOWN: &str = "SentinelSeesPrimaryDown";
     /// A Sentinel does not know all replicas and all other Sentinels yet.
     pub const SENTINEL_UNACQUAINTED: &str = "SentinelUnacquainted";
+    /// A Sentinel counts others that are gone: a failover needs more votes than it should.
+    pub const GHOSTS_KNOWN: &str = "GhostsKnown";
+    /// Sentinels join or leave one at a time.
+    pub const SCALING_SENTINELS: &str = "ScalingSentinels";
     /// Pods are being restarted one by one, to run what the spec asks for.
     pub const ROLLING_OUT: &str = "RollingOut";
     /// Pods owe a restart that must wait.
@@ -103,6 +107,8 @@ pub mod reason {
         SENTINEL_DISAGREES,
         SENTINEL_SEES_PRIMARY_DOWN,
         SENTINEL_UNACQUAINTED,
+        GHOSTS_KNOWN,
+        SCALING_SENTINELS,
         AUTHORITY_LOST,
         NAME_CONFLICT,
         REJECTED,

@@ -1,9 +1,10 @@
 //! What is wrong with each pod of a bus.
 
-use super::Desired;
+use super::blocked::reason;
 use super::sentinels::unknown;
 use super::users::differs;
 use super::view::View;
+use super::{Desired, ghosts};
 use crate::acl::digest;
 use crate::config::{agent_json, drift};
 use crate::observed::Node;
@@ -130,15 +131,17 @@ pub fn sentinel(
                     "SentinelSeesPrimaryDown",
                     format!("holds {primary} for down"),
                 ))
-            } else if monitored.quorum != config.quorum || monitored.settings != config.monitor {
+            } else if monitored.quorum != view.quorum() || monitored.settings != config.monitor {
                 Some(("SettingsDiffer", "goes by other settings".to_owned()))
-            } else if strangers.is_empty() {
-                None
-            } else {
+            } else if !strangers.is_empty() {
                 Some((
                     "SentinelUnacquainted",
                     format!("has not found {}", strangers.join(", ")),
                 ))
+            } else {
+                let ghosts = ghosts::of(view, monitored).count();
+                let what = format!("counts {ghosts} that are gone, which makes failovers harder");
+                (ghosts > 0).then_some((reason::GHOSTS_KNOWN, what))
             }
         }
     }

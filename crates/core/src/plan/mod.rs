@@ -7,6 +7,8 @@
 mod blocked;
 mod bootstrap;
 mod configure;
+mod electorate;
+mod ghosts;
 pub(crate) mod handover;
 pub(crate) mod health;
 mod labels;
@@ -25,6 +27,7 @@ pub(crate) mod view;
 mod votes;
 
 pub use blocked::{Blocked, reason};
+pub use electorate::retirement_intended;
 pub use handover::{handover_intended, refused};
 pub use rest::asleep;
 pub use rollout::restart_intended;
@@ -35,7 +38,9 @@ use crate::acl::AclFiles;
 use crate::bus::Bus;
 use crate::names::Component;
 use crate::observed::Observed;
-use crate::protocol::{AclOrder, ConfigOrder, HandoverOrder, MonitorOrder, Phase, TopologyOrder};
+use crate::protocol::{
+    AclOrder, ConfigOrder, HandoverOrder, MonitorOrder, Phase, RetireOrder, TopologyOrder,
+};
 use cachebus_api::status::Topology;
 use topology::Course;
 use view::View;
@@ -114,6 +119,14 @@ pub enum Action {
         /// What it is told.
         order: MonitorOrder,
     },
+    /// Tell a Sentinel that leaves to watch the bus no more. Before that, [`retirement_intended`] must hold of the record that the
+    /// API server itself has.
+    Retire {
+        /// Sentinel pod that is told.
+        pod: String,
+        /// What it is told.
+        order: RetireOrder,
+    },
     /// Bring live settings of a data pod back to the spec.
     Configure {
         /// Data pod.
@@ -156,6 +169,7 @@ impl Action {
             | Self::Remake { .. }
             | Self::Grow { .. }
             | Self::Monitor { .. }
+            | Self::Retire { .. }
             | Self::Configure { .. }
             | Self::SetUsers { .. }
             | Self::Label { .. } => false,
@@ -220,26 +234,37 @@ pub fn plan(bus: &Bus, observed: &Observed, desired: &Desired) -> Plan {
     let mut plan = Plan::default();
     if rest::rests(bus) {
         rest::follow(&view, &mut plan);
-        return plan;
+    } else {
+        pursue(&view, desired, &mut plan);
     }
-    let course = handover::running(&view).map_or_else(|| topology::course(&view), Course::Wait);
+    for action in &mut plan.actions {
+        // What the pods were made by from the first on must be known when the spec asks for another number.
+        if let Action::Record(topology) = action {
+            topology.sentinels.get_or_insert(bus.electorate);
+        }
+    }
+    plan
+}
+
+/// Decides what is to be done for a bus that is to run.
+fn pursue(view: &View<'_>, desired: &Desired, plan: &mut Plan) {
+    let course = handover::running(view).map_or_else(|| topology::course(view), Course::Wait);
     match &course {
         Course::Record(topology) => plan.act(Action::Record((**topology).clone())),
         Course::Wait(blocked) => plan.wait(blocked.clone()),
-        Course::Keep if handover::carry_on(&view, &mut plan) => {}
+        Course::Keep if handover::carry_on(view, plan) => {}
         Course::Keep => {
-            orders::give(&view, &mut plan);
-            sentinels::tell(&view, &mut plan);
+            orders::give(view, plan);
+            sentinels::tell(view, plan);
         }
     }
-    view.absences(&mut plan);
-    users::settle(&view, desired, &mut plan);
-    configure::settle(&view, &mut plan);
-    changes(&view, &course, desired, &mut plan);
-    storage::settle(&view, &mut plan);
+    view.absences(plan);
+    users::settle(view, desired, plan);
+    configure::settle(view, plan);
+    changes(view, &course, desired, plan);
+    storage::settle(view, plan);
     let record = plan.record().cloned();
-    labels::settle(&view, record.as_ref().unwrap_or(&view.topology), &mut plan);
-    plan
+    labels::settle(view, record.as_ref().unwrap_or(&view.topology), plan);
 }
 
 /// What people and the spec ask for of a primary and its pods that are well: a switchover, fewer pods, other pods.
@@ -260,7 +285,10 @@ fn changes(view: &View<'_>, course: &Course, desired: &Desired, plan: &mut Plan)
         Course::Keep if health::leading(view).is_none() => rollout::revive(view, desired, plan),
         Course::Keep => {
             request::answer(view, None, plan);
-            if plan.record().is_none() && !scale::shrink(view, plan) {
+            if plan.record().is_none()
+                && !scale::shrink(view, plan)
+                && !electorate::change(view, desired, plan)
+            {
                 rollout::roll(view, desired, plan);
             }
         }

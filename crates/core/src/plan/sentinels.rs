@@ -3,7 +3,7 @@
 use super::blocked::{Blocked, reason};
 use super::orders::{contradicted, linked};
 use super::view::View;
-use super::{Action, Plan};
+use super::{Action, Plan, ghosts};
 use crate::config::agent_json;
 use crate::protocol::{AgentConfig, MonitorOrder, Monitored, Peer, Phase, SentinelStatus};
 use std::collections::BTreeSet;
@@ -24,8 +24,8 @@ pub fn tell(view: &View<'_>, plan: &mut Plan) {
     let config = agent_json(view.bus);
     let mistaken = contradicted(view, primary);
     let tied = tied(view);
-    let failing_over = watches(view).any(|monitored| monitored.failing_over);
-    for pod in &view.sentinels {
+    let failing_over = view.failing_over();
+    for pod in view.told() {
         if let Some(sentinel) = view.sentinel(pod) {
             let told = Told {
                 view,
@@ -49,6 +49,22 @@ pub fn tell(view: &View<'_>, plan: &mut Plan) {
             ));
         }
     }
+    ghosts::lay(view, plan);
+}
+
+/// What a Sentinel is told that names the primary already. `forget`: identities that it is to count no more.
+pub fn order(view: &View<'_>, primary: &str, forget: Vec<String>) -> MonitorOrder {
+    let config = agent_json(view.bus);
+    MonitorOrder {
+        uid: view.bus.uid.clone(),
+        primary: primary.to_owned(),
+        config_epoch: 0,
+        instead_of: None,
+        quorum: view.quorum(),
+        settings: config.monitor,
+        peers: Vec::new(),
+        forget,
+    }
 }
 
 /// One Sentinel and what it is measured against.
@@ -67,7 +83,16 @@ struct Told<'a> {
 impl Told<'_> {
     fn judge(&self, sentinel: &SentinelStatus, plan: &mut Plan) {
         let Some(monitored) = &sentinel.monitored else {
-            if self.in_good_time() {
+            if self.comes_early() {
+                plan.wait(Blocked::new(
+                    reason::SCALING_SENTINELS,
+                    format!(
+                        "{} joins when the others ask for {} votes",
+                        self.pod,
+                        self.view.quorum()
+                    ),
+                ));
+            } else if self.in_good_time() {
                 plan.act(self.order(None));
             } else {
                 plan.wait(Blocked::new(
@@ -98,7 +123,7 @@ impl Told<'_> {
             return;
         }
         let settings =
-            monitored.quorum == self.config.quorum && monitored.settings == self.config.monitor;
+            monitored.quorum == self.view.quorum() && monitored.settings == self.config.monitor;
         if !settings || !self.strangers().is_empty() {
             plan.act(self.order(None));
         }
@@ -115,6 +140,19 @@ impl Told<'_> {
                 format!("{} has not found {} yet", self.pod, unknown.join(", ")),
             ));
         }
+    }
+
+    /// It joins, and some other one might fail over with fewer votes than are needed from then on.
+    fn comes_early(&self) -> bool {
+        let view = self.view;
+        let asks_for_less = |pod: &String| {
+            let watch = view.sentinel(pod).map(|status| &status.monitored);
+            watch.is_none_or(|watch| {
+                let quorum = watch.as_ref().map(|watch| watch.quorum);
+                quorum.is_some_and(|quorum| quorum < view.quorum())
+            })
+        };
+        view.joining.as_deref() == Some(self.pod) && view.sentinels.iter().any(asks_for_less)
     }
 
     /// Replicas are linked, or were waited for, or a majority knows the primary already and will tell.
@@ -150,17 +188,14 @@ impl Told<'_> {
         Action::Monitor {
             pod: self.pod.to_owned(),
             order: MonitorOrder {
-                uid: self.view.bus.uid.clone(),
-                primary: self.primary.to_owned(),
                 // A silent Sentinel need not be waited for: it hears of the newer epoch, and agrees, when it is back.
                 config_epoch: match instead_of {
                     Some(_) => 1 + newest_epoch(self.view),
                     None => 0,
                 },
                 instead_of,
-                quorum: self.config.quorum,
-                settings: self.config.monitor.clone(),
                 peers: self.strangers(),
+                ..order(self.view, self.primary, Vec::new())
             },
         }
     }
@@ -170,7 +205,8 @@ impl Told<'_> {
 /// never come to agree. Two that were told of different primaries before they met are in this state.
 fn tied(view: &View<'_>) -> Option<u64> {
     let newest = newest_epoch(view);
-    let named: BTreeSet<&str> = watches(view)
+    let watches = view.watches();
+    let named: BTreeSet<&str> = watches
         .filter(|monitored| monitored.config_epoch == newest)
         .map(|monitored| monitored.host.as_str())
         .collect();
@@ -179,15 +215,8 @@ fn tied(view: &View<'_>) -> Option<u64> {
 
 /// The newest `config-epoch` of a Sentinel that answers.
 fn newest_epoch(view: &View<'_>) -> u64 {
-    let epochs = watches(view).map(|monitored| monitored.config_epoch);
+    let epochs = view.watches().map(|monitored| monitored.config_epoch);
     epochs.max().unwrap_or_default()
-}
-
-/// What the Sentinels that answer watch.
-fn watches<'a>(view: &View<'a>) -> impl Iterator<Item = &'a Monitored> {
-    view.sentinels
-        .iter()
-        .filter_map(|pod| view.sentinel(pod)?.monitored.as_ref())
 }
 
 /// The linked replicas and the answering Sentinels that a Sentinel does not know.
@@ -229,7 +258,7 @@ fn unknown_peers<'a>(
         .sentinels
         .keys()
         .map(String::as_str)
-        .filter(|pod| *pod != sentinel && view.sentinels.iter().any(|known| known == pod))
+        .filter(|pod| *pod != sentinel && view.told().any(|told| told == *pod))
         .filter(|pod| view.sentinel(pod).is_some() && !known.contains(pod))
         .collect()
 }

@@ -198,6 +198,7 @@ fn settle(view: &View<'_>, primary: &str) -> Course {
             view.handovers(primary)
         },
         restart: recorded.restart.clone(),
+        sentinels: recorded.sentinels,
         choosing_since: None,
         overruled: recorded
             .overruled

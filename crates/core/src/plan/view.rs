@@ -7,9 +7,9 @@ use super::votes::heard;
 use crate::bus::Bus;
 use crate::names::Component;
 use crate::observed::{Node, Observed};
-use crate::protocol::{DataStatus, Marker, Phase, SentinelStatus};
+use crate::protocol::{DataStatus, Marker, Monitored, Phase, SentinelStatus};
 use crate::seal::{Opinion, vouches};
-use cachebus_api::status::Topology;
+use cachebus_api::status::{Electorate, Topology};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
@@ -21,8 +21,12 @@ pub struct View<'a> {
     pub topology: Topology,
     /// Data pods that should exist, by ordinal.
     pub nodes: Vec<String>,
-    /// Sentinel pods that should exist, by ordinal.
+    /// Sentinel pods that should exist and of which a majority is counted, by ordinal.
     pub sentinels: Vec<String>,
+    /// A Sentinel pod that is to be counted as soon as it and the others know one another.
+    pub joining: Option<String>,
+    /// A Sentinel pod that is counted no more and is about to go.
+    pub leaving: Option<String>,
     /// Whom the Sentinels name.
     pub opinion: Opinion,
 }
@@ -34,12 +38,20 @@ impl<'a> View<'a> {
                 .map(|ordinal| bus.names.pod(component, ordinal))
                 .collect()
         };
+        let Electorate { members, pods: all } = bus.electorate;
+        let (joining, leaving) = match bus.names.pod(Component::Sentinel, members) {
+            _ if all == members => (None, None),
+            pod if bus.spec.sentinel.replicas > members => (Some(pod), None),
+            pod => (None, Some(pod)),
+        };
         let mut view = Self {
             bus,
             observed,
             topology: observed.status.topology.clone().unwrap_or_default(),
             nodes: pods(Component::Redis, bus.spec.replicas + 1),
-            sentinels: pods(Component::Sentinel, bus.spec.sentinel.replicas),
+            sentinels: pods(Component::Sentinel, members),
+            joining,
+            leaving,
             opinion: Opinion::None,
         };
         view.opinion = heard(&view);
@@ -64,12 +76,7 @@ impl<'a> View<'a> {
 
     /// A pod that leads beside the one that a majority of Sentinels names, since one of them is about to name it.
     pub fn promoted(&self, named: &str) -> Option<&'a str> {
-        let promoting = self.sentinels.iter().any(|pod| {
-            let monitored = self
-                .sentinel(pod)
-                .and_then(|sentinel| sentinel.monitored.as_ref());
-            monitored.is_some_and(|monitored| monitored.promoting)
-        });
+        let promoting = self.watches().any(|monitored| monitored.promoting);
         let mut others = self
             .reports()
             .filter(|(pod, data)| *pod != named && data.phase == Phase::Leading);
@@ -103,6 +110,34 @@ impl<'a> View<'a> {
             .filter(|sentinel| sentinel.up && self.is_ours(node))
     }
 
+    /// The Sentinel pods that are told what to watch: those that count, and one that is to.
+    pub fn told(&self) -> impl Iterator<Item = &str> {
+        self.sentinels
+            .iter()
+            .chain(&self.joining)
+            .map(String::as_str)
+    }
+
+    /// How many Sentinels must agree: as many as are a majority too with one that joins, from before it watches the bus, and with
+    /// one that leaves, until it watches no more. It is the least that any of them needs, however few it has found. One that
+    /// cannot join yet makes no failover harder.
+    pub fn quorum(&self) -> u32 {
+        let Electorate { members, pods } = self.bus.electorate;
+        let watches = |pod: &String| match self.sentinel(pod) {
+            Some(status) => self.joining.is_some() || status.monitored.is_some(),
+            None => self.leaving.is_some(),
+        };
+        let mut extra = self.joining.iter().chain(&self.leaving);
+        let voters = if extra.any(watches) { pods } else { members };
+        voters / 2 + 1
+    }
+
+    /// What each Sentinel of this bus that answers watches, those too that are counted no more: any of them may fail over.
+    pub fn watches(&self) -> impl Iterator<Item = &'a Monitored> {
+        let pods = self.observed.sentinels.keys();
+        pods.filter_map(|pod| self.sentinel(pod)?.monitored.as_ref())
+    }
+
     pub fn is_ours(&self, node: &Node) -> bool {
         node.agent
             .as_ref()
@@ -117,11 +152,7 @@ impl<'a> View<'a> {
 
     /// Whether a Sentinel carries a failover out, or brings replicas to the new primary.
     pub fn failing_over(&self) -> bool {
-        self.sentinels.iter().any(|pod| {
-            self.sentinel(pod)
-                .and_then(|sentinel| sentinel.monitored.as_ref())
-                .is_some_and(|monitored| monitored.failing_over)
-        })
+        self.watches().any(|monitored| monitored.failing_over)
     }
 
     pub fn leads(&self, pod: &str) -> bool {

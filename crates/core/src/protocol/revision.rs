@@ -32,6 +32,7 @@ impl AgentStatus {
                 if let Some(monitored) = &mut sentinel.monitored {
                     monitored.replicas.sort();
                     monitored.peers.sort();
+                    monitored.known.sort();
                 }
             }
         }

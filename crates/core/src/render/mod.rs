@@ -176,7 +176,7 @@ pub fn render(bus: &Bus, platform: &Platform, inputs: &Inputs<'_>) -> Rendered {
             bus,
             platform,
             Sentinel,
-            awake(Sentinel, bus.spec.sentinel.replicas),
+            awake(Sentinel, bus.electorate.pods),
             &claim(Sentinel),
         ),
         redis_budget: disruption::budget(bus, Redis),

@@ -71,6 +71,7 @@ pub fn complete(view: &View<'_>, plan: &Plan, pending: &[PendingRestart]) -> Fin
 fn under_way(view: &View<'_>, plan: &Plan) -> Option<Finding> {
     let finding = |reason, message| Some(Finding::bad(kind::ROLLOUT_COMPLETE, reason, message));
     let told = [
+        reason::SCALING_SENTINELS,
         reason::ROLLING_OUT,
         reason::ROLLOUT_HALTED,
         reason::PRIMARY_BEYOND_REPLICAS,

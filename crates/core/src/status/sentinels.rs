@@ -1,7 +1,6 @@
 //! Whether Sentinels could replace the primary.
 
 use super::condition::{Finding, kind};
-use crate::config::agent_json;
 use crate::plan::health;
 use crate::plan::view::View;
 
@@ -43,7 +42,7 @@ impl Quorum {
             let messages: Vec<&str> = self.flaws.iter().map(|(_, flaw)| flaw.as_str()).collect();
             return Finding::bad(kind::SENTINEL_QUORUM, reason, messages.join(", "));
         }
-        let needed = agent_json(view.bus).quorum;
+        let needed = view.quorum();
         if self.agreeing < needed {
             return Finding::bad(
                 kind::SENTINEL_QUORUM,

@@ -12,7 +12,7 @@ mod raw_config;
 mod settings;
 mod size;
 
-use crate::bus::{Bus, Platform, Violation};
+use crate::bus::{Bus, Platform, Violation, electorate};
 use crate::names::Names;
 use cachebus_api::CacheBus;
 
@@ -44,6 +44,7 @@ impl Bus {
             ),
             uid: object.metadata.uid.clone().unwrap_or_default(),
             generation: object.metadata.generation.unwrap_or_default(),
+            electorate: electorate(spec),
             spec: spec.clone(),
             engine,
             image,

@@ -1,6 +1,6 @@
 //! Buses for tests.
 
-use cachebus_core::bus::Bus;
+use cachebus_core::bus::{Bus, electorate};
 use cachebus_core::engine::capabilities;
 use cachebus_core::names::Names;
 
@@ -15,6 +15,7 @@ pub fn bus(yaml: &str) -> Bus {
         names: Names::new("b", "n", "cluster.local"),
         uid: UID.to_owned(),
         generation: 1,
+        electorate: electorate(&spec),
         spec,
         engine,
         image: "engine".to_owned(),

@@ -488,6 +488,7 @@ impl DataNode {
                 outcome: HandoverOutcome::Running,
             }),
             fenced: running.and_then(|server| server.watch.as_ref()?.fenced().cloned()),
+            electorate: None,
             config: BTreeMap::new(),
         }
     }

@@ -149,6 +149,7 @@ impl World {
                     .iter()
                     .map(|peer| self.sentinel_hosts[*peer].clone())
                     .collect(),
+                known: Vec::new(),
             });
             let status = NodeStatus::Sentinel(SentinelStatus {
                 up: true,
@@ -255,6 +256,7 @@ impl World {
             | Action::Restart { .. }
             | Action::Remake { .. }
             | Action::Grow { .. }
+            | Action::Retire { .. }
             | Action::Answer { .. } => {
                 panic!("nothing is asked for here");
             }

@@ -230,7 +230,7 @@ impl Run {
             let ordinal = name.rsplit_once('-').unwrap().1.parse().unwrap();
             return NodeStatus::Sentinel(SentinelStatus {
                 up: true,
-                run_id: Some(name.to_owned()),
+                run_id: Some(format!("id-of-{name}")),
                 monitored: Some(self.scene.watch(ordinal, &self.leader, self.config_epoch)),
             });
         }

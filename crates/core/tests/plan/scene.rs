@@ -1,7 +1,7 @@
 //! Looks at a bus, said in words.
 
 use crate::common::{UID, bus};
-use cachebus_api::status::{Handover, Target, Topology};
+use cachebus_api::status::{Electorate, Handover, Target, Topology};
 use cachebus_core::acl::digest;
 use cachebus_core::bus::Bus;
 use cachebus_core::config::agent_json;
@@ -10,7 +10,8 @@ use cachebus_core::observed::{Node, Observed, PodView};
 use cachebus_core::plan::{Action, Desired, Plan, plan, routes};
 use cachebus_core::protocol::{
     AgentStatus, DataStatus, EngineReport, FedReplica, HandoverCause, HandoverOutcome,
-    HandoverReport, Marker, Monitored, NodeStatus, Phase, ReplicationStatus, SentinelStatus,
+    HandoverReport, KnownSentinel, Marker, Monitored, NodeStatus, Phase, ReplicationStatus,
+    SentinelStatus,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -145,6 +146,17 @@ impl Scene {
             promoting: false,
             replicas: others(self.observed.data.keys().collect(), pod),
             peers: others(self.observed.sentinels.keys().collect(), &me),
+            known: self
+                .observed
+                .sentinels
+                .keys()
+                .filter(|pod| **pod != me)
+                .map(|pod| KnownSentinel {
+                    host: fqdn(pod),
+                    run_id: format!("id-of-{pod}"),
+                    silent: false,
+                })
+                .collect(),
         }
     }
 
@@ -372,6 +384,10 @@ pub fn primary(pod: &str, epoch: u64) -> Topology {
         primary: Some(pod.to_owned()),
         epoch,
         since: Some(ago(3_600)),
+        sentinels: Some(Electorate {
+            members: 3,
+            pods: 3,
+        }),
         ..Topology::default()
     }
 }
@@ -407,6 +423,7 @@ pub fn empty() -> DataStatus {
         replication: Some(ReplicationStatus::default()),
         handover: None,
         fenced: None,
+        electorate: Some(3),
         config: [("maxmemory".to_owned(), "2147483648".to_owned())].into(),
     }
 }

@@ -2,7 +2,7 @@
 
 use cachebus_api::CacheBusSpec;
 use cachebus_core::acl::AclFiles;
-use cachebus_core::bus::{Bus, Platform};
+use cachebus_core::bus::{Bus, Platform, electorate};
 use cachebus_core::credentials::{Credentials, INTERNAL_USERS, Password};
 use cachebus_core::engine;
 use cachebus_core::names::{Component, Names};
@@ -45,6 +45,7 @@ pub fn bus(spec: &str) -> Bus {
         generation: 3,
         image: image.unwrap_or_else(|| format!("example.com/engine:{}", spec.engine.version)),
         engine,
+        electorate: electorate(&spec),
         spec,
     }
 }

@@ -1,0 +1,104 @@
+//! Failures 4, 7, 9 and 10: Sentinels join, leave and lose what they knew, and there is a failover all the same.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use cachebus_e2e::history::{check, writable_at_once};
+
+use super::Scenario;
+use crate::bus::{Bus, READY, small};
+use crate::faults::{self, Fault};
+use crate::lab::Lab;
+use crate::load::{self, Load};
+use crate::watch::Watch;
+use crate::{agreement, trial};
+
+/// Time for two Sentinels to join or leave: each change of their number waits until kubelet has brought it to every data pod.
+const SCALED: Duration = Duration::from_mins(10);
+
+/// Time for a bus to be whole again.
+const WHOLE: Duration = Duration::from_mins(4);
+
+pub const SCENARIO: Scenario = Scenario {
+    name: "sentinels",
+    proves: "under load, Sentinels become five and three again, with a killed primary at each number, then one and then all lose their volumes: each ends with exactly the Sentinels of the spec known to all, and never with two servers that take writes (issue 5; failures 4, 7, 9, 10)",
+    alone: false,
+    run: |lab| Box::pin(run(lab)),
+};
+
+async fn run(lab: Lab) -> anyhow::Result<()> {
+    let namespace = lab.namespace().await?;
+    let mut bus = Bus::ready(&lab, &namespace, "bus", small(load::granted())?).await?;
+    agreement::check(&bus).await?;
+    let load = Load::start(&bus, "scaled", trial::USUAL, None).await?;
+    let watch = Watch::start(&bus);
+    for sentinels in [5, 3] {
+        let began = Instant::now();
+        bus.spec.sentinel.replicas = sentinels;
+        bus.send().await?;
+        bus.await_ready(SCALED).await?;
+        let before = agreement::check(&bus).await?;
+        lab.note(format_args!(
+            "{sentinels} Sentinels after {:?}",
+            began.elapsed()
+        ));
+        Fault::Kill.befall(&bus, &before).await?;
+        let after = faults::healthy(&bus, WHOLE).await?;
+        ensure!(after != before, "{before} still leads");
+    }
+    let primary = bus.primary().await?;
+    let all: Vec<String> = bus
+        .sentinel_places()
+        .into_iter()
+        .map(|place| place.pod)
+        .collect();
+    for emptied in [&all[1..2], &all[..]] {
+        let began = Instant::now();
+        empty(&bus, emptied).await?;
+        ensure!(
+            faults::healthy(&bus, WHOLE).await? == primary,
+            "the primary moved"
+        );
+        lab.note(format_args!(
+            "{} of {} volumes lost: well after {:?}",
+            emptied.len(),
+            all.len(),
+            began.elapsed()
+        ));
+    }
+    // Those that begin anew can still replace the primary.
+    Fault::Kill.befall(&bus, &primary).await?;
+    faults::healthy(&bus, WHOLE).await?;
+
+    let probes = watch.stop().await;
+    let verdict = check(&load.stop().await?, &load::finals(&bus, "scaled").await?);
+    lab.note(format_args!(
+        "{} acknowledged, {} lost, {} unknown",
+        verdict.acknowledged, verdict.lost, verdict.unknown
+    ));
+    let never = verdict.impossible();
+    ensure!(never.is_empty(), "{never:?}");
+    ensure!(verdict.acknowledged > 0, "the clients did nothing");
+    let two = writable_at_once(&probes);
+    ensure!(two.is_zero(), "two servers took writes for {two:?}");
+    Ok(())
+}
+
+/// Has these pods come back with empty volumes, all at once.
+async fn empty(bus: &Bus, emptied: &[String]) -> anyhow::Result<()> {
+    let pods = bus.pods();
+    let mut uids = pods.uids().await?;
+    let mut before = BTreeMap::new();
+    for pod in emptied {
+        let uid = uids
+            .remove(pod)
+            .with_context(|| format!("{pod} is not there"))?;
+        before.insert(pod.clone(), uid);
+        bus.drop_volume(pod).await?;
+    }
+    for pod in emptied {
+        pods.kill_one(pod).await?;
+    }
+    pods.await_replaced(&before, READY).await
+}
