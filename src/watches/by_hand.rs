@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use super::{Stores, WatchedBus};
+use super::{Stores, WatchedBackup, WatchedBus};
 use crate::partial::{PartialPod, PartialStatefulSet};
 use crate::testing::Api;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, Service, ServiceAccount};
@@ -19,6 +19,7 @@ use tokio::sync::watch;
 /// The writing ends of the stores.
 pub struct Filler {
     buses: Writer<WatchedBus>,
+    backups: Writer<WatchedBackup>,
     secrets: Writer<Secret>,
     pods: Writer<PartialPod>,
     stateful_sets: Writer<PartialStatefulSet>,
@@ -35,6 +36,7 @@ impl Stores {
     pub fn by_hand() -> (Self, Filler) {
         let filler = Filler {
             buses: Writer::new(()),
+            backups: Writer::new(()),
             secrets: Writer::new(()),
             pods: Writer::new(()),
             stateful_sets: Writer::new(()),
@@ -47,6 +49,7 @@ impl Stores {
         };
         let stores = Self {
             buses: filler.buses.as_reader(),
+            backups: filler.backups.as_reader(),
             secrets: filler.secrets.as_reader(),
             pods: filler.pods.as_reader(),
             stateful_sets: filler.stateful_sets.as_reader(),
@@ -63,7 +66,7 @@ impl Stores {
 }
 
 impl Filler {
-    /// Fills the stores with what an API server holds; all but buses by the label of what is the operator's own.
+    /// Fills the stores with what an API server holds; all but buses and backups by the label of what is the operator's own.
     pub fn fill(&mut self, api: &Api) {
         fill(&mut self.buses, api, "cachebuses");
         self.fill_but_buses(api);
@@ -71,6 +74,7 @@ impl Filler {
 
     /// The same, while the watch of buses says nothing.
     pub fn fill_but_buses(&mut self, api: &Api) {
+        fill(&mut self.backups, api, "cachebusbackups");
         fill(&mut self.secrets, api, "secrets");
         fill(&mut self.pods, api, "pods");
         fill(&mut self.stateful_sets, api, "statefulsets");
@@ -90,7 +94,7 @@ where
     writer.apply_watcher_event(&Event::Init);
     for object in api.all(resource) {
         let ours = object["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "cachebus";
-        if ours || resource == "cachebuses" {
+        if ours || resource.starts_with("cachebus") {
             writer.apply_watcher_event(&Event::InitApply(serde_json::from_value(object).unwrap()));
         }
     }

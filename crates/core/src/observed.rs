@@ -1,5 +1,6 @@
 //! One look at the world: what the stores, the agents and the clock said at one moment. It may be stale or partial.
 
+use crate::backup::Backups;
 use crate::bus::Bus;
 use crate::engine::{Capabilities, SUPPORTED, of_release};
 use crate::names::Component;
@@ -22,6 +23,8 @@ pub struct Observed {
     pub sentinels: BTreeMap<String, Node>,
     /// Update revision of each `StatefulSet` that exists.
     pub revisions: BTreeMap<Component, String>,
+    /// Backups, and the restoration of one.
+    pub backups: Backups,
 }
 
 /// One pod and what its agent said.

@@ -1,5 +1,6 @@
 //! One look at a bus: its pods, and what their agents say.
 
+mod backups;
 mod trouble;
 
 use super::report::Bus as Watched;
@@ -56,6 +57,7 @@ pub async fn observe(
         data,
         sentinels,
         revisions: revisions(context, bus),
+        backups: backups::backups(context, bus),
     };
     (observed, heard)
 }

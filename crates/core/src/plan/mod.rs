@@ -10,10 +10,11 @@ mod configure;
 pub(crate) mod handover;
 pub(crate) mod health;
 mod labels;
-mod orders;
+pub(crate) mod orders;
 pub(crate) mod pending;
 mod request;
 pub(crate) mod rest;
+pub(crate) mod restore;
 mod rollout;
 mod routes;
 mod scale;
@@ -26,6 +27,7 @@ mod votes;
 pub use blocked::{Blocked, reason};
 pub use handover::{handover_intended, refused};
 pub use rest::asleep;
+pub use restore::{Restoration, restoration};
 pub use rollout::restart_intended;
 pub use routes::routes;
 
@@ -194,6 +196,10 @@ pub fn plan(bus: &Bus, observed: &Observed, desired: &Desired) -> Plan {
     let mut plan = Plan::default();
     if rest::rests(bus) {
         rest::follow(&view, &mut plan);
+        return plan;
+    }
+    if restore::awaits(bus, observed) {
+        restore::wait(&view, &mut plan);
         return plan;
     }
     let course = handover::running(&view).map_or_else(|| topology::course(&view), Course::Wait);

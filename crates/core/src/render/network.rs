@@ -82,7 +82,7 @@ fn metrics(bus: &Bus) -> NetworkPolicyIngressRule {
     }
 }
 
-fn peers(bus: &Bus) -> NetworkPolicyEgressRule {
+pub(super) fn peers(bus: &Bus) -> NetworkPolicyEgressRule {
     let ports = [Component::Redis, Component::Sentinel]
         .into_iter()
         .flat_map(|component| client_ports(bus, component))
