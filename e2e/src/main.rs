@@ -24,6 +24,7 @@ mod pods;
 mod process;
 mod roles;
 mod run;
+mod s3;
 mod scenarios;
 mod trial;
 mod wait;

@@ -3,6 +3,7 @@
 mod agent;
 mod agents_alone;
 mod api_server_away;
+mod backup;
 mod contract;
 mod drift;
 mod emptied_primary;
@@ -62,6 +63,7 @@ pub const ALL: &[&Scenario] = &[
     &switch_followed::SCENARIO,
     &fenced::SCENARIO,
     &hibernate::SCENARIO,
+    &backup::SCENARIO,
     &failover_history::SCENARIO,
     &switchover::SCENARIO,
     &rollout::SCENARIO,

@@ -1,6 +1,6 @@
 //! The pods that make and restore backups, with what only they need.
 
-use super::{container, meta, network, pod, resources, volumes};
+use super::{container, meta, pod, resources, volumes};
 use crate::backup::{TASK_VARIABLE, Task};
 use crate::bus::{Bus, Platform};
 use crate::credentials::REPLICATION;
@@ -62,7 +62,7 @@ pub(super) fn policy(bus: &Bus) -> NetworkPolicy {
             ]))),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
             ingress: Some(Vec::new()),
-            egress: Some(vec![network::peers(bus), NetworkPolicyEgressRule::default()]),
+            egress: Some(vec![NetworkPolicyEgressRule::default()]),
         }),
     }
 }

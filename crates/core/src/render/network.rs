@@ -82,7 +82,7 @@ fn metrics(bus: &Bus) -> NetworkPolicyIngressRule {
     }
 }
 
-pub(super) fn peers(bus: &Bus) -> NetworkPolicyEgressRule {
+fn peers(bus: &Bus) -> NetworkPolicyEgressRule {
     let ports = [Component::Redis, Component::Sentinel]
         .into_iter()
         .flat_map(|component| client_ports(bus, component))
