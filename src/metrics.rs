@@ -108,11 +108,7 @@ impl Metrics {
             buses.clone(),
         );
         registry.register("leader", "Whether this process leads", leader.clone());
-        registry.register(
-            "backups",
-            "Backups that came to their end",
-            backups.clone(),
-        );
+        registry.register("backups", "Backups that came to their end", backups.clone());
         Self {
             registry: Arc::new(registry),
             api_requests,

@@ -12,7 +12,9 @@ use crate::command::Command;
 use crate::credentials::Credentials;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
-use crate::handshake::{ByteStream, Established, establish, exchange, judge, lost, read_line, send};
+use crate::handshake::{
+    ByteStream, Established, establish, exchange, judge, lost, read_line, send,
+};
 
 /// How long a server may take until it begins to send: it may be writing another dataset.
 const PATIENCE: Duration = Duration::from_mins(10);
@@ -87,10 +89,7 @@ async fn within<T>(
 }
 
 /// The next line that is not empty: empty ones only show that the server is alive.
-async fn next_line(
-    endpoint: &Endpoint,
-    stream: &mut Box<dyn ByteStream>,
-) -> Result<String, Error> {
+async fn next_line(endpoint: &Endpoint, stream: &mut Box<dyn ByteStream>) -> Result<String, Error> {
     loop {
         let line = read_line(stream)
             .await
@@ -219,7 +218,11 @@ mod tests {
         for cut in [1, 3, 16, 41, 300, whole.len()] {
             let pieces: Vec<&[u8]> = whole.chunks(cut).collect();
             for step in [1, 5, 64, 1024] {
-                assert_eq!(read(&line, &pieces, step).await.unwrap(), data, "{cut} {step}");
+                assert_eq!(
+                    read(&line, &pieces, step).await.unwrap(),
+                    data,
+                    "{cut} {step}"
+                );
             }
         }
     }

@@ -72,11 +72,16 @@ mod tests {
         let arriving = path.join("arriving");
         fs::write(&arriving, "REDIS0011").unwrap();
         assert_eq!(holds(path, "u").unwrap(), VolumeHolds::Nothing);
-        begin_restored(path, "u", "b-redis-0", &arriving).await.unwrap();
+        begin_restored(path, "u", "b-redis-0", &arriving)
+            .await
+            .unwrap();
         assert_eq!(holds(path, "u").unwrap(), VolumeHolds::ThisBus);
         assert_eq!(holds(path, "other").unwrap(), VolumeHolds::Other);
         let volume = Volume::open(path).unwrap();
-        assert_eq!((volume.has_dataset(), volume.is_in_aof()), (true, Some(false)));
+        assert_eq!(
+            (volume.has_dataset(), volume.is_in_aof()),
+            (true, Some(false))
+        );
         assert!(!arriving.exists());
     }
 
@@ -92,7 +97,11 @@ mod tests {
     #[tokio::test]
     async fn files_that_a_server_made_on_an_empty_volume_are_not_written_over() {
         let folder = tempfile::tempdir().unwrap();
-        Volume::open(folder.path()).unwrap().before_start().await.unwrap();
+        Volume::open(folder.path())
+            .unwrap()
+            .before_start()
+            .await
+            .unwrap();
         assert_eq!(holds(folder.path(), "u").unwrap(), VolumeHolds::Nothing);
         fs::write(folder.path().join(SNAPSHOT_FILE), "REDIS0011").unwrap();
         assert_eq!(holds(folder.path(), "u").unwrap(), VolumeHolds::Other);

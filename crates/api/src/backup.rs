@@ -53,18 +53,27 @@ pub struct S3 {
     #[schemars(regex(pattern = r"^https?://[^\s/?#@]+/?$"), length(max = 253))]
     pub endpoint: Option<String>,
     /// The bucket, which must exist.
-    #[schemars(regex(pattern = r"^[a-z0-9][a-z0-9.-]*[a-z0-9]$"), length(min = 3, max = 63))]
+    #[schemars(
+        regex(pattern = r"^[a-z0-9][a-z0-9.-]*[a-z0-9]$"),
+        length(min = 3, max = 63)
+    )]
     pub bucket: String,
     /// Folder in it, without a slash at either end.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schemars(regex(pattern = r"^([A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)?$"), length(max = 253))]
+    #[schemars(
+        regex(pattern = r"^([A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*)?$"),
+        length(max = 253)
+    )]
     pub prefix: String,
     /// Region.
     #[serde(default = "S3::default_region")]
     #[schemars(regex(pattern = r"^[a-z0-9-]+$"), length(max = 63))]
     pub region: String,
     /// Secret with `access-key-id` and `secret-access-key`, in the namespace of the bus.
-    #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"), length(max = 253))]
+    #[schemars(
+        regex(pattern = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"),
+        length(max = 253)
+    )]
     pub credentials_secret: String,
     /// Secret with the authorities of the store's certificate in `ca.crt`. Absent: the public ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,7 +101,10 @@ impl S3 {
 #[serde(rename_all = "camelCase")]
 pub struct BackupVolume {
     /// Claim of the volume, in the namespace of the bus. None of the bus's own.
-    #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"), length(max = 253))]
+    #[schemars(
+        regex(pattern = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"),
+        length(max = 253)
+    )]
     pub claim_name: String,
 }
 
@@ -102,7 +114,10 @@ pub struct BackupVolume {
 pub struct Encryption {
     /// Secret with `recipients` (`age1…`, one a line), to encrypt, and `identity` (`AGE-SECRET-KEY-1…`), to verify and to
     /// restore. With `identity` alone it is its recipient that is encrypted to.
-    #[schemars(regex(pattern = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"), length(max = 253))]
+    #[schemars(
+        regex(pattern = r"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$"),
+        length(max = 253)
+    )]
     pub secret_name: String,
 }
 
@@ -135,7 +150,10 @@ pub struct BackupSource {
     /// Where it is.
     pub destination: Destination,
     /// Its folder there, as `status.path` of its `CacheBusBackup` has it: `<namespace>/<bus>/<backup>`.
-    #[schemars(regex(pattern = r"^[a-z0-9-]+/[a-z0-9-]+/[a-z0-9-]+$"), length(max = 253))]
+    #[schemars(
+        regex(pattern = r"^[a-z0-9-]+/[a-z0-9-]+/[a-z0-9-]+$"),
+        length(max = 253)
+    )]
     pub path: String,
     /// With what it is decrypted, where it is encrypted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -143,7 +161,9 @@ pub struct BackupSource {
 }
 
 /// A backup of a bus. What it does not say itself is as `spec.backup` of the bus has it when it begins.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, CustomResource, KubeSchema)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, CustomResource, KubeSchema,
+)]
 #[kube(
     group = "cachebus.dev",
     version = "v1alpha1",

@@ -245,7 +245,8 @@ pub(crate) fn distinct_secrets() -> Rule {
 
 /// A backup goes to one place.
 pub(crate) fn one_destination() -> Rule {
-    Rule::new("has(self.s3) != has(self.volume)").message("either s3 or volume must be set, and not both")
+    Rule::new("has(self.s3) != has(self.volume)")
+        .message("either s3 or volume must be set, and not both")
 }
 
 /// An empty one would say nothing.

@@ -2,9 +2,9 @@
 
 use crate::error::BackupError;
 use crate::layout::Layout;
+use age::Encryptor;
 use age::stream::StreamWriter;
 use age::x25519::{Identity, Recipient};
-use age::Encryptor;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;

@@ -5,7 +5,7 @@ use age::secrecy::ExposeSecret as _;
 use cachebus_agent::{VolumeHolds, holds};
 use cachebus_api::backup::{Destination, Retention};
 use cachebus_backup::{BackupError, Layout, carry_out};
-use cachebus_core::backup::{BackupTask, Report, RestoreTask, Restoration, Source, Taken, Task};
+use cachebus_core::backup::{BackupTask, Report, Restoration, RestoreTask, Source, Taken, Task};
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
@@ -14,7 +14,8 @@ use tokio::net::TcpListener;
 
 const UID: &str = "uid-of-b";
 /// A dataset with two keys, as far as its beginning says.
-const DATASET: &[u8] = b"REDIS0011\xFA\x09redis-ver\x057.2.0\xFE\x00\xFB\x02\x00data and data\xFFchecksum";
+const DATASET: &[u8] =
+    b"REDIS0011\xFA\x09redis-ver\x057.2.0\xFE\x00\xFB\x02\x00data and data\xFFchecksum";
 const MARK: &str = "0123456789abcdef0123456789abcdef01234567";
 
 /// Folders of a pod.
@@ -61,7 +62,10 @@ impl Pod {
         let mut found = Vec::new();
         walk(&self.layout.backup_dir, &mut found);
         let top = self.layout.backup_dir.to_str().unwrap().len() + 1;
-        found.into_iter().map(|path| path[top..].to_owned()).collect()
+        found
+            .into_iter()
+            .map(|path| path[top..].to_owned())
+            .collect()
     }
 
     async fn take(&self, task: BackupTask) -> Result<Taken, BackupError> {
@@ -132,7 +136,12 @@ async fn serve(sent: Vec<u8>) -> u16 {
 }
 
 async fn whole() -> u16 {
-    let sent = [format!("$EOF:{MARK}\r\n").as_bytes(), DATASET, MARK.as_bytes()].concat();
+    let sent = [
+        format!("$EOF:{MARK}\r\n").as_bytes(),
+        DATASET,
+        MARK.as_bytes(),
+    ]
+    .concat();
     serve(sent).await
 }
 
@@ -281,7 +290,10 @@ async fn older_backups_go_and_those_that_a_person_asked_for_stay() {
     };
     assert_eq!(pod.take(last).await.unwrap().pruned, ["one"]);
     let stored = pod.stored();
-    assert!(stored.iter().all(|path| !path.contains("/one")), "{stored:?}");
+    assert!(
+        stored.iter().all(|path| !path.contains("/one")),
+        "{stored:?}"
+    );
     assert_eq!(stored.len(), 4);
     assert!(!pod.layout.backup_dir.join("n/b/one").exists());
 }
@@ -294,10 +306,16 @@ async fn what_is_damaged_is_not_restored() {
     let mut bytes = fs::read(&file).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(&file, &bytes).unwrap();
-    assert_eq!(pod.restore("n/b/one").await.unwrap_err().reason(), "Damaged");
+    assert_eq!(
+        pod.restore("n/b/one").await.unwrap_err().reason(),
+        "Damaged"
+    );
     bytes.pop();
     fs::write(&file, &bytes).unwrap();
-    assert_eq!(pod.restore("n/b/one").await.unwrap_err().reason(), "Damaged");
+    assert_eq!(
+        pod.restore("n/b/one").await.unwrap_err().reason(),
+        "Damaged"
+    );
     assert_eq!(holds(pod.data(), UID).unwrap(), VolumeHolds::Nothing);
 }
 

@@ -9,8 +9,8 @@ mod schedule;
 mod task;
 
 pub use due::{UNFIT_SCHEDULE, schedule_violation};
-pub(crate) use plan::last_scheduled;
 pub use manifest::{ENCRYPTED_FILE, MANIFEST_FILE, Manifest, PLAIN_FILE, folder, series};
+pub(crate) use plan::last_scheduled;
 pub use plan::{
     BackupAction, BackupEvents, BackupView, Backups, GRACE_MS, TaskPhase, TaskPod, backup_reason,
     plan_backups, told,
@@ -19,6 +19,6 @@ pub use rdb::{Head, LONGEST_HEAD, head};
 pub use retention::{Kept, outlived};
 pub use schedule::{latest, scheduled_name};
 pub use task::{
-    BackupTask, Failure, Loaded, Report, RestoreTask, Restoration, Source, TASK_VARIABLE, Taken,
+    BackupTask, Failure, Loaded, Report, Restoration, RestoreTask, Source, TASK_VARIABLE, Taken,
     Task, VerifyTask, judge_load,
 };

@@ -29,7 +29,8 @@ const CLAIM: &str = "backups";
 const PAUSE_US: &str = "500";
 
 /// One write of the load: a counter and a list that any whole copy has at the same length.
-const WRITE: &str = "local n = redis.call('INCR', 'load:count') return redis.call('RPUSH', 'load:list', n)";
+const WRITE: &str =
+    "local n = redis.call('INCR', 'load:count') return redis.call('RPUSH', 'load:list', n)";
 /// How many keys there are of the dataset, and a sum over each with its value and the moment at which it expires.
 const DIGEST: &str = r"
 local cursor, count, sum = '0', 0, 0
@@ -97,7 +98,10 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
         bus.await_ready(LIMIT).await?;
         let took = began.elapsed();
         let found = digest(&bus).await?;
-        ensure!(found == expected, "{name}: {found:?} in place of {expected:?}");
+        ensure!(
+            found == expected,
+            "{name}: {found:?} in place of {expected:?}"
+        );
         let length = bus.on_primary::<i64>(&["EVAL", IN_STEP, "0"]).await?;
         ensure!(
             length > 0 && length <= written,
@@ -166,7 +170,10 @@ async fn ended(bus: &Bus, name: &str) -> anyhow::Result<BackupStatus> {
 async fn made(bus: &Bus, name: &str, spec: Value) -> anyhow::Result<BackupStatus> {
     ask(bus, name, spec).await?;
     let status = ended(bus, name).await?;
-    ensure!(status.phase == Some(BackupPhase::Succeeded), "{name}: {status:?}");
+    ensure!(
+        status.phase == Some(BackupPhase::Succeeded),
+        "{name}: {status:?}"
+    );
     Ok(status)
 }
 

@@ -131,11 +131,13 @@ const fn kubernetes(name: &'static str, package: &'static str, used_with: Use) -
 
 /// The programs that `source` needs.
 pub(crate) fn needed(source: Source) -> impl Iterator<Item = &'static Program> {
-    PROGRAMS.iter().filter(move |program| match program.used_with {
-        Use::Host => true,
-        Use::Node => source == Source::Packages,
-        Use::Scenario => false,
-    })
+    PROGRAMS
+        .iter()
+        .filter(move |program| match program.used_with {
+            Use::Host => true,
+            Use::Node => source == Source::Packages,
+            Use::Scenario => false,
+        })
 }
 
 /// Builds what is missing and puts the current versions into the lab's `bin` folder.

@@ -32,8 +32,14 @@ impl Engine {
             .unwrap();
         let engine = Self { child, port };
         let began = Instant::now();
-        while engine.connect().is_none_or(|mut wire| wire.ask("PING") != "+PONG") {
-            assert!(began.elapsed() < Duration::from_secs(20), "it does not answer");
+        while engine
+            .connect()
+            .is_none_or(|mut wire| wire.ask("PING") != "+PONG")
+        {
+            assert!(
+                began.elapsed() < Duration::from_secs(20),
+                "it does not answer"
+            );
             std::thread::yield_now();
         }
         engine
@@ -58,11 +64,16 @@ impl Wire {
     /// Sends a command as people type it. The first line of the answer, or the text.
     fn ask(&mut self, command: &str) -> String {
         let stream = self.0.get_mut();
-        stream.write_all(format!("{command}\r\n").as_bytes()).unwrap();
+        stream
+            .write_all(format!("{command}\r\n").as_bytes())
+            .unwrap();
         let mut line = String::new();
         self.0.read_line(&mut line).unwrap();
         let line = line.trim_end().to_owned();
-        match line.strip_prefix('$').and_then(|length| length.parse::<usize>().ok()) {
+        match line
+            .strip_prefix('$')
+            .and_then(|length| length.parse::<usize>().ok())
+        {
             Some(length) => {
                 let mut text = vec![0; length + 2];
                 self.0.read_exact(&mut text).unwrap();
@@ -157,7 +168,10 @@ async fn a_backup_of_a_real_server_is_loaded_and_restored_with_all_keys_and_ttls
     };
     let all = u64::from(KEYS.0 + KEYS.1);
     let counted = taken.keys.unwrap();
-    assert!(counted >= all && counted <= all + u64::from(KEYS.2), "{counted}");
+    assert!(
+        counted >= all && counted <= all + u64::from(KEYS.2),
+        "{counted}"
+    );
 
     let path = "n/b/one".to_owned();
     let verify = Task::Verify(VerifyTask {
@@ -211,7 +225,10 @@ async fn the_taker_is_gone_from_the_server_s_list_of_replicas() {
     let mut wire = source.connect().unwrap();
     let began = Instant::now();
     while !wire.ask("INFO replication").contains("connected_slaves:0") {
-        assert!(began.elapsed() < Duration::from_secs(10), "it is still listed");
+        assert!(
+            began.elapsed() < Duration::from_secs(10),
+            "it is still listed"
+        );
         std::thread::yield_now();
     }
 }

@@ -168,9 +168,10 @@ pub fn plan_backups(bus: &Bus, observed: &Observed) -> Vec<BackupAction> {
     if bus.spec.paused {
         return actions;
     }
-    if let Some(next) = all.iter().find(|backup| {
-        matches!(backup.status.phase, None | Some(BackupPhase::Pending)) && !busy
-    }) {
+    if let Some(next) = all
+        .iter()
+        .find(|backup| matches!(backup.status.phase, None | Some(BackupPhase::Pending)) && !busy)
+    {
         actions.extend(start::start(bus, observed, next));
     }
     actions.extend(scheduled(bus, observed));
@@ -181,8 +182,18 @@ pub fn plan_backups(bus: &Bus, observed: &Observed) -> Vec<BackupAction> {
 /// The backup that the schedule asks for, where there is none yet. Of times that were missed only the last one counts.
 fn scheduled(bus: &Bus, observed: &Observed) -> Option<BackupAction> {
     let (at, name) = last_scheduled(bus, observed.now_ms)?;
-    let through = observed.status.backup.as_ref()?.scheduled_through.as_ref()?;
-    let is_new = at > through.0 && observed.backups.all.iter().all(|backup| backup.name != name);
+    let through = observed
+        .status
+        .backup
+        .as_ref()?
+        .scheduled_through
+        .as_ref()?;
+    let is_new = at > through.0
+        && observed
+            .backups
+            .all
+            .iter()
+            .all(|backup| backup.name != name);
     (is_new && !bus.spec.hibernated).then_some(BackupAction::Schedule { name })
 }
 
@@ -191,7 +202,11 @@ pub(crate) fn last_scheduled(
     bus: &Bus,
     now_ms: u64,
 ) -> Option<(k8s_openapi::jiff::Timestamp, String)> {
-    let settings = bus.spec.backup.as_ref().filter(|settings| !settings.suspend)?;
+    let settings = bus
+        .spec
+        .backup
+        .as_ref()
+        .filter(|settings| !settings.suspend)?;
     let at_ms = latest(settings.schedule.as_ref()?, now_ms)?;
     let name = scheduled_name(bus.names.bus(), at_ms)?;
     Some((time(at_ms).0, name))

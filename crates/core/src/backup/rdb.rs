@@ -29,7 +29,9 @@ pub fn head(bytes: &[u8]) -> Option<Head> {
     let magic = bytes.get(..9)?;
     let known = magic.starts_with(b"REDIS") || magic.starts_with(b"VALKEY");
     let digits = magic.iter().rev().take(3).all(u8::is_ascii_digit);
-    let format = std::str::from_utf8(magic).ok().filter(|_| known && digits)?;
+    let format = std::str::from_utf8(magic)
+        .ok()
+        .filter(|_| known && digits)?;
     let mut head = Head {
         format: format.to_owned(),
         ..Head::default()
@@ -99,9 +101,7 @@ impl<'a> Bytes<'a> {
             2 if first == 0x80 => {
                 Length::Plain(u32::from_be_bytes(self.take(4)?.try_into().ok()?).into())
             }
-            2 if first == 0x81 => {
-                Length::Plain(u64::from_be_bytes(self.take(8)?.try_into().ok()?))
-            }
+            2 if first == 0x81 => Length::Plain(u64::from_be_bytes(self.take(8)?.try_into().ok()?)),
             3 => Length::Encoded(first & 0x3F),
             _ => return None,
         })

@@ -61,7 +61,10 @@ mod tests {
     #[test]
     fn more_than_the_count_go_oldest_first() {
         let kept = kept(&[10, 400, 30, 200]);
-        assert_eq!(outlived(&kept, &of(Some(2), None), 10_000), ["b400", "b200"]);
+        assert_eq!(
+            outlived(&kept, &of(Some(2), None), 10_000),
+            ["b400", "b200"]
+        );
         assert!(outlived(&kept, &of(Some(4), None), 10_000).is_empty());
     }
 

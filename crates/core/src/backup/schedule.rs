@@ -56,7 +56,13 @@ mod tests {
 
     #[test]
     fn only_five_fields_are_a_schedule() {
-        for schedule in ["* * * * * *", "0 8", "61 * * * *", "", "hello world now it is"] {
+        for schedule in [
+            "* * * * * *",
+            "0 8",
+            "61 * * * *",
+            "",
+            "hello world now it is",
+        ] {
             assert!(parse(schedule).is_err(), "{schedule}");
         }
         parse("*/15 0-6 1,15 * MON-FRI").unwrap();

@@ -3,7 +3,7 @@
 use super::Plan;
 use super::blocked::{Blocked, reason};
 use super::view::{View, time};
-use crate::backup::{Report, RestoreTask, TaskPhase, Task};
+use crate::backup::{Report, RestoreTask, Task, TaskPhase};
 use crate::bus::Bus;
 use crate::names::Component;
 use crate::observed::Observed;

@@ -57,7 +57,10 @@ pub(super) fn policy(bus: &Bus) -> NetworkPolicy {
         metadata: of_backups(bus, bus.names.backups()),
         spec: Some(NetworkPolicySpec {
             pod_selector: Some(meta::selector(BTreeMap::from([
-                (crate::names::BUS_LABEL.to_owned(), bus.names.bus().to_owned()),
+                (
+                    crate::names::BUS_LABEL.to_owned(),
+                    bus.names.bus().to_owned(),
+                ),
                 (COMPONENT_LABEL.to_owned(), BACKUP.to_owned()),
             ]))),
             policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
@@ -202,7 +205,11 @@ fn verify(bus: &Bus, place: Place<'_>, task: &Task) -> Container {
     Container {
         name: "verify".to_owned(),
         image: Some(bus.image.clone()),
-        image_pull_policy: bus.spec.engine.image_pull_policy.map(container::pull_policy),
+        image_pull_policy: bus
+            .spec
+            .engine
+            .image_pull_policy
+            .map(container::pull_policy),
         command: Some(vec![container::agent_path(), "task".to_owned()]),
         env: Some(vec![variable(task)]),
         resources: Some(resources::agent(bus, Component::Redis)),

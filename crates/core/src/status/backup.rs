@@ -33,7 +33,11 @@ fn through(bus: &Bus, observed: &Observed, previous: Option<Time>) -> Option<Tim
     let Some(previous) = previous else {
         return Some(time(observed.now_ms));
     };
-    let there = observed.backups.all.iter().any(|backup| backup.name == name);
+    let there = observed
+        .backups
+        .all
+        .iter()
+        .any(|backup| backup.name == name);
     Some(if there && last > previous.0 {
         Time(last)
     } else {
@@ -54,12 +58,20 @@ pub fn backed_up(
     if let Some(failed) = failed {
         let why = failed.status.message.as_deref().unwrap_or_default();
         let reason = "LastBackupFailed";
-        return Some(Finding::bad(kind, reason, format!("{}: {why}", failed.name)));
+        return Some(Finding::bad(
+            kind,
+            reason,
+            format!("{}: {why}", failed.name),
+        ));
     }
     let successful = progress.and_then(|progress| progress.last_successful.as_ref());
     Some(match successful {
         Some(name) => Finding::good(kind, "LastBackupSucceeded", format!("{name} is whole")),
-        None => Finding::undecided(kind, "NoBackupYet", "no backup has been made yet".to_owned()),
+        None => Finding::undecided(
+            kind,
+            "NoBackupYet",
+            "no backup has been made yet".to_owned(),
+        ),
     })
 }
 

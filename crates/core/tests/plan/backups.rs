@@ -95,10 +95,12 @@ fn actions(scene: &Scene) -> Vec<BackupAction> {
 
 /// The status that is written.
 fn written(scene: &Scene) -> BackupStatus {
-    let reports = actions(scene).into_iter().filter_map(|action| match action {
-        BackupAction::Report { status, .. } => Some(*status),
-        _ => None,
-    });
+    let reports = actions(scene)
+        .into_iter()
+        .filter_map(|action| match action {
+            BackupAction::Report { status, .. } => Some(*status),
+            _ => None,
+        });
     reports.last().unwrap()
 }
 
@@ -188,14 +190,20 @@ fn a_backup_may_go_elsewhere_and_then_is_encrypted_only_if_it_says_so() {
     nowhere.observed.backups.all = vec![asked("one", 100)];
     assert_eq!(started(&nowhere), None);
     let status = written(&nowhere);
-    assert_eq!(status.reason.as_deref(), Some(backup_reason::NO_DESTINATION));
+    assert_eq!(
+        status.reason.as_deref(),
+        Some(backup_reason::NO_DESTINATION)
+    );
     assert_eq!(status.phase, Some(BackupPhase::Failed));
 }
 
 #[test]
 fn one_whose_containers_all_ended_well_is_whole_and_its_pod_goes() {
     let reports = vec![taken(), Report::Verified(Loaded::default())];
-    let scene = scene(BACKUP, vec![running(10, Some(pod(TaskPhase::Succeeded, reports)))]);
+    let scene = scene(
+        BACKUP,
+        vec![running(10, Some(pod(TaskPhase::Succeeded, reports)))],
+    );
     let status = written(&scene);
     assert_eq!(status.phase, Some(BackupPhase::Succeeded));
     assert_eq!((status.keys, status.verified), (Some(3), Some(true)));
@@ -209,7 +217,10 @@ fn one_whose_containers_all_ended_well_is_whole_and_its_pod_goes() {
 #[test]
 fn one_that_cannot_be_loaded_has_failed_though_it_is_stored() {
     let reports = vec![taken(), failed("KeysDiffer")];
-    let scene = scene(BACKUP, vec![running(10, Some(pod(TaskPhase::Failed, reports)))]);
+    let scene = scene(
+        BACKUP,
+        vec![running(10, Some(pod(TaskPhase::Failed, reports)))],
+    );
     let status = written(&scene);
     assert_eq!(status.phase, Some(BackupPhase::Failed));
     assert_eq!(status.reason.as_deref(), Some(backup_reason::NOT_VERIFIED));
@@ -292,8 +303,14 @@ fn objects_of_the_schedule_go_with_what_is_stored_and_failed_ones_but_the_last_t
     let mut all: Vec<_> = (1..=4)
         .map(|age| of_schedule(&format!("whole{age}"), BackupPhase::Succeeded, age * 100))
         .collect();
-    all.extend((1..=4).map(|age| of_schedule(&format!("bad{age}"), BackupPhase::Failed, age * 100)));
-    all.push(in_phase(BackupPhase::Succeeded, 9_000, asked("mine", 9_000)));
+    all.extend(
+        (1..=4).map(|age| of_schedule(&format!("bad{age}"), BackupPhase::Failed, age * 100)),
+    );
+    all.push(in_phase(
+        BackupPhase::Succeeded,
+        9_000,
+        asked("mine", 9_000),
+    ));
     let forgotten: Vec<_> = actions(&scene(BACKUP, all))
         .into_iter()
         .map(|action| match action {
@@ -315,11 +332,20 @@ fn the_condition_speaks_of_the_last_one_and_is_no_part_of_ready() {
     assert_eq!(state(Vec::new()), owned("Unknown", "NoBackupYet"));
     let whole = in_phase(BackupPhase::Succeeded, 100, asked("one", 100));
     let bad = in_phase(BackupPhase::Failed, 50, asked("two", 50));
-    assert_eq!(state(vec![whole.clone()]), owned("True", "LastBackupSucceeded"));
-    assert_eq!(state(vec![whole.clone(), bad.clone()]), owned("False", "LastBackupFailed"));
+    assert_eq!(
+        state(vec![whole.clone()]),
+        owned("True", "LastBackupSucceeded")
+    );
+    assert_eq!(
+        state(vec![whole.clone(), bad.clone()]),
+        owned("False", "LastBackupFailed")
+    );
     let status = reported(&scene(BACKUP, vec![whole, bad]));
     assert_eq!(condition(&status, "Ready").status, "True");
-    assert_eq!(status.backup.unwrap().last_successful.as_deref(), Some("one"));
+    assert_eq!(
+        status.backup.unwrap().last_successful.as_deref(),
+        Some("one")
+    );
 }
 
 #[test]
@@ -328,7 +354,10 @@ fn people_are_told_of_each_change_once() {
     let whole = in_phase(BackupPhase::Succeeded, 10, asked("one", 100)).status;
     let events = told(&before, &whole);
     assert_eq!(events.len(), 1);
-    assert_eq!((events[0].warning, &*events[0].reason), (false, "BackupSucceeded"));
+    assert_eq!(
+        (events[0].warning, &*events[0].reason),
+        (false, "BackupSucceeded")
+    );
     assert_eq!(told(&whole, &whole), []);
     let bad = in_phase(BackupPhase::Failed, 10, asked("one", 100)).status;
     assert!(told(&before, &bad)[0].warning);

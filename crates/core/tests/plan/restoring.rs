@@ -94,7 +94,10 @@ fn the_copy_that_has_the_backup_leads_and_never_an_empty_one() {
     let all = scene.clone().node(1, empty()).node(2, empty());
     assert_eq!(all.chosen(), ("b-redis-0".to_owned(), false));
 
-    let lost = restored().node(0, empty()).node(1, empty()).node(2, empty());
+    let lost = restored()
+        .node(0, empty())
+        .node(1, empty())
+        .node(2, empty());
     assert_eq!(lost.actions(), []);
     assert_eq!(lost.reasons()[0], reason::NOT_RESTORED);
 }

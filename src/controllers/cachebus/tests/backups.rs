@@ -4,7 +4,9 @@ use super::*;
 use cachebus_core::backup::{Report, Restoration, Taken};
 
 fn set(world: &World, change: impl FnOnce(&mut Value)) {
-    world.api.change("cachebuses", "b", |bus| change(&mut bus["spec"]));
+    world
+        .api
+        .change("cachebuses", "b", |bus| change(&mut bus["spec"]));
 }
 
 fn ask(world: &World, name: &str) {
@@ -82,6 +84,7 @@ async fn a_backup_gets_a_pod_of_its_own_and_what_that_says_is_its_status() {
     assert_eq!(status(&world, "one")["phase"], "Succeeded");
     assert_eq!(status(&world, "one")["keys"], 3);
     assert!(world.api.get("pods", "one-backup").is_none());
+    world.settle().await;
     assert_eq!(world.condition("BackedUp")["status"], "True");
     world.api.writes();
     world.rest().await;
@@ -119,7 +122,9 @@ async fn a_backup_whose_pod_cannot_be_made_is_not_said_to_run() {
 #[tokio::test]
 async fn the_schedule_asks_for_a_backup_once() {
     let (mut world, _pods) = with_backups().await;
-    set(&world, |spec| spec["backup"]["schedule"] = json!("* * * * *"));
+    set(&world, |spec| {
+        spec["backup"]["schedule"] = json!("* * * * *")
+    });
     world.rest().await;
     assert_eq!(world.api.all("cachebusbackups").len(), 0);
     world.api.change("cachebuses", "b", |bus| {
@@ -130,7 +135,10 @@ async fn the_schedule_asks_for_a_backup_once() {
     // A minute may pass in between; no time is served twice.
     let made = world.api.all("cachebusbackups");
     assert_eq!(made.len(), 1);
-    assert_eq!(made[0]["metadata"]["labels"]["cachebus.dev/scheduled"], "true");
+    assert_eq!(
+        made[0]["metadata"]["labels"]["cachebus.dev/scheduled"],
+        "true"
+    );
     world.pass().await.unwrap();
     assert!(world.api.all("cachebusbackups").len() <= 2);
 }
@@ -148,7 +156,10 @@ async fn a_bus_that_begins_with_a_backup_has_no_data_pod_before_it_is_restored()
     let set_of = |world: &World| world.api.get("statefulsets", "b-redis").unwrap();
     assert_eq!(set_of(&world)["spec"]["replicas"], 0);
     assert_eq!(world.condition("Available")["reason"], "Restoring");
-    let claim = world.api.get("persistentvolumeclaims", "data-b-redis-0").unwrap();
+    let claim = world
+        .api
+        .get("persistentvolumeclaims", "data-b-redis-0")
+        .unwrap();
     let template = set_of(&world)["spec"]["volumeClaimTemplates"][0]["spec"].clone();
     assert_eq!(claim["spec"], template);
 

@@ -29,7 +29,11 @@ pub(super) fn follow(backup: &BackupView, now_ms: u64) -> Vec<BackupAction> {
         Some(_) if running_ms > DEADLINE_MS => {
             let late = failed(backup, reason::DEADLINE, "it took more than six hours");
             let late = finished(late, now_ms);
-            return backup.report(late).into_iter().chain(backup.sweep()).collect();
+            return backup
+                .report(late)
+                .into_iter()
+                .chain(backup.sweep())
+                .collect();
         }
         Some(pod) => {
             let going_on = BackupStatus {

@@ -10,9 +10,9 @@ use crate::observed::Observed;
 use crate::plan::orders::linked;
 use crate::plan::view::{View, time};
 use crate::protocol::Phase;
+use cachebus_api::BackupStatus;
 use cachebus_api::backup::{Destination, Encryption};
 use cachebus_api::status::BackupPhase;
-use cachebus_api::BackupStatus;
 
 /// What a backup is to be, with what its bus says of it.
 struct Wanted {

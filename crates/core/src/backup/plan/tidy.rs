@@ -25,7 +25,10 @@ pub(super) fn tidy(bus: &Bus, all: &[&BackupView]) -> Vec<BackupAction> {
     };
     let failed: Vec<&BackupView> = in_phase(BackupPhase::Failed).collect();
     let surplus = failed.len().saturating_sub(FAILED);
-    let failed = failed.iter().take(surplus).map(|backup| backup.name.clone());
+    let failed = failed
+        .iter()
+        .take(surplus)
+        .map(|backup| backup.name.clone());
     let swept = in_phase(BackupPhase::Succeeded).filter_map(BackupView::sweep);
     old.into_iter()
         .chain(failed)
