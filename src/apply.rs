@@ -107,8 +107,10 @@ pub async fn apply(
         bindings,
         redis_account,
         sentinel_account,
+        backup_account,
         redis_network,
         sentinel_network,
+        backup_network,
         redis_nodes,
         sentinel_nodes,
         primary,
@@ -145,7 +147,13 @@ pub async fn apply(
 
     let services = [redis_nodes, sentinel_nodes, primary, replicas, sentinels];
     let services = services.map(|service| send.object(&stores.services, service));
-    let (bound, unbound, config, last_valid, services, accounts, networks, budgets) = join!(
+    let of_backups = async {
+        futures::join!(
+            send.object(&stores.service_accounts, backup_account),
+            send.object(&stores.network_policies, backup_network),
+        )
+    };
+    let (bound, unbound, config, last_valid, services, accounts, networks, budgets, of_backups) = join!(
         send.bindings(bindings.values()),
         send.no_other_bindings(bindings.values()),
         send.object(&stores.config_maps, config),
@@ -154,6 +162,7 @@ pub async fn apply(
         send.both(&stores.service_accounts, redis_account, sentinel_account),
         send.both(&stores.network_policies, redis_network, sentinel_network),
         send.both(&stores.disruption_budgets, redis_budget, sentinel_budget),
+        of_backups,
     );
     // Pods run on their settings, by their account and behind their policy.
     let stand = |account, network| [&config, account, network].into_iter().all(is_there);
@@ -164,6 +173,7 @@ pub async fn apply(
     applied.add(bound.into_iter().chain(unbound).chain(services));
     applied.add([config, last_valid]);
     applied.add(accounts.into_iter().chain(networks).chain(budgets));
+    applied.add([of_backups.0, of_backups.1]);
     fault::point(FaultPoint::SurroundingsApplied);
 
     let sets = sets.into_iter().flatten();

@@ -58,6 +58,8 @@ enum Role {
         /// Path of the copy.
         path: PathBuf,
     },
+    /// Makes, proves or restores a backup, as the environment of its pod says.
+    Task,
     /// Asks an operator at this URL whether it is ready.
     Check {
         /// Such as `http://cachebus.cachebus-system:8080/readyz`.
@@ -108,6 +110,7 @@ fn run(role: Role) -> anyhow::Result<()> {
             single_threaded()?.block_on(cachebus_agent::run(component.into()))?;
         }
         Role::Install { path } => cachebus_agent::install(&path)?,
+        Role::Task => single_threaded()?.block_on(cachebus_backup::run())?,
         Role::Check { url } => {
             single_threaded()?.block_on(check::check(&url, &mut std::io::stdout()))?;
         }

@@ -39,6 +39,13 @@ pub struct Answer {
     pub result: &'static str,
 }
 
+/// What became of a backup.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Ending {
+    /// `succeeded` or `failed`.
+    pub result: &'static str,
+}
+
 /// What the operator counts.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -57,6 +64,8 @@ pub struct Metrics {
     pub buses: Family<Readiness, Gauge>,
     /// Whether this process leads: 1 or 0.
     pub leader: Gauge,
+    /// Backups that came to their end.
+    pub backups: Family<Ending, Counter>,
 }
 
 impl Metrics {
@@ -70,6 +79,7 @@ impl Metrics {
         let duration = Histogram::new([0.005, 0.02, 0.1, 0.5, 1.0, 2.0, 5.0]);
         let buses = Family::default();
         let leader = Gauge::default();
+        let backups = Family::default();
         registry.register(
             "api_requests",
             "Requests to the Kubernetes API",
@@ -98,6 +108,7 @@ impl Metrics {
             buses.clone(),
         );
         registry.register("leader", "Whether this process leads", leader.clone());
+        registry.register("backups", "Backups that came to their end", backups.clone());
         Self {
             registry: Arc::new(registry),
             api_requests,
@@ -107,6 +118,7 @@ impl Metrics {
             duration,
             buses,
             leader,
+            backups,
         }
     }
 

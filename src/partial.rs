@@ -105,12 +105,16 @@ pub struct PodCondition {
 
 /// A container, in part.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ContainerStatus {
     /// Its name.
     pub name: Box<str>,
     /// Its state.
     #[serde(default)]
     pub state: ContainerState,
+    /// Its state before it was started again.
+    #[serde(default)]
+    pub last_state: ContainerState,
 }
 
 /// The state of a container, in part.
@@ -139,6 +143,8 @@ pub struct EndedContainer {
     pub exit_code: i32,
     /// In one word.
     pub reason: Option<Box<str>>,
+    /// What it said, or the end of its log.
+    pub message: Option<Box<str>>,
 }
 
 /// A StatefulSet, in part.

@@ -9,7 +9,7 @@ pub use by_hand::Filler;
 use crate::error::brief;
 use crate::partial::{PartialClaim, PartialPod, PartialStatefulSet};
 use crate::readiness::Readiness;
-use cachebus_api::CacheBus;
+use cachebus_api::{CacheBus, CacheBusBackup};
 use cachebus_core::names::{BUS_LABEL, MANAGER, SWITCHOVER_ANNOTATION};
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
@@ -35,19 +35,23 @@ use tokio::sync::watch;
 
 /// A bus as it is watched: one that cannot be decoded is an error on that object alone.
 pub type WatchedBus = DeserializeGuard<CacheBus>;
+/// A backup, likewise.
+pub type WatchedBackup = DeserializeGuard<CacheBusBackup>;
 
 /// Objects of a page of the first list. A small page keeps the peak of memory low.
 const PAGE_SIZE: u32 = 50;
 /// Seconds after which a watch is renewed at the earliest, and twice as many at the latest. Each renewal is a read of the
 /// API server, and leader and followers have one watch for each kind: spread, they do not come all at once. One that has
 /// died without a word is noticed no earlier.
-const RENEWAL_S: u32 = 480;
+const RENEWAL_S: u32 = 600;
 
-/// What is known of the cluster. All but the buses themselves and the claims of their pods carry [`MANAGER`]'s label.
+/// What is known of the cluster. All but buses, backups and the claims of pods carry [`MANAGER`]'s label.
 #[derive(Clone)]
 pub struct Stores {
     /// The buses.
     pub buses: Store<WatchedBus>,
+    /// Their backups.
+    pub backups: Store<WatchedBackup>,
     /// Secrets.
     pub secrets: Store<Secret>,
     /// Pods.
@@ -90,6 +94,7 @@ impl Stores {
         };
         let stores = Self {
             buses: watches.buses(),
+            backups: watches.backups(),
             secrets: watches.watch("secrets"),
             pods: watches.watch("pods"),
             stateful_sets: watches.watch("statefulsets"),
@@ -158,6 +163,23 @@ impl Watches<'_> {
             store.clone(),
             changes,
             |bus| Some(ObjectRef::from_obj(bus)),
+        );
+        store
+    }
+
+    fn backups(&self) -> Store<WatchedBackup> {
+        let writer = Writer::new(());
+        let store = writer.as_reader();
+        let changes = watcher(self.api::<WatchedBackup>(), config())
+            .default_backoff()
+            .modify(|backup| backup.meta_mut().managed_fields = None)
+            .reflect(writer)
+            .touched_objects();
+        self.run(
+            "cachebusbackups.cachebus.dev (is the CRD installed?)",
+            store.clone(),
+            changes,
+            bus_of_backup,
         );
         store
     }
@@ -332,6 +354,12 @@ fn hash(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
+}
+
+/// The bus that a backup is of.
+fn bus_of_backup(backup: &WatchedBackup) -> Option<ObjectRef<WatchedBus>> {
+    let readable = backup.0.as_ref().ok()?;
+    Some(ObjectRef::new(&readable.spec.bus).within(&readable.namespace()?))
 }
 
 /// The bus that an object belongs to, by its label.

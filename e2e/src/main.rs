@@ -26,6 +26,7 @@ mod pods;
 mod process;
 mod roles;
 mod run;
+mod s3;
 mod scenarios;
 mod trial;
 mod wait;

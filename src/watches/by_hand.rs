@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use super::{Stores, WatchedBus};
+use super::{Stores, WatchedBackup, WatchedBus};
 use crate::partial::{PartialClaim, PartialPod, PartialStatefulSet};
 use crate::testing::Api;
 use cachebus_core::names::BUS_LABEL;
@@ -20,6 +20,7 @@ use tokio::sync::watch;
 /// The writing ends of the stores.
 pub struct Filler {
     buses: Writer<WatchedBus>,
+    backups: Writer<WatchedBackup>,
     secrets: Writer<Secret>,
     pods: Writer<PartialPod>,
     stateful_sets: Writer<PartialStatefulSet>,
@@ -37,6 +38,7 @@ impl Stores {
     pub fn by_hand() -> (Self, Filler) {
         let filler = Filler {
             buses: Writer::new(()),
+            backups: Writer::new(()),
             secrets: Writer::new(()),
             pods: Writer::new(()),
             stateful_sets: Writer::new(()),
@@ -50,6 +52,7 @@ impl Stores {
         };
         let stores = Self {
             buses: filler.buses.as_reader(),
+            backups: filler.backups.as_reader(),
             secrets: filler.secrets.as_reader(),
             pods: filler.pods.as_reader(),
             stateful_sets: filler.stateful_sets.as_reader(),
@@ -67,7 +70,7 @@ impl Stores {
 }
 
 impl Filler {
-    /// Fills the stores with what an API server holds; buses aside by their labels.
+    /// Fills the stores with what an API server holds; all but buses and backups by their labels.
     pub fn fill(&mut self, api: &Api) {
         fill(&mut self.buses, api, "cachebuses");
         self.fill_but_buses(api);
@@ -75,6 +78,7 @@ impl Filler {
 
     /// The same, while the watch of buses says nothing.
     pub fn fill_but_buses(&mut self, api: &Api) {
+        fill(&mut self.backups, api, "cachebusbackups");
         fill(&mut self.secrets, api, "secrets");
         fill(&mut self.pods, api, "pods");
         fill(&mut self.stateful_sets, api, "statefulsets");
@@ -96,7 +100,7 @@ where
     for object in api.all(resource) {
         let labels = &object["metadata"]["labels"];
         let selected = match resource {
-            "cachebuses" => true,
+            "cachebuses" | "cachebusbackups" => true,
             "persistentvolumeclaims" => !labels[BUS_LABEL].is_null(),
             _ => labels["app.kubernetes.io/managed-by"] == "cachebus",
         };

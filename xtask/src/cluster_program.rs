@@ -9,7 +9,7 @@ pub fn prepared() -> anyhow::Result<Cmd> {
     let lab = Lab::open(None)?;
     lab.up()?;
     image::build_and_load(&lab)?;
-    lab.load(&[lab.python_client()?])?;
+    lab.load(&[lab.python_client()?, lab.s3_server()?])?;
     install::install(&lab)?;
     let run = lab.with_tools("cargo").dir(&workspace::root());
     let program = ["--package", "cachebus-e2e", "--bin", "cachebus-e2e"];

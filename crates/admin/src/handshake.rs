@@ -121,7 +121,19 @@ async fn greet(endpoint: &Endpoint, stream: &mut Box<dyn ByteStream>) -> Result<
 }
 
 /// Sends a command that is answered by one line.
-async fn exchange(
+pub(crate) async fn exchange(
+    endpoint: &Endpoint,
+    command: &Command,
+    stream: &mut Box<dyn ByteStream>,
+) -> Result<(), Error> {
+    send(endpoint, command, stream).await?;
+    let reply = read_line(stream)
+        .await
+        .map_err(|source| lost(endpoint, command.name(), source))?;
+    judge(endpoint, command, &reply)
+}
+
+pub(crate) async fn send(
     endpoint: &Endpoint,
     command: &Command,
     stream: &mut Box<dyn ByteStream>,
@@ -131,8 +143,11 @@ async fn exchange(
         .write_all(&command.cmd().get_packed_command())
         .await
         .map_err(lost)?;
-    stream.flush().await.map_err(lost)?;
-    let reply = read_line(stream).await.map_err(lost)?;
+    stream.flush().await.map_err(lost)
+}
+
+/// What a line says that answers a command.
+pub(crate) fn judge(endpoint: &Endpoint, command: &Command, reply: &str) -> Result<(), Error> {
     match reply.split_at_checked(1) {
         Some(("+", _)) => Ok(()),
         Some(("-", refusal)) => {
@@ -173,7 +188,7 @@ pub(crate) fn lost(endpoint: &Endpoint, attempted: &'static str, source: io::Err
 }
 
 /// Reads byte by byte: what follows the line belongs to the protocol's own reader.
-async fn read_line(stream: &mut Box<dyn ByteStream>) -> io::Result<String> {
+pub(crate) async fn read_line(stream: &mut Box<dyn ByteStream>) -> io::Result<String> {
     let mut line = Vec::new();
     while line.len() < LONGEST_REPLY {
         match stream.read_u8().await? {

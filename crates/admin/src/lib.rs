@@ -16,6 +16,7 @@ mod live_config;
 mod role;
 mod sentinel;
 mod server;
+mod snapshot;
 mod tls;
 
 pub use acl::{
@@ -34,4 +35,5 @@ pub use sentinel::{
     Sentinel, SentinelEvent, SentinelEvents,
 };
 pub use server::{ClientKind, Server};
+pub use snapshot::Snapshot;
 pub use tls::{ClientIdentity, TlsContext, TlsMaterialError};

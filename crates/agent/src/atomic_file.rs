@@ -39,8 +39,15 @@ fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     file.write_all(content)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
-    // A rename is durable once its folder is.
-    File::open(folder)?.sync_all()
+    sync_folder(path)
+}
+
+/// A rename is durable once its folder is.
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) => File::open(folder)?.sync_all(),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

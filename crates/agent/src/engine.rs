@@ -6,7 +6,8 @@ use cachebus_core::protocol::EngineReport;
 use tokio::process::Command;
 
 /// The server's program, looked up on `PATH`. With `--sentinel` it is the Sentinel.
-pub(crate) fn program(kind: EngineKind) -> &'static str {
+#[must_use]
+pub fn program(kind: EngineKind) -> &'static str {
     match kind {
         EngineKind::Redis => "redis-server",
         EngineKind::Valkey => "valkey-server",

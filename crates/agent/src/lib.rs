@@ -24,6 +24,7 @@ mod port;
 mod process;
 mod reap;
 mod redis_conf;
+mod restored;
 mod sentinel;
 mod sentinel_conf;
 mod sentinels;
@@ -38,8 +39,10 @@ mod users;
 mod volume;
 
 pub use agent::{run, run_in};
+pub use engine::program as server_program;
 pub use error::AgentError;
 pub use install::install;
 pub use layout::Layout;
 pub use reap::strangers as reap_strangers;
+pub use restored::{VolumeHolds, begin_restored, holds};
 pub use stop::{Stop, Stopper};

@@ -16,7 +16,7 @@ const BLANK_FILE: &str = "cachebus.blank";
 /// What an append-only file consists of, by the name that the configuration gives it.
 const AOF_FOLDER: &str = "appendonlydir";
 /// The snapshot.
-const SNAPSHOT_FILE: &str = "dump.rdb";
+pub(crate) const SNAPSHOT_FILE: &str = "dump.rdb";
 
 /// The marker and the dataset of a data volume.
 #[derive(Debug)]
@@ -66,6 +66,13 @@ impl Volume {
             Some(false) => snapshot.then_some(false),
             None => aof.then_some(true).or(snapshot.then_some(false)),
         }
+    }
+
+    /// Whether there are files of a server, of whatever kind and worth.
+    pub(crate) fn has_files(&self) -> bool {
+        [AOF_FOLDER, SNAPSHOT_FILE]
+            .into_iter()
+            .any(|name| self.has(name))
     }
 
     fn has(&self, name: &str) -> bool {

@@ -1,6 +1,6 @@
-//! The custom resource definition as it is installed.
+//! The custom resource definitions as they are installed.
 
-use crate::CacheBus;
+use crate::{CacheBus, CacheBusBackup};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool,
 };
@@ -12,7 +12,16 @@ const FOREIGN_FORMATS: [&str; 4] = ["uint8", "uint16", "uint32", "uint64"];
 /// The definition of [`CacheBus`], as API servers like it.
 #[must_use]
 pub fn definition() -> CustomResourceDefinition {
-    let mut definition = CacheBus::crd();
+    tidied(CacheBus::crd())
+}
+
+/// The definition of [`CacheBusBackup`], likewise.
+#[must_use]
+pub fn backup_definition() -> CustomResourceDefinition {
+    tidied(CacheBusBackup::crd())
+}
+
+fn tidied(mut definition: CustomResourceDefinition) -> CustomResourceDefinition {
     for version in &mut definition.spec.versions {
         if let Some(schema) = version
             .schema
@@ -76,7 +85,7 @@ fn bound_name(schema: &mut JSONSchemaProps) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::definition;
+    use super::{backup_definition, definition};
     use serde_json::Value;
 
     /// Every schema in the definition, with its path.
@@ -93,13 +102,12 @@ mod tests {
     }
 
     fn all() -> Vec<(String, Value)> {
-        let definition = serde_json::to_value(definition()).unwrap();
         let mut found = Vec::new();
-        schemas(
-            "",
-            &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"],
-            &mut found,
-        );
+        for definition in [definition(), backup_definition()] {
+            let definition = serde_json::to_value(definition).unwrap();
+            let schema = &definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+            schemas("", schema, &mut found);
+        }
         found
     }
 

@@ -232,3 +232,33 @@ pub(crate) fn distinct_secrets() -> Rule {
         ".services",
     )
 }
+
+/// A backup goes to one place.
+pub(crate) fn one_destination() -> Rule {
+    Rule::new("has(self.s3) != has(self.volume)")
+        .message("either s3 or volume must be set, and not both")
+}
+
+/// An empty one would say nothing.
+pub(crate) fn some_retention() -> Rule {
+    Rule::new(
+        "(has(self.count) || has(self.age)) && (!has(self.age) || duration(self.age) >= duration('1m'))",
+    )
+    .message("retention needs a count, or an age of at least 1m, or both")
+}
+
+/// A bus that lives is not restored over.
+pub(crate) fn bootstrap_stays() -> Rule {
+    rule(
+        "!has(self.bootstrap) || (has(oldSelf.bootstrap) && self.bootstrap == oldSelf.bootstrap)",
+        "bootstrap is for new buses: it can be taken away, and neither changed nor added",
+        ".bootstrap",
+    )
+}
+
+/// The pod that makes a backup is named after it, and so is its folder.
+pub(crate) fn backup_name() -> Rule {
+    Rule::new("self.metadata.name.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$') && size(self.metadata.name) <= 56").message(
+        "metadata.name must be a DNS label of at most 56 characters: a pod is named after it",
+    )
+}

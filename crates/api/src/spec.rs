@@ -1,6 +1,7 @@
 //! `CacheBus`: one Redis or Valkey primary with replicas, Sentinels and the contract of its services.
 
 use crate::access::Access;
+use crate::backup::{BackupSettings, Bootstrap};
 use crate::contract::{Cache, Events, Service};
 use crate::engine::Engine;
 use crate::persistence::{Persistence, Storage};
@@ -56,6 +57,7 @@ use std::collections::BTreeMap;
 #[x_kube(validation = rules::engine_kind_stays())]
 #[x_kube(validation = rules::engine_version_rises())]
 #[x_kube(validation = rules::transport_stays())]
+#[x_kube(validation = rules::bootstrap_stays())]
 pub struct CacheBusSpec {
     /// The operator leaves the bus as it is, whatever changes: for work by hand. Only the routes and the record go on to follow
     /// the primary that Sentinels make.
@@ -122,6 +124,12 @@ pub struct CacheBusSpec {
     /// From where the bus is reached.
     #[serde(default)]
     pub access: Access,
+    /// Backups of the bus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupSettings>,
+    /// What a new bus begins with, in place of nothing. Can be taken away, and neither changed nor added later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bootstrap: Option<Bootstrap>,
 }
 
 impl CacheBusSpec {

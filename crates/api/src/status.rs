@@ -1,5 +1,8 @@
 //! What the operator reports.
 
+mod backup;
+
+pub use backup::{BackupPhase, BackupProgress, BackupStatus, Restored};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -40,6 +43,12 @@ pub struct CacheBusStatus {
     /// When the bus's serving certificate expires.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_expires: Option<Time>,
+    /// How far backups have come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupProgress>,
+    /// The backup that the bus was restored from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<Restored>,
 }
 
 /// Who the primary is, and who is to become it. A change is written here before it is carried out.

@@ -3,6 +3,7 @@
 //! Nothing here reads a clock, a socket, a file or a random number: what was seen comes in, what is to be done goes out.
 
 pub mod acl;
+pub mod backup;
 pub mod binding;
 pub mod bus;
 pub mod config;

@@ -15,6 +15,8 @@ pub const BUS_LABEL: &str = "cachebus.dev/bus";
 pub const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
 /// Label on data pods for people: `primary` or `replica`.
 pub const ROLE_LABEL: &str = "cachebus.dev/role";
+/// Label, `true`, of backups that the schedule asked for.
+pub const SCHEDULED_LABEL: &str = "cachebus.dev/scheduled";
 /// Annotation of a bus by which a person asks for another primary: the name of a data pod, or [`ANY_REPLICA`].
 pub const SWITCHOVER_ANNOTATION: &str = "cachebus.dev/switchover";
 /// Value of [`SWITCHOVER_ANNOTATION`] that leaves the choice to the primary's agent.
@@ -36,6 +38,16 @@ pub const ACL_DIR: &str = "/etc/cachebus/acl";
 pub const AUTH_DIR: &str = "/etc/cachebus/auth";
 /// Folder of the serving certificate: `tls.crt`, `tls.key`, `ca.crt`.
 pub const TLS_DIR: &str = "/etc/cachebus/tls";
+/// Folder of the credentials of an S3 store: `access-key-id`, `secret-access-key`.
+pub const S3_DIR: &str = "/etc/cachebus/s3";
+/// Folder of the authorities of an S3 store's certificate: `ca.crt`.
+pub const S3_CA_DIR: &str = "/etc/cachebus/s3-ca";
+/// Folder of the keys of backups: `recipients`, `identity`.
+pub const AGE_DIR: &str = "/etc/cachebus/age";
+/// Folder of a volume that backups are stored on.
+pub const BACKUP_DIR: &str = "/backup";
+/// Folder in which a backup is loaded to prove it.
+pub const WORK_DIR: &str = "/work";
 /// What an agent has to know of its bus, a [`crate::protocol::AgentConfig`].
 pub const AGENT_JSON: &str = "agent.json";
 /// Directives of the data nodes, without secrets and without what differs between pods.
@@ -117,6 +129,24 @@ impl Names {
     #[must_use]
     pub fn claim(&self, pod: &str) -> String {
         format!("{DATA_CLAIM}-{pod}")
+    }
+
+    /// The ServiceAccount and NetworkPolicy of the pods that make and restore backups.
+    #[must_use]
+    pub fn backups(&self) -> String {
+        format!("{}-backup", self.bus)
+    }
+
+    /// The pod of a backup.
+    #[must_use]
+    pub fn backup_pod(&self, backup: &str) -> String {
+        format!("{backup}-backup")
+    }
+
+    /// The pod that restores the backup that the bus begins with.
+    #[must_use]
+    pub fn restore_pod(&self) -> String {
+        format!("{}-restore", self.bus)
     }
 
     /// The DNS name that a pod announces. The pod's name decides the component.

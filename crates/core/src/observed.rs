@@ -1,5 +1,6 @@
 //! One look at the world: what the stores, the agents and the clock said at one moment. It may be stale or partial.
 
+use crate::backup::Backups;
 use crate::bus::Bus;
 use crate::engine::{Capabilities, SUPPORTED, of_release};
 use crate::names::Component;
@@ -25,6 +26,8 @@ pub struct Observed {
     pub revisions: BTreeMap<Component, String>,
     /// Each `StatefulSet` that exists.
     pub sets: BTreeMap<Component, SetView>,
+    /// Backups, and the restoration of one.
+    pub backups: Backups,
 }
 
 /// What matters of a `StatefulSet`.

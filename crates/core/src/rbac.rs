@@ -38,6 +38,18 @@ pub const RULES: &[Rule] = &[
         why: "clusters that check it demand this of whoever names a bus as the owner of an object",
     },
     Rule {
+        group: "cachebus.dev",
+        resource: "cachebusbackups",
+        verbs: &["create", "delete", "list", "watch"],
+        why: "backups are followed; those of a schedule are made, and deleted when they have outlived themselves",
+    },
+    Rule {
+        group: "cachebus.dev",
+        resource: "cachebusbackups/status",
+        verbs: &["update"],
+        why: "how far a backup is",
+    },
+    Rule {
         group: "",
         resource: "secrets",
         verbs: &["create", "delete", "get", "list", "patch", "watch"],
@@ -64,8 +76,14 @@ pub const RULES: &[Rule] = &[
     Rule {
         group: "",
         resource: "pods",
-        verbs: &["delete", "list", "patch", "watch"],
-        why: "pods are followed, and restarted in a rollout; data pods are labelled with their role",
+        verbs: &["create", "delete", "list", "patch", "watch"],
+        why: "pods are followed, and restarted in a rollout; data pods are labelled with their role; those of backups are made and deleted",
+    },
+    Rule {
+        group: "",
+        resource: "persistentvolumeclaims",
+        verbs: &["create"],
+        why: "the volume that a backup is restored to, before there is a pod for it",
     },
     Rule {
         group: "apps",

@@ -1,5 +1,6 @@
 //! What is reported of a bus: [`report`]. Nothing in it changes while nothing changes: no offsets, no lags, no counters.
 
+mod backup;
 mod condition;
 mod failover;
 mod parity;
@@ -14,7 +15,7 @@ pub use failover::{PLANNED, recorded};
 use crate::bus::{Bus, Violation};
 use crate::observed::Observed;
 use crate::plan::view::{View, time};
-use crate::plan::{Blocked, Desired, Plan, pending};
+use crate::plan::{Blocked, Desired, Plan, pending, restore};
 use cachebus_api::CacheBusStatus;
 use cachebus_api::engine::EngineKind;
 use cachebus_api::status::{Binding, Count};
@@ -61,6 +62,8 @@ pub fn report(bus: &Bus, observed: &Observed, plan: &Plan, desired: &Desired) ->
     );
     findings.push(condition::ready(&findings, summary));
     findings.push(parity::engine(&view));
+    let backup = backup::progress(bus, observed);
+    findings.extend(backup::backed_up(bus, observed, backup.as_ref()));
     findings.extend(rest::paused(bus));
     findings.extend(rest::hibernated(bus, observed));
 
@@ -90,6 +93,8 @@ pub fn report(bus: &Bus, observed: &Observed, plan: &Plan, desired: &Desired) ->
         certificate_expires: certificate_expires
             .and_then(|seconds| u64::try_from(seconds).ok())
             .map(|seconds| time(seconds.saturating_mul(1_000))),
+        backup,
+        restored: restore::noted(bus, observed),
     }
 }
 

@@ -3,6 +3,8 @@
 // Cases read better when what goes into an optional field is one already.
 #![allow(clippy::unnecessary_wraps)]
 
+#[path = "plan/backups.rs"]
+mod backups;
 #[path = "plan/certificates.rs"]
 mod certificates;
 #[path = "plan/choice.rs"]
@@ -28,6 +30,8 @@ mod overruled;
 mod parity;
 #[path = "plan/rest.rs"]
 mod rest;
+#[path = "plan/restoring.rs"]
+mod restoring;
 #[path = "plan/rollout.rs"]
 mod rollout;
 #[path = "plan/rollout_run.rs"]

@@ -3,6 +3,7 @@
 mod agent;
 mod agents_alone;
 mod api_server_away;
+mod backup;
 mod contract;
 mod drain;
 mod drift;
@@ -66,6 +67,7 @@ pub const ALL: &[&Scenario] = &[
     &switch_followed::SCENARIO,
     &fenced::SCENARIO,
     &hibernate::SCENARIO,
+    &backup::SCENARIO,
     &failover_history::SCENARIO,
     &switchover::SCENARIO,
     &rollout::SCENARIO,

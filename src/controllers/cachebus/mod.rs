@@ -1,6 +1,7 @@
 //! The controller of `CacheBus`: [`reconcile`] is one pass over one bus.
 
 mod act;
+mod backups;
 mod dereference;
 mod last_valid;
 mod observe;
@@ -131,13 +132,15 @@ async fn serve(
             .map_or(Ok(Next::Again), Err);
     }
     plan.blocked.extend(acted.blocked);
+    let backup_failures = backups::act(context, &bus, &observed).await;
 
     let current = status::report(&bus, &observed, &plan, &desired);
     let status = report::with_violations(&watched, current, &violations);
     if !report::report(context, &mut watched, &status).await? {
         return Ok(Next::Again);
     }
-    match applied.failures.into_iter().chain(acted.failures).next() {
+    let failures = applied.failures.into_iter().chain(acted.failures);
+    match failures.chain(backup_failures).next() {
         Some(failure) => Err(failure),
         None if plan.unsettled => Ok(Next::Soon),
         None => Ok(Next::Later),

@@ -1,5 +1,6 @@
 //! One look at a bus: its pods, and what their agents say.
 
+mod backups;
 mod trouble;
 mod volumes;
 
@@ -58,6 +59,7 @@ pub async fn observe(
         sentinels,
         revisions: revisions(context, bus),
         sets: volumes::sets(context, bus),
+        backups: backups::backups(context, bus),
     };
     (observed, heard)
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod backups;
 mod changes;
 mod conflicts;
 mod last_valid;

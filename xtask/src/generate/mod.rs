@@ -22,11 +22,18 @@ struct Generated {
 
 /// Every generated file.
 fn all() -> anyhow::Result<Vec<Generated>> {
-    let definition = serde_saphyr::to_string(&cachebus_api::crd::definition())?;
+    let bus = serde_saphyr::to_string(&cachebus_api::crd::definition())?;
+    let backup = serde_saphyr::to_string(&cachebus_api::crd::backup_definition())?;
     let files = [
-        ("crds/cachebus.yaml", definition.clone()),
-        ("charts/cachebus-crds/files/cachebus.yaml", definition),
+        ("crds/cachebus.yaml", bus.clone()),
+        ("crds/cachebusbackup.yaml", backup.clone()),
+        ("charts/cachebus-crds/files/cachebus.yaml", bus),
+        ("charts/cachebus-crds/files/cachebusbackup.yaml", backup),
         ("docs/reference/cachebus.md", reference::reference()?),
+        (
+            "docs/reference/cachebusbackup.md",
+            reference::backup_reference()?,
+        ),
         ("docs/reference/directives.md", directives::directives()?),
         (
             "charts/cachebus/files/rules.yaml",

@@ -1,18 +1,32 @@
-//! The API reference, from the schema of the custom resource.
+//! The API references, from the schemas of the custom resources.
 
 use std::fmt::Write as _;
 
 use anyhow::Context as _;
+use serde::Serialize;
 use serde_json::Value;
 
 /// `docs/reference/cachebus.md`.
 pub(super) fn reference() -> anyhow::Result<String> {
-    let definition = serde_json::to_value(cachebus_api::crd::definition())?;
+    page_of(&cachebus_api::crd::definition())
+}
+
+/// `docs/reference/cachebusbackup.md`.
+pub(super) fn backup_reference() -> anyhow::Result<String> {
+    page_of(&cachebus_api::crd::backup_definition())
+}
+
+fn page_of(definition: &impl Serialize) -> anyhow::Result<String> {
+    let definition = serde_json::to_value(definition)?;
+    let kind = definition
+        .pointer("/spec/names/kind")
+        .and_then(Value::as_str)
+        .context("the custom resource has no kind")?;
     let schema = definition
         .pointer("/spec/versions/0/schema/openAPIV3Schema/properties")
         .context("the custom resource has no schema")?;
-    let mut page = String::from(
-        "# `CacheBus`, cachebus.dev/v1alpha1\n\nMade from the types by `cargo xtask generate`.\n\n\
+    let mut page = format!(
+        "# `{kind}`, cachebus.dev/v1alpha1\n\nMade from the types by `cargo xtask generate`.\n\n\
          Durations are one or more of `<number><unit>` with units `ms`, `s`, `m`, `h`; amounts of bytes are whole numbers with `Ki` `Mi` `Gi` `Ti` or `k` `M` `G` `T`.\n",
     );
     for part in ["spec", "status"] {

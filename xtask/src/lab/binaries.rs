@@ -14,7 +14,7 @@ use crate::progress::step;
 use super::home::Home;
 use super::source::Source;
 use super::versions::{
-    CNI_PLUGINS, COREDNS, ETCD, HELM, KIND, KUBERNETES, KUBERNETES_STAGING, LOCAL_PATH,
+    CNI_PLUGINS, COREDNS, ETCD, HELM, KIND, KUBERNETES, KUBERNETES_STAGING, LOCAL_PATH, VERSITYGW,
 };
 
 /// A program of the lab.
@@ -41,6 +41,8 @@ enum Use {
     Host,
     /// In nodes that are built here.
     Node,
+    /// In the image of a scenario.
+    Scenario,
 }
 
 /// Everything the lab builds, in the order it is built.
@@ -90,6 +92,12 @@ pub(crate) const PROGRAMS: &[Program] = &[
         "github.com/rancher/local-path-provisioner",
         Use::Node,
     ),
+    module(
+        "versitygw",
+        VERSITYGW,
+        "github.com/versity/versitygw/cmd/versitygw",
+        Use::Scenario,
+    ),
 ];
 
 const fn module(
@@ -125,7 +133,11 @@ const fn kubernetes(name: &'static str, package: &'static str, used_with: Use) -
 pub(crate) fn needed(source: Source) -> impl Iterator<Item = &'static Program> {
     PROGRAMS
         .iter()
-        .filter(move |program| source == Source::Packages || program.used_with == Use::Host)
+        .filter(move |program| match program.used_with {
+            Use::Host => true,
+            Use::Node => source == Source::Packages,
+            Use::Scenario => false,
+        })
 }
 
 /// Builds what is missing and puts the current versions into the lab's `bin` folder.

@@ -14,6 +14,7 @@ mod packages;
 mod policy;
 mod processes;
 mod roots;
+mod s3;
 mod source;
 mod space;
 mod versions;
@@ -114,6 +115,13 @@ impl Lab {
         }
         roots::PYTHON.ensure(&self.home)?;
         Ok(roots::PYTHON.image)
+    }
+
+    /// The image of the S3 server, whose program is built from its Go module.
+    pub fn s3_server(&self) -> anyhow::Result<&'static str> {
+        let _lock = self.home.lock()?;
+        s3::ensure(&self.home)?;
+        Ok(s3::IMAGE)
     }
 
     /// Copies images of the local Docker into the nodes that do not have them yet.

@@ -16,6 +16,8 @@ pub const PAUSE: &str = "3.10.1";
 pub const CNI_PLUGINS: &str = "1.9.1";
 /// The provisioner of node-local volumes.
 pub const LOCAL_PATH: &str = "0.0.30";
+/// The S3 server of scenarios.
+pub const VERSITYGW: &str = "1.8.0";
 /// Helm.
 pub const HELM: &str = "3.22.0";
 /// The Debian release under nodes and helper pods.

@@ -37,6 +37,12 @@ pub mod reason {
     pub const WAITING_FOR_COPIES: &str = "WaitingForCopies";
     /// The primary must be chosen, no copy with data has reported, and a missing one may have it.
     pub const NO_DATASET: &str = "NoDataset";
+    /// The bus begins with a backup, which is being restored.
+    pub const RESTORING: &str = "Restoring";
+    /// The bus begins with a backup, which could not be restored yet.
+    pub const RESTORE_FAILED: &str = "RestoreFailed";
+    /// The bus begins with a backup, and the volumes hold none: they are empty, or an earlier bus of its name left them.
+    pub const NOT_RESTORED: &str = "NotRestored";
     /// The primary must be chosen, and too few Sentinels answer to know whether they name one.
     pub const SENTINELS_UNREACHABLE: &str = "SentinelsUnreachable";
     /// The primary does not lead at the moment, or its agent does not answer while its replicas are linked to it.
@@ -97,6 +103,9 @@ pub mod reason {
         HANDOVER_RUNNING,
         WAITING_FOR_COPIES,
         NO_DATASET,
+        RESTORING,
+        RESTORE_FAILED,
+        NOT_RESTORED,
         SENTINELS_UNREACHABLE,
         PRIMARY_UNREACHABLE,
         TARGET_UNREACHABLE,

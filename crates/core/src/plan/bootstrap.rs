@@ -2,6 +2,7 @@
 //! with an older one.
 
 use super::blocked::{Blocked, reason};
+use super::restore;
 use super::topology::{Course, newest_decision, uncontested};
 use super::view::View;
 use crate::protocol::{DataStatus, Phase};
@@ -116,6 +117,9 @@ pub fn choose(view: &View<'_>, named: Option<&str>) -> Course {
             ),
         ));
     }
+    if let Some(blocked) = unrestored(view, &copies) {
+        return Course::Wait(blocked);
+    }
     if let Some(best) = best {
         let why = match named {
             Some(named) if named == best.pod => chosen::NAMED_BY_SENTINELS,
@@ -153,6 +157,34 @@ fn sentinels_have_time(view: &View<'_>, named: &str, patience: u64) -> Blocked {
         "Sentinels name {named}, which does not lead; they have {seconds} s to change that"
     );
     Blocked::new(reason::PRIMARY_FOLLOWS, message)
+}
+
+/// Why no copy may lead a bus that begins with a backup: nobody has it, or a volume holds something else, which would be lost.
+fn unrestored(view: &View<'_>, copies: &[Copy<'_>]) -> Option<Blocked> {
+    if !restore::only_restored(view) {
+        return None;
+    }
+    let foreign: Vec<&str> = copies
+        .iter()
+        .filter(|copy| restore::is_foreign(view, copy.data))
+        .map(|copy| copy.pod)
+        .collect();
+    if !foreign.is_empty() {
+        let pods = foreign.join(", ");
+        return Some(Blocked::new(
+            reason::NOT_RESTORED,
+            format!(
+                "the bus begins with a backup, and the volumes of {pods} hold data of an earlier one: delete their claims and pods, or take spec.bootstrap away"
+            ),
+        ));
+    }
+    let none = copies.iter().all(|copy| !View::has_data(copy.data));
+    none.then(|| {
+        Blocked::new(
+            reason::NOT_RESTORED,
+            "the bus begins with a backup, and no volume holds it".to_owned(),
+        )
+    })
 }
 
 /// How long Sentinels have to replace a primary that cannot lead, in milliseconds.

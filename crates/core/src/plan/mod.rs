@@ -12,10 +12,11 @@ mod ghosts;
 pub(crate) mod handover;
 pub(crate) mod health;
 mod labels;
-mod orders;
+pub(crate) mod orders;
 pub(crate) mod pending;
 mod request;
 pub(crate) mod rest;
+pub(crate) mod restore;
 mod rollout;
 mod routes;
 mod scale;
@@ -30,6 +31,7 @@ pub use blocked::{Blocked, reason};
 pub use electorate::retirement_intended;
 pub use handover::{handover_intended, refused};
 pub use rest::asleep;
+pub use restore::{Restoration, restoration};
 pub use rollout::restart_intended;
 pub use routes::routes;
 pub use storage::{grows, replacement_intended};
@@ -248,6 +250,10 @@ pub fn plan(bus: &Bus, observed: &Observed, desired: &Desired) -> Plan {
 
 /// Decides what is to be done for a bus that is to run.
 fn pursue(view: &View<'_>, desired: &Desired, plan: &mut Plan) {
+    if restore::awaits(view.bus, view.observed) {
+        restore::wait(view, plan);
+        return;
+    }
     let course = handover::running(view).map_or_else(|| topology::course(view), Course::Wait);
     match &course {
         Course::Record(topology) => plan.act(Action::Record((**topology).clone())),

@@ -3,7 +3,7 @@
 use super::blocked::{Blocked, reason};
 use super::topology::{Course, course};
 use super::view::View;
-use super::{Action, Plan, labels};
+use super::{Action, Plan, labels, restore};
 use crate::bus::Bus;
 use crate::names::Component;
 use crate::observed::{Node, Observed};
@@ -64,9 +64,13 @@ fn exists(node: &Node) -> bool {
 }
 
 /// The components that are to have no pods now. Sentinels go first: while none is there nobody makes another pod the primary,
-/// and the one that stops last in this order is the one that comes back.
+/// and the one that stops last in this order is the one that comes back. A bus that begins with a backup has no data pods until
+/// it has it.
 #[must_use]
 pub fn asleep(bus: &Bus, observed: &Observed) -> BTreeSet<Component> {
+    if restore::awaits(bus, observed) {
+        return BTreeSet::from([Component::Redis]);
+    }
     if !bus.spec.hibernated {
         return BTreeSet::new();
     }

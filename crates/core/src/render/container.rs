@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 /// Seconds that a server may take to load its data before it is started again: an hour, enough for some 300 GiB at 100 MiB/s.
 const STARTUP_SECONDS: i32 = 3_600;
 
-fn agent_path() -> String {
+pub(super) fn agent_path() -> String {
     format!("{BIN_DIR}/cachebus")
 }
 
@@ -64,7 +64,7 @@ pub(super) fn agent(bus: &Bus, component: Component) -> Container {
     }
 }
 
-fn pull_policy(policy: ImagePullPolicy) -> String {
+pub(super) fn pull_policy(policy: ImagePullPolicy) -> String {
     match policy {
         ImagePullPolicy::Always => "Always",
         ImagePullPolicy::IfNotPresent => "IfNotPresent",
@@ -114,7 +114,7 @@ fn probe(path: &str, period: i32) -> Probe {
     }
 }
 
-fn security() -> SecurityContext {
+pub(super) fn security() -> SecurityContext {
     SecurityContext {
         allow_privilege_escalation: Some(false),
         read_only_root_filesystem: Some(true),

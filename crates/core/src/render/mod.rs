@@ -1,5 +1,6 @@
 //! Every object of a bus: [`render`].
 
+mod backup;
 mod config_map;
 mod container;
 mod disruption;
@@ -15,6 +16,7 @@ mod services;
 mod volumes;
 mod workload;
 
+pub use backup::{BACKUP, Place, backup_pod, restore_claim, restore_pod};
 pub(crate) use resources::memory_limit_of_data_nodes;
 pub(crate) use volumes::wanted_claim;
 
@@ -55,10 +57,14 @@ pub struct Rendered {
     pub redis_account: ServiceAccount,
     /// Identity of the Sentinel pods, without rights.
     pub sentinel_account: ServiceAccount,
+    /// Identity of the pods that make and restore backups, without rights.
+    pub backup_account: ServiceAccount,
     /// Who reaches the data pods, and whom they reach.
     pub redis_network: NetworkPolicy,
     /// Who reaches the Sentinel pods, and whom they reach.
     pub sentinel_network: NetworkPolicy,
+    /// Who reaches the pods that make and restore backups, and whom they reach.
+    pub backup_network: NetworkPolicy,
     /// DNS names of the data pods.
     pub redis_nodes: Service,
     /// DNS names of the Sentinel pods.
@@ -152,8 +158,10 @@ pub fn render(bus: &Bus, platform: &Platform, inputs: &Inputs<'_>) -> Rendered {
         bindings: secrets::bindings(bus, credentials, certificates.authority.certificate()),
         redis_account: identity::account(bus, Redis),
         sentinel_account: identity::account(bus, Sentinel),
+        backup_account: backup::account(bus),
         redis_network: network::policy(bus, platform, Redis),
         sentinel_network: network::policy(bus, platform, Sentinel),
+        backup_network: backup::policy(bus),
         redis_nodes: services::nodes(bus, Redis),
         sentinel_nodes: services::nodes(bus, Sentinel),
         primary: services::routed(bus, &bus.names.primary_service()),

@@ -68,14 +68,7 @@ fn spec(bus: &Bus, platform: &Platform, component: Component) -> PodSpec {
         enable_service_links: Some(false),
         termination_grace_period_seconds: Some(grace_period(bus, component)),
         security_context: Some(security()),
-        image_pull_secrets: some(
-            bus.spec
-                .engine
-                .image_pull_secrets
-                .iter()
-                .map(|name| LocalObjectReference { name: name.clone() })
-                .collect(),
-        ),
+        image_pull_secrets: pull_secrets(bus),
         init_containers: Some(vec![container::install(platform)]),
         containers: vec![container::agent(bus, component)],
         volumes: Some(volumes::volumes(bus, component)),
@@ -88,11 +81,20 @@ fn spec(bus: &Bus, platform: &Platform, component: Component) -> PodSpec {
     }
 }
 
-fn some<T>(items: Vec<T>) -> Option<Vec<T>> {
+pub(super) fn pull_secrets(bus: &Bus) -> Option<Vec<LocalObjectReference>> {
+    let names = bus.spec.engine.image_pull_secrets.iter();
+    some(
+        names
+            .map(|name| LocalObjectReference { name: name.clone() })
+            .collect(),
+    )
+}
+
+pub(super) fn some<T>(items: Vec<T>) -> Option<Vec<T>> {
     (!items.is_empty()).then_some(items)
 }
 
-fn security() -> PodSecurityContext {
+pub(super) fn security() -> PodSecurityContext {
     PodSecurityContext {
         run_as_non_root: Some(true),
         run_as_user: Some(USER),

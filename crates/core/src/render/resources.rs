@@ -64,6 +64,18 @@ pub(super) fn install() -> ResourceRequirements {
     )
 }
 
+/// The containers that carry backups from and to where they are stored: a few parts of one are in memory at a time.
+pub(super) fn transfer() -> ResourceRequirements {
+    requirements(
+        &Resources::default(),
+        &Defaults {
+            cpu_milli: 100,
+            memory_request: Some(128 * MIB),
+            memory_limit: 256 * MIB,
+        },
+    )
+}
+
 fn requirements(wanted: &Resources, defaults: &Defaults) -> ResourceRequirements {
     let Resources { requests, limits } = wanted;
     let least = bytes(requests.memory.as_ref()).unwrap_or_default();

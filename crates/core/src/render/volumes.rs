@@ -22,7 +22,7 @@ const AUTH: &str = "auth";
 const TLS: &str = "tls";
 
 /// For owner and group (`fsGroup`) to read, for nobody to write: 0440.
-const READ_ONLY: i32 = 0o440;
+pub(super) const READ_ONLY: i32 = 0o440;
 
 /// What the claim of each pod's own volume is to ask for.
 pub(crate) fn wanted_claim(bus: &Bus, component: Component) -> ClaimTemplate {
@@ -68,7 +68,7 @@ pub(super) fn volumes(bus: &Bus, component: Component) -> Vec<Volume> {
     };
     vec![
         empty(RUN, Some("Memory"), "16Mi"),
-        empty(BIN, None, "256Mi"),
+        binaries(),
         Volume {
             name: CONFIG.to_owned(),
             config_map: Some(ConfigMapVolumeSource {
@@ -84,7 +84,12 @@ pub(super) fn volumes(bus: &Bus, component: Component) -> Vec<Volume> {
     ]
 }
 
-fn empty(name: &str, medium: Option<&str>, limit: &str) -> Volume {
+/// Where the agent is installed.
+pub(super) fn binaries() -> Volume {
+    empty(BIN, None, "256Mi")
+}
+
+pub(super) fn empty(name: &str, medium: Option<&str>, limit: &str) -> Volume {
     Volume {
         name: name.to_owned(),
         empty_dir: Some(EmptyDirVolumeSource {
@@ -96,7 +101,7 @@ fn empty(name: &str, medium: Option<&str>, limit: &str) -> Volume {
 }
 
 /// A Secret, or one entry of it.
-fn secret(name: &str, secret: String, entry: Option<&str>) -> Volume {
+pub(super) fn secret(name: &str, secret: String, entry: Option<&str>) -> Volume {
     Volume {
         name: name.to_owned(),
         secret: Some(SecretVolumeSource {
@@ -120,7 +125,7 @@ pub(super) fn mounts() -> Vec<VolumeMount> {
     vec![
         mount(DATA_CLAIM, DATA_DIR, false),
         mount(RUN, RUN_DIR, false),
-        mount(BIN, BIN_DIR, true),
+        binaries_mount(),
         mount(CONFIG, CONFIG_DIR, true),
         mount(ACL, ACL_DIR, true),
         mount(AUTH, AUTH_DIR, true),
@@ -128,12 +133,17 @@ pub(super) fn mounts() -> Vec<VolumeMount> {
     ]
 }
 
+/// Mount of a container that runs the installed agent.
+pub(super) fn binaries_mount() -> VolumeMount {
+    mount(BIN, BIN_DIR, true)
+}
+
 /// Mount of the container that installs the agent.
 pub(super) fn install_mounts() -> Vec<VolumeMount> {
     vec![mount(BIN, BIN_DIR, false)]
 }
 
-fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
+pub(super) fn mount(name: &str, path: &str, read_only: bool) -> VolumeMount {
     VolumeMount {
         name: name.to_owned(),
         mount_path: path.to_owned(),

@@ -22,6 +22,8 @@ pub mod kind {
     pub const ROLLOUT_COMPLETE: &str = "RolloutComplete";
     /// All of the above.
     pub const READY: &str = "Ready";
+    /// The last backup is whole. Absent unless the spec asks for backups; no part of `Ready`.
+    pub const BACKED_UP: &str = "BackedUp";
     /// The operator leaves the bus as it is. Absent unless the spec asks for it; no part of `Ready`.
     pub const PAUSED: &str = "Paused";
     /// All pods have been stopped. Absent unless the spec asks for it.
@@ -62,6 +64,11 @@ impl Finding {
     pub fn unknown(kind: &'static str) -> Self {
         let message = "no pod that could tell answers".to_owned();
         Self::new(kind, "Unknown", "NothingReported", message)
+    }
+
+    /// It has yet to turn out.
+    pub fn undecided(kind: &'static str, reason: &str, message: String) -> Self {
+        Self::new(kind, "Unknown", reason, message)
     }
 
     fn new(kind: &'static str, status: &'static str, reason: &str, message: String) -> Self {

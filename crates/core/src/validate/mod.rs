@@ -12,6 +12,7 @@ mod raw_config;
 mod settings;
 mod size;
 
+use crate::backup::schedule_violation;
 use crate::bus::{Bus, Platform, Violation, electorate};
 use crate::names::Names;
 use cachebus_api::CacheBus;
@@ -33,6 +34,7 @@ impl Bus {
         }
         violations.extend(pods::violations(&spec.pods, &spec.access));
         violations.extend(contract::violations(spec));
+        violations.extend(schedule_violation(spec));
         let Some((engine, image)) = engine.filter(|_| violations.is_empty()) else {
             return Err(violations);
         };

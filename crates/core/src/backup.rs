@@ -1,0 +1,24 @@
+//! Backups: what their pods are told and say, which backups are due, and which have outlived themselves. All of it pure.
+
+mod due;
+mod manifest;
+mod plan;
+mod rdb;
+mod retention;
+mod schedule;
+mod task;
+
+pub use due::{UNFIT_SCHEDULE, schedule_violation};
+pub use manifest::{ENCRYPTED_FILE, MANIFEST_FILE, Manifest, PLAIN_FILE, folder, series};
+pub(crate) use plan::last_scheduled;
+pub use plan::{
+    BackupAction, BackupEvents, BackupView, Backups, GRACE_MS, TaskPhase, TaskPod, backup_reason,
+    plan_backups, told,
+};
+pub use rdb::{Head, LONGEST_HEAD, head};
+pub use retention::{Kept, outlived};
+pub use schedule::{latest, scheduled_name};
+pub use task::{
+    BackupTask, Failure, Loaded, Report, Restoration, RestoreTask, Source, TASK_VARIABLE, Taken,
+    Task, VerifyTask, judge_load,
+};

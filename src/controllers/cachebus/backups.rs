@@ -1,0 +1,216 @@
+//! Carries out what was decided about backups and restorations.
+
+use crate::context::Context;
+use crate::error::Error;
+use crate::events;
+use crate::metrics::Ending;
+use crate::watches::WatchedBackup;
+use cachebus_api::status::BackupPhase;
+use cachebus_api::{BackupStatus, CacheBusBackup, CacheBusBackupSpec};
+use cachebus_core::backup::{BackupAction, Task, plan_backups, told};
+use cachebus_core::bus::Bus;
+use cachebus_core::names::{BUS_LABEL, SCHEDULED_LABEL};
+use cachebus_core::observed::Observed;
+use cachebus_core::plan::{Restoration, restoration};
+use cachebus_core::render::{Place, backup_pod, restore_claim, restore_pod};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use kube::api::{DeleteParams, PostParams};
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, Resource, ResourceExt as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+
+/// Does what is to be done about the backups of a bus. Returns what failed; it is decided anew in the next pass.
+pub async fn act(context: &Context, bus: &Bus, observed: &Observed) -> Vec<Error> {
+    let acting = Acting { context, bus };
+    let mut failures = Vec::new();
+    if let Err(error) = acting.restore(&restoration(bus, observed)).await {
+        failures.push(error);
+    }
+    let mut failed = BTreeSet::new();
+    for action in plan_backups(bus, observed) {
+        // What follows for a backup follows from what came before.
+        let name = name(&action).to_owned();
+        if failed.contains(&name) {
+            continue;
+        }
+        if let Err(error) = acting.carry_out(action).await {
+            failures.push(error);
+            failed.insert(name);
+        }
+    }
+    failures
+}
+
+fn name(action: &BackupAction) -> &str {
+    match action {
+        BackupAction::Schedule { name }
+        | BackupAction::Start { name, .. }
+        | BackupAction::Report { name, .. }
+        | BackupAction::Sweep { name }
+        | BackupAction::Forget { name } => name,
+    }
+}
+
+struct Acting<'a> {
+    context: &'a Context,
+    bus: &'a Bus,
+}
+
+impl Acting<'_> {
+    async fn carry_out(&self, action: BackupAction) -> Result<(), Error> {
+        match action {
+            BackupAction::Schedule { name } => self.schedule(&name).await,
+            BackupAction::Start {
+                name,
+                tasks,
+                destination,
+                encryption,
+            } => {
+                let place = Place {
+                    destination: &destination,
+                    encryption: encryption.as_ref(),
+                };
+                self.start(&name, place, &tasks).await
+            }
+            BackupAction::Report { name, status } => self.report(&name, *status).await,
+            BackupAction::Sweep { name } => {
+                self.delete::<Pod>(&self.bus.names.backup_pod(&name)).await
+            }
+            BackupAction::Forget { name } => {
+                tracing::info!(backup = name, "a backup has outlived itself");
+                self.delete::<CacheBusBackup>(&name).await
+            }
+        }
+    }
+
+    async fn restore(&self, decided: &Restoration) -> Result<(), Error> {
+        let bus = self.bus;
+        match decided {
+            Restoration::None => Ok(()),
+            Restoration::Sweep => self.delete::<Pod>(&bus.names.restore_pod()).await,
+            Restoration::Begin(task) => {
+                let Some(bootstrap) = &bus.spec.bootstrap else {
+                    return Ok(());
+                };
+                let source = &bootstrap.from_backup;
+                let place = Place {
+                    destination: &source.destination,
+                    encryption: source.encryption.as_ref(),
+                };
+                self.create::<PersistentVolumeClaim>(&restore_claim(bus))
+                    .await?;
+                let pod = restore_pod(bus, &self.context.platform, place, task);
+                self.create::<Pod>(&pod).await
+            }
+        }
+    }
+
+    async fn schedule(&self, name: &str) -> Result<(), Error> {
+        let spec = CacheBusBackupSpec {
+            bus: self.bus.names.bus().to_owned(),
+            ..CacheBusBackupSpec::default()
+        };
+        let mut backup = CacheBusBackup::new(name, spec);
+        let labels = [(SCHEDULED_LABEL, "true"), (BUS_LABEL, self.bus.names.bus())];
+        backup.metadata.labels = Some(
+            labels
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .into(),
+        );
+        tracing::info!(backup = name, "a backup is due");
+        self.create(&backup).await
+    }
+
+    async fn start(&self, name: &str, place: Place<'_>, tasks: &[Task]) -> Result<(), Error> {
+        let Some(backup) = self.backup(name) else {
+            return Ok(());
+        };
+        let uid = backup.uid().unwrap_or_default();
+        let pod = backup_pod(self.bus, &self.context.platform, (name, &uid), place, tasks);
+        self.create(&pod).await
+    }
+
+    /// Writes a status if the object is as it was seen, and tells people how it differs. Where it is not, the next pass sees to it.
+    async fn report(&self, name: &str, status: BackupStatus) -> Result<(), Error> {
+        let Some(mut object) = self.backup(name) else {
+            return Ok(());
+        };
+        let before = object.status.replace(status).unwrap_or_default();
+        let api: Api<CacheBusBackup> = self.api();
+        match api
+            .replace_status(name, &PostParams::default(), &object)
+            .await
+        {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => return Ok(()),
+            Err(error) => return Err(Error::api("update", "CacheBusBackup", name, &error)),
+        }
+        let after = object.status.clone().unwrap_or_default();
+        self.count(&before, &after);
+        events::publish(self.context, &object, told(&before, &after)).await;
+        Ok(())
+    }
+
+    fn count(&self, before: &BackupStatus, after: &BackupStatus) {
+        let result = match after.phase {
+            Some(BackupPhase::Succeeded) => "succeeded",
+            Some(BackupPhase::Failed) => "failed",
+            Some(BackupPhase::Pending | BackupPhase::Running) | None => return,
+        };
+        if before.phase != after.phase {
+            let backups = &self.context.metrics.backups;
+            backups.get_or_create(&Ending { result }).inc();
+        }
+    }
+
+    /// A backup as it was seen.
+    fn backup(&self, name: &str) -> Option<CacheBusBackup> {
+        let key = ObjectRef::<WatchedBackup>::new(name).within(self.bus.names.namespace());
+        let seen = self.context.stores.backups.get(&key)?;
+        seen.0.as_ref().ok().cloned()
+    }
+
+    fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        Api::namespaced(self.context.client.clone(), self.bus.names.namespace())
+    }
+
+    /// Makes an object, unless there is one of its name: this one, which is not seen yet, as a rule.
+    async fn create<K>(&self, object: &K) -> Result<(), Error>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Serialize,
+    {
+        match self.api::<K>().create(&PostParams::default(), object).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+            Err(error) => {
+                let (kind, name) = (K::kind(&()), object.name_any());
+                Err(Error::api("create", &kind, &name, &error))
+            }
+        }
+    }
+
+    async fn delete<K>(&self, name: &str) -> Result<(), Error>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
+        match self.api::<K>().delete(name, &DeleteParams::default()).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(error) => Err(Error::api("delete", &K::kind(&()), name, &error)),
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Backups of the bus `b`, and a bus that begins with one.
+
+use super::*;
+use cachebus_core::backup::{Report, Restoration, Taken};
+
+fn set(world: &World, change: impl FnOnce(&mut Value)) {
+    world
+        .api
+        .change("cachebuses", "b", |bus| change(&mut bus["spec"]));
+}
+
+fn ask(world: &World, name: &str) {
+    world.api.put(
+        &format!("/apis/cachebus.dev/v1alpha1/namespaces/data/cachebusbackups/{name}"),
+        json!({
+            "apiVersion": "cachebus.dev/v1alpha1",
+            "kind": "CacheBusBackup",
+            "metadata": {"name": name, "namespace": "data"},
+            "spec": {"bus": "b"},
+        }),
+    );
+}
+
+fn status(world: &World, name: &str) -> Value {
+    world.api.get("cachebusbackups", name).unwrap()["status"].clone()
+}
+
+/// The pod's containers have ended so, the last one having said this.
+fn end(world: &World, pod: &str, phase: &str, said: Option<&Report>) {
+    world.api.change("pods", pod, |pod| {
+        let message = said.map(|report| serde_json::to_string(report).unwrap());
+        pod["status"] = json!({"phase": phase, "containerStatuses": [{
+            "name": "backup",
+            "state": {"terminated": {"exitCode": 0, "message": message}},
+        }]});
+    });
+}
+
+async fn with_backups() -> (World, Pods) {
+    let mut world = World::with_bus();
+    set(&world, |spec| {
+        spec["backup"] = json!({"destination": {"volume": {"claimName": "backups"}}});
+    });
+    world.settle().await;
+    let pods = Pods::start(&world).await;
+    world.rest().await;
+    (world, pods)
+}
+
+fn taken() -> Report {
+    Report::Taken(Taken {
+        source: "b-redis-2".to_owned(),
+        engine_version: None,
+        size_bytes: 5,
+        keys: Some(3),
+        sha256: "abc".to_owned(),
+        pruned: Vec::new(),
+        prune_failure: None,
+    })
+}
+
+#[tokio::test]
+async fn a_backup_gets_a_pod_of_its_own_and_what_that_says_is_its_status() {
+    let (mut world, _pods) = with_backups().await;
+    world.api.writes();
+    ask(&world, "one");
+    world.see();
+    world.pass().await.unwrap();
+    let writes = world.api.writes();
+    assert!(
+        position(&writes, "POST pods") < position(&writes, "PUT cachebusbackups/one/status"),
+        "what is said to run does: {writes:?}"
+    );
+    assert_eq!(status(&world, "one")["phase"], "Running");
+    let pod = world.api.get("pods", "one-backup").unwrap();
+    let owner = &pod["metadata"]["ownerReferences"][0];
+    let backup = world.api.get("cachebusbackups", "one").unwrap();
+    assert_eq!(owner["uid"], backup["metadata"]["uid"]);
+    world.rest().await;
+    assert_eq!(world.api.writes(), Vec::<String>::new(), "it is waited for");
+
+    end(&world, "one-backup", "Succeeded", Some(&taken()));
+    world.rest().await;
+    assert_eq!(status(&world, "one")["phase"], "Succeeded");
+    assert_eq!(status(&world, "one")["keys"], 3);
+    assert!(world.api.get("pods", "one-backup").is_none());
+    world.settle().await;
+    assert_eq!(world.condition("BackedUp")["status"], "True");
+    world.api.writes();
+    world.rest().await;
+    assert_eq!(world.api.writes(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_store_that_lags_makes_no_second_backup() {
+    let (mut world, _pods) = with_backups().await;
+    ask(&world, "one");
+    world.see();
+    world.pass().await.unwrap();
+    let before = status(&world, "one");
+    world.api.writes();
+    // The same look once more: its writes meet what is there.
+    world.pass().await.unwrap();
+    assert_eq!(world.api.all("pods").len(), 7);
+    assert_eq!(status(&world, "one"), before);
+}
+
+#[tokio::test]
+async fn a_backup_whose_pod_cannot_be_made_is_not_said_to_run() {
+    let (mut world, _pods) = with_backups().await;
+    world.api.refuse("pods");
+    ask(&world, "one");
+    world.see();
+    world.pass().await.unwrap_err();
+    assert_eq!(status(&world, "one"), Value::Null);
+    world.api.recover();
+    world.see();
+    world.pass().await.unwrap();
+    assert_eq!(status(&world, "one")["phase"], "Running");
+}
+
+#[tokio::test]
+async fn the_schedule_asks_for_a_backup_once() {
+    let (mut world, _pods) = with_backups().await;
+    set(&world, |spec| {
+        spec["backup"]["schedule"] = json!("* * * * *")
+    });
+    world.rest().await;
+    assert_eq!(world.api.all("cachebusbackups").len(), 0);
+    world.api.change("cachebuses", "b", |bus| {
+        bus["status"]["backup"]["scheduledThrough"] = json!("2020-01-01T00:00:00Z");
+    });
+    world.see();
+    world.pass().await.unwrap();
+    // A minute may pass in between; no time is served twice.
+    let made = world.api.all("cachebusbackups");
+    assert_eq!(made.len(), 1);
+    assert_eq!(
+        made[0]["metadata"]["labels"]["cachebus.dev/scheduled"],
+        "true"
+    );
+    world.pass().await.unwrap();
+    assert!(world.api.all("cachebusbackups").len() <= 2);
+}
+
+#[tokio::test]
+async fn a_bus_that_begins_with_a_backup_has_no_data_pod_before_it_is_restored() {
+    let mut world = World::with_bus();
+    set(&world, |spec| {
+        spec["bootstrap"] = json!({"fromBackup": {
+            "destination": {"volume": {"claimName": "backups"}},
+            "path": "data/old/one",
+        }});
+    });
+    world.settle().await;
+    let set_of = |world: &World| world.api.get("statefulsets", "b-redis").unwrap();
+    assert_eq!(set_of(&world)["spec"]["replicas"], 0);
+    assert_eq!(world.condition("Available")["reason"], "Restoring");
+    let claim = world
+        .api
+        .get("persistentvolumeclaims", "data-b-redis-0")
+        .unwrap();
+    let template = set_of(&world)["spec"]["volumeClaimTemplates"][0]["spec"].clone();
+    assert_eq!(claim["spec"], template);
+
+    let restored = Report::Restored(Restoration {
+        keys: Some(3),
+        taken_at_s: 5,
+    });
+    end(&world, "b-restore", "Succeeded", Some(&restored));
+    world.settle().await;
+    assert_eq!(set_of(&world)["spec"]["replicas"], 3);
+    assert!(world.api.get("pods", "b-restore").is_none());
+    let bus = world.api.get("cachebuses", "b").unwrap();
+    assert_eq!(bus["status"]["restored"]["path"], "data/old/one");
+}
