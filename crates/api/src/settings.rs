@@ -237,7 +237,7 @@ impl Default for SentinelSettings {
 /// Whether clients and nodes speak TLS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum TlsMode {
-    /// TLS on every port; plain text is refused.
+    /// TLS on every port but that of probes and metrics; plain text is refused.
     #[default]
     Required,
     /// TLS on the bus's ports, between the nodes and between the Sentinels; plain text on `plaintextPort` besides.
