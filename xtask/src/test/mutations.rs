@@ -17,8 +17,10 @@ const MUTATIONS: &str = "crates/core/tests/mutations";
 
 pub(super) fn check() -> anyhow::Result<()> {
     let mutations = mutations()?;
-    let built = target_directory()?;
-    let copy = built.join("mutations");
+    let scratch = target_directory()?.join("mutations");
+    let copy = scratch.join("source");
+    // Never into the workspace's own: Cargo would take what is broken for fresh there.
+    let built = scratch.join("target");
     step("copying the source", || copy_source(&copy))?;
     let mut unnoticed = 0;
     for mutation in &mutations {
