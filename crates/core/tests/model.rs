@@ -38,6 +38,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use world::World;
 
 const HISTORIES: u64 = 10_000;
+/// Failed histories after which no more are lived.
+const ENOUGH: usize = 10;
 /// Histories after which one that watches hears how far it is.
 const PROGRESS: u64 = 50_000;
 
@@ -56,7 +58,7 @@ fn no_history_makes_a_second_primary_or_loses_data_and_every_history_heals() {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= histories {
+                    if seed >= histories || failed.lock().unwrap().len() >= ENOUGH {
                         return;
                     }
                     if seed > 0 && seed.is_multiple_of(PROGRESS) {
@@ -73,9 +75,8 @@ fn no_history_makes_a_second_primary_or_loses_data_and_every_history_heals() {
     let failed = failed.into_inner().unwrap();
     assert!(
         failed.is_empty(),
-        "{} of {histories} histories fail; CACHEBUS_MODEL_SEED shows one: {:?}",
-        failed.len(),
-        &failed[..failed.len().min(10)]
+        "{} histories fail; CACHEBUS_MODEL_SEED shows one: {failed:?}",
+        failed.len()
     );
 }
 

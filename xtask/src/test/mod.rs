@@ -5,6 +5,8 @@ mod charts;
 mod deny;
 mod e2e;
 mod engines;
+mod model;
+mod mutations;
 mod purity;
 mod recovery;
 
@@ -38,8 +40,18 @@ pub enum Part {
     Charts,
     /// Scenarios on a real cluster.
     E2e,
+    /// A million histories of the model; with `--long`, or named.
+    Model,
+    /// Each safety rule, broken on purpose, is missed by a test; with `--long`, or named.
+    Mutations,
     /// The lab comes up from whatever it was left with; with `--long`, or named.
     Recovery,
+}
+
+impl Part {
+    fn takes_long(self) -> bool {
+        matches!(self, Self::Model | Self::Mutations | Self::Recovery)
+    }
 }
 
 /// What to test.
@@ -68,7 +80,7 @@ impl Options {
             vec![Part::E2e]
         } else {
             let mut parts = Part::value_variants().to_vec();
-            parts.retain(|part| self.long || *part != Part::Recovery);
+            parts.retain(|part| self.long || !part.takes_long());
             parts
         }
     }
@@ -138,6 +150,8 @@ fn run_part(part: Part, options: &Options) -> anyhow::Result<Unchecked> {
         Part::Generated => generate(true),
         Part::Charts => charts::check(),
         Part::E2e => e2e::check(options),
+        Part::Model => model::check(),
+        Part::Mutations => mutations::check(),
         Part::Recovery => recovery::check(),
     };
     all.map(|()| None)
@@ -219,7 +233,8 @@ mod tests {
 
     #[test]
     fn what_takes_long_runs_when_it_is_asked_for() {
-        assert!(!Options::default().parts().contains(&Part::Recovery));
+        let usual = Options::default().parts();
+        assert!(!usual.into_iter().any(Part::takes_long));
         let long = Options {
             long: true,
             ..Options::default()

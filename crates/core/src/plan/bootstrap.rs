@@ -145,7 +145,7 @@ pub fn choose(view: &View<'_>, named: Option<&str>) -> Course {
 }
 
 /// What is waited for while Sentinels name a pod that does not lead, for so many milliseconds.
-fn sentinels_have_time(view: &View<'_>, named: &str, patience: u64) -> Blocked {
+pub fn sentinels_have_time(view: &View<'_>, named: &str, patience: u64) -> Blocked {
     let seconds = patience / 1_000;
     if view.lost(named) {
         let message = format!(
@@ -305,6 +305,20 @@ pub fn wait_since(view: &View<'_>, choosing_since: Option<Time>) -> Course {
     })
 }
 
+/// What is not followed where this pod is to be the primary.
+pub fn overruled_by(view: &View<'_>, pod: &str) -> Option<Overruled> {
+    match &view.opinion {
+        Opinion::Majority {
+            pod: named,
+            config_epoch,
+        } => (named != pod).then(|| Overruled {
+            pod: named.clone(),
+            config_epoch: *config_epoch,
+        }),
+        Opinion::Moving { .. } | Opinion::None => view.topology.overruled.clone(),
+    }
+}
+
 /// Records a target, in an epoch that no pod knows of yet.
 pub fn aim(view: &View<'_>, pod: &str, reason: &str, empty: bool) -> Course {
     let next = newest_decision(&view.topology) + 1;
@@ -323,16 +337,7 @@ pub fn aim(view: &View<'_>, pod: &str, reason: &str, empty: bool) -> Course {
         // It was decided of a primary that leads.
         handover: None,
         choosing_since: None,
-        overruled: match &view.opinion {
-            Opinion::Majority {
-                pod: named,
-                config_epoch,
-            } => (named != pod).then(|| Overruled {
-                pod: named.clone(),
-                config_epoch: *config_epoch,
-            }),
-            Opinion::Moving { .. } | Opinion::None => view.topology.overruled.clone(),
-        },
+        overruled: overruled_by(view, pod),
         ..view.topology.clone()
     })
 }

@@ -5,7 +5,9 @@
 //! by an order. Where none leads, the operator chooses ([`super::bootstrap`]).
 
 use super::blocked::{Blocked, reason};
-use super::bootstrap::{choose, is_outdone};
+use super::bootstrap::{
+    choose, is_outdone, overruled_by, patience_with_sentinels, sentinels_have_time, wait_since,
+};
 use super::orders::{linked, not_agreed};
 use super::view::View;
 use crate::protocol::{DataStatus, Phase};
@@ -35,6 +37,7 @@ pub fn course(view: &View<'_>) -> Course {
         // Sentinels say a second later that they made it lead. To end that now would be to fight them.
         Some(named) if let Some(next) = view.promoted(named) => Course::Wait(not_agreed(next)),
         Some(named) if stalled(view, named) => revive(view, named),
+        Some(named) if let Some(leader) = led_by(view, named) => give_way(view, named, leader),
         Some(named) => settle(view, named),
         None => alone(view),
     }
@@ -74,6 +77,41 @@ fn revive(view: &View<'_>, named: &str) -> Course {
     match &view.topology.target {
         Some(target) if target.pod == named => toward(view, target, Some(named)),
         _ => choose(view, Some(named)),
+    }
+}
+
+/// The pod that leads and that the primary on record follows, though Sentinels name it.
+fn led_by<'a>(view: &View<'a>, named: &str) -> Option<&'a str> {
+    let recorded = &view.topology;
+    if recorded.target.is_some() || recorded.primary.as_deref() != Some(named) {
+        return None;
+    }
+    let Phase::Following(host) = &view.data(named)?.phase else {
+        return None;
+    };
+    let followed = view.bus.names.data_pod_of_host(host)?;
+    let mut leaders = view
+        .reports()
+        .filter(|(_, data)| data.phase == Phase::Leading);
+    leaders
+        .find(|(pod, _)| *pod == followed)
+        .map(|(pod, _)| pod)
+}
+
+/// Sentinels that know no replica of the pod that they name never name another. After they had time to, the one that leads is
+/// the primary.
+fn give_way(view: &View<'_>, named: &str, leader: &str) -> Course {
+    let since = view.topology.choosing_since.as_ref();
+    let patience = patience_with_sentinels(view);
+    match (since, settle(view, leader)) {
+        (None, _) => wait_since(view, Some(view.now())),
+        (Some(_), Course::Record(settled)) if view.passed(since, patience) => {
+            Course::record(Topology {
+                overruled: overruled_by(view, leader),
+                ..*settled
+            })
+        }
+        _ => Course::Wait(sentinels_have_time(view, named, patience)),
     }
 }
 

@@ -121,13 +121,15 @@ impl World {
 
     /// No other copy that was there when the choice was made, and not silent for long, holds all that the chosen one holds, and
     /// more, and is of a newer lead, or is what led. A copy that is not known to be whole, or that a predecessor of the bus left
-    /// behind, counts for nothing; of two replicas of one lead either will do, and what an agent had no second to note nobody
-    /// can know.
+    /// behind, counts for nothing; of two replicas of one lead either will do. What an agent had no second to note nobody can
+    /// know, nor that one whom Sentinels had lead, and whom nobody told of the epoch before, counted on from an older one.
     pub fn claim_nothing_lost(&self, node: usize) {
         let chosen = self.nodes[node].data();
         // An older copy that it took up without a second to note that, it still passes for newer.
         let lead = self.nodes[node].lead().max(self.nodes[node].volume.noted);
-        for (other, held) in self.choice.iter().filter(|(other, _)| *other != node) {
+        let newest = self.choice.iter().find(|(other, ..)| *other == node);
+        let newest = newest.map_or(0, |(_, _, epoch)| *epoch);
+        for (other, held, _) in self.choice.iter().filter(|(other, ..)| *other != node) {
             let other = &self.nodes[*other];
             let Some(marker) = other.volume.marker.as_ref() else {
                 continue;
@@ -135,7 +137,8 @@ impl World {
             let was_primary = marker.primary == other.name;
             let noted = other.volume.noted;
             let newer = noted > lead || (noted == lead && was_primary);
-            if !newer || !marker.complete || marker.uid != self.bus.uid {
+            let untold = other.unordered && marker.epoch.max(marker.fence) < newest;
+            if !newer || untold || !marker.complete || marker.uid != self.bus.uid {
                 continue;
             }
             let held = held & other.data();

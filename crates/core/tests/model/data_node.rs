@@ -14,6 +14,9 @@ use cachebus_core::seal::{
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// A copy at the time of a choice: node, what it held, and the epoch of that by its marker.
+pub type Held = (usize, Writes, u64);
+
 /// A set of writes, one bit each.
 pub type Writes = u64;
 
@@ -141,6 +144,8 @@ pub struct DataNode {
     pub held: bool,
     /// It led last until an order had it follow.
     pub ordered_away: bool,
+    /// Sentinels had it lead last.
+    pub unordered: bool,
 }
 
 impl DataNode {

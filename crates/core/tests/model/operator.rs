@@ -1,6 +1,6 @@
 //! Operators that see late and in part, carry out one step at a time, and may stop anywhere.
 
-use crate::data_node::{Deletion, Role, Writes};
+use crate::data_node::{DataNode, Deletion, Held, Role};
 use crate::world::World;
 use cachebus_api::CacheBusStatus;
 use cachebus_api::status::Target;
@@ -27,7 +27,7 @@ pub struct Operator {
     /// When it was made.
     made_ms: u64,
     /// The copies that had told by then what they hold, and have not been silent for long since.
-    copies: Vec<(usize, Writes)>,
+    copies: Vec<Held>,
     /// Since when each data pod tells nothing, and the UID of the pod that is silent.
     silent: BTreeMap<String, (String, u64)>,
 }
@@ -169,7 +169,7 @@ impl World {
     }
 
     /// The copies that an observation shows, or would show to who looks once more, and what they hold.
-    fn copies(&self, observed: &Observed) -> Vec<(usize, Writes)> {
+    fn copies(&self, observed: &Observed) -> Vec<Held> {
         let there = self.nodes.iter().filter(|node| {
             let seen = &observed.data[&node.name];
             let runs = seen
@@ -178,7 +178,10 @@ impl World {
                 .is_some_and(|pod| pod.ip.is_some() && !pod.terminating);
             runs && seen.silent_ms < LONG_MS
         });
-        there.map(|node| (node.index, node.data())).collect()
+        let epoch = |node: &DataNode| node.volume.marker.as_ref().map_or(0, |marker| marker.epoch);
+        there
+            .map(|node| (node.index, node.data(), epoch(node)))
+            .collect()
     }
 
     /// The replicas in a node's own list.

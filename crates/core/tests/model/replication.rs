@@ -1,6 +1,6 @@
 //! How data gets from clients to the primary, and from there to the replicas.
 
-use crate::data_node::{DataNode, Role, Writes};
+use crate::data_node::{DataNode, MadeBy, Role, Writes};
 use crate::world::World;
 
 impl World {
@@ -9,7 +9,9 @@ impl World {
         self.leads += 1;
         let node = &mut self.nodes[node];
         let aof = node.keeps_aof();
+        node.ordered_away = false;
         let server = node.server.as_mut().unwrap();
+        node.unordered = server.made_by == MadeBy::Sentinels;
         server.lead = self.leads;
         if aof && server.rewriting == 0 {
             node.volume.lead = server.lead;

@@ -1,7 +1,7 @@
 //! The world: its time, its network, its replication and its Sentinels' dealings with one another.
 
 use crate::common;
-use crate::data_node::{DataNode, Keeps, Volume, Writes, index};
+use crate::data_node::{DataNode, Held, Keeps, Volume, Writes, index};
 use crate::operator::Operator;
 use crate::rng::Rng;
 use crate::sentinel::Sentinel;
@@ -36,7 +36,7 @@ pub struct World {
     pub calm: bool,
     pub writes: u32,
     /// The copies that were there when the last target was chosen, and not silent for long, and what they held.
-    pub choice: Vec<(usize, Writes)>,
+    pub choice: Vec<Held>,
     /// How often a node began to lead.
     pub leads: usize,
     /// Orders to lead: epoch and pod.
@@ -82,6 +82,7 @@ impl World {
                 handover: None,
                 held: false,
                 ordered_away: false,
+                unordered: false,
             })
             .collect();
         let sentinels: Vec<Sentinel> = pods(Component::Sentinel, sentinels)

@@ -3,6 +3,7 @@
 use crate::failover::led_by;
 use crate::scene::{Scene, ago, follows, marker, primary};
 use cachebus_api::status::{Overruled, Topology};
+use cachebus_core::plan::reason;
 use cachebus_core::protocol::DataStatus;
 
 /// Sentinels name `b-redis-0`, which follows; `b-redis-1` led in epoch 2 and was turned back before they had heard of it.
@@ -80,4 +81,26 @@ fn overruled_sentinels_are_told_and_heard_again_once_they_decide_anew() {
     // Whom they made lead takes writes.
     let leads_too = leads.node(0, led_by("b-redis-0", 1));
     assert_eq!(leads_too.record().primary.as_deref(), Some("b-redis-0"));
+}
+
+#[test]
+fn a_named_pod_that_follows_one_that_leads_gives_way_to_it_after_a_while() {
+    let leads = Scene::well()
+        .node(0, follows("b-redis-1", 2))
+        .node(1, led_by("b-redis-1", 2))
+        .node(2, follows("b-redis-1", 2));
+    assert_eq!(leads.record().choosing_since, Some(ago(0)));
+    let waiting = |seconds| {
+        leads.clone().recorded(Topology {
+            choosing_since: Some(ago(seconds)),
+            ..primary("b-redis-0", 1)
+        })
+    };
+    assert_eq!(waiting(34).actions(), []);
+    assert_eq!(waiting(34).reasons()[0], reason::PRIMARY_FOLLOWS);
+    let record = waiting(35).record();
+    assert_eq!(record.primary.as_deref(), Some("b-redis-1"));
+    assert_eq!(record.choosing_since, None);
+    let told = leads.clone().recorded(record).monitors();
+    assert_eq!(told.len(), 3);
 }
