@@ -3,6 +3,7 @@
 use cachebus_api::{CacheBus, CacheBusStatus};
 use k8s_openapi::api::apps::v1::StatefulSet;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::Resource;
 use kube::api::{ObjectMeta, TypeMeta};
 use serde::{Deserialize, Serialize};
@@ -104,12 +105,16 @@ pub struct PodCondition {
 
 /// A container, in part.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct ContainerStatus {
     /// Its name.
     pub name: Box<str>,
     /// Its state.
     #[serde(default)]
     pub state: ContainerState,
+    /// Its state before it was last started anew.
+    #[serde(default)]
+    pub last_state: ContainerState,
 }
 
 /// The state of a container, in part.
@@ -138,6 +143,8 @@ pub struct EndedContainer {
     pub exit_code: i32,
     /// In one word.
     pub reason: Option<Box<str>>,
+    /// When.
+    pub finished_at: Option<Time>,
 }
 
 /// A StatefulSet, in part.

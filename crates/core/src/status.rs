@@ -2,6 +2,7 @@
 
 mod condition;
 mod failover;
+mod memory;
 mod parity;
 mod replication;
 mod rest;
@@ -61,6 +62,7 @@ pub fn report(bus: &Bus, observed: &Observed, plan: &Plan, desired: &Desired) ->
     );
     findings.push(condition::ready(&findings, summary));
     findings.push(parity::engine(&view));
+    findings.extend(memory::sufficient(&view));
     findings.extend(rest::paused(bus));
     findings.extend(rest::hibernated(bus, observed));
 
