@@ -145,6 +145,8 @@ pub struct EndedContainer {
     pub reason: Option<Box<str>>,
     /// What it said, or the end of its log.
     pub message: Option<Box<str>>,
+    /// When.
+    pub finished_at: Option<Time>,
 }
 
 /// A StatefulSet, in part.

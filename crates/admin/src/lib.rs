@@ -31,8 +31,8 @@ pub use info::{
 pub use live_config::LiveConfig;
 pub use role::{LinkState, ReplicaOffset, Role};
 pub use sentinel::{
-    EVENT_CHANNELS, Flags, MonitoredMaster, MonitoredReplica, Outlook, PeerSentinel, Quorum,
-    Sentinel, SentinelEvent, SentinelEvents,
+    EVENT_CHANNELS, Flags, MonitoredMaster, MonitoredReplica, Outlook, PeerSentinel, Sentinel,
+    SentinelEvent, SentinelEvents,
 };
 pub use server::{ClientKind, Server};
 pub use snapshot::Snapshot;

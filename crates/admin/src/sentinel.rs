@@ -33,15 +33,6 @@ pub struct Sentinel {
     connection: Connection,
 }
 
-/// Whether the Sentinels that this one can reach may authorise a failover.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Quorum {
-    /// Both the configured quorum and a majority are usable.
-    pub reached: bool,
-    /// The Sentinel's explanation.
-    pub message: String,
-}
-
 impl Sentinel {
     /// Connects and logs in, all within the endpoint's deadline. Without credentials the connection acts as the `default` user, and is
     /// refused with `NOAUTH` where that user needs a password.
@@ -190,22 +181,6 @@ impl Sentinel {
             .call::<i64>(Command::new("SENTINEL RESET").arg(pattern))
             .await
             .map(drop)
-    }
-
-    /// Whether enough Sentinels are usable to authorise a failover; refused for an unknown name.
-    pub async fn ckquorum(&self, name: &str) -> Result<Quorum, Error> {
-        let command = Command::new("SENTINEL CKQUORUM").arg(name);
-        match self.connection.call::<String>(command).await {
-            Ok(message) => Ok(Quorum {
-                reached: true,
-                message,
-            }),
-            Err(Error::Refused { code, message, .. }) if code == "NOQUORUM" => Ok(Quorum {
-                reached: false,
-                message,
-            }),
-            Err(error) => Err(error),
-        }
     }
 
     /// Sentinel's own failover, without asking the other Sentinels. On a live primary that still takes writes, acknowledged ones are lost.

@@ -17,8 +17,6 @@ pub struct Capabilities {
     pub waitaof: bool,
     /// `io-threads` can be set live.
     pub io_threads_live: bool,
-    /// `SENTINEL FAILOVER … COORDINATED` exists.
-    pub coordinated_failover: bool,
     /// First patch with every critical security fix known to this project; `None`: no release of this line has them.
     pub secure_patch: Option<u32>,
 }
@@ -43,7 +41,6 @@ const REDIS_7_0: Capabilities = Capabilities {
     client_setinfo: false,
     waitaof: false,
     io_threads_live: false,
-    coordinated_failover: false,
     secure_patch: None,
 };
 
@@ -70,7 +67,6 @@ const VALKEY_8_0: Capabilities = Capabilities {
 
 const VALKEY_9_0: Capabilities = Capabilities {
     version: "9.0",
-    coordinated_failover: true,
     secure_patch: Some(5),
     ..VALKEY_8_0
 };

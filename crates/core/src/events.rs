@@ -20,8 +20,13 @@ pub struct EventDraft {
     pub note: String,
 }
 
-/// Conditions that speak of the spec or the image rather than of a bus that starts: they warn from the first.
-const WARN_AT_ONCE: [&str; 2] = [kind::VALID, kind::ENGINE_UP_TO_DATE];
+/// Conditions that speak of the spec or the image, or are there only when something is wrong, rather than of a bus that starts:
+/// they warn from the first.
+const WARN_AT_ONCE: [&str; 3] = [
+    kind::VALID,
+    kind::ENGINE_UP_TO_DATE,
+    kind::MEMORY_SUFFICIENT,
+];
 
 /// What the operator does by plan is no warning.
 const PLANNED_REASONS: [&str; 5] = [

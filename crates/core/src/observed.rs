@@ -122,6 +122,8 @@ pub struct PodView {
     pub role: Option<String>,
     /// Why it does not run, where kubelet or the scheduler say so (`Unschedulable`, `ErrImagePull`, `CrashLoopBackOff` …), for people.
     pub trouble: Option<String>,
+    /// When its container was last ended for more memory than its limit, milliseconds since 1970, where kubelet says so.
+    pub out_of_memory_ms: Option<u64>,
 }
 
 impl Observed {

@@ -18,6 +18,7 @@ mod fenced;
 mod handover;
 mod revision;
 mod sentinel;
+mod unknown;
 
 pub use fenced::Fenced;
 pub use handover::{HandoverCause, HandoverOrder, HandoverOutcome, HandoverReport};
@@ -154,6 +155,8 @@ pub enum Phase {
     Leading,
     /// The server follows the pod named here (its announced host name where it is none of the bus's).
     Following(String),
+    /// What this version has no word for: waited for, told nothing, and counted as nobody's primary.
+    Unknown,
 }
 
 /// What a data pod's agent reports.
@@ -161,6 +164,7 @@ pub enum Phase {
 #[serde(rename_all = "camelCase")]
 pub struct DataStatus {
     /// Where the pod stands.
+    #[serde(deserialize_with = "unknown::or_unknown")]
     pub phase: Phase,
     /// What lies beside the data, also where an earlier bus of the same name left it (its UID tells); `None`: a fresh volume.
     pub marker: Option<Marker>,
@@ -174,7 +178,11 @@ pub struct DataStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub handover: Option<HandoverReport>,
     /// Why a primary refuses writes, where its agent has it do so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "unknown::or_unknown"
+    )]
     pub fenced: Option<Fenced>,
     /// Sentinels of which its agent counts the majority; `None`: it is too old to tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]

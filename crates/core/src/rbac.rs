@@ -145,7 +145,8 @@ pub const CLUSTER_RULES: &[Rule] = &[
     },
 ];
 
-/// Rights in the operator's own namespace.
+/// Rights in the operator's own namespace: in the one Lease that the chart names, and to make it, which cannot be bound to a
+/// name.
 pub const LEADER_RULES: &[Rule] = &[Rule {
     group: "coordination.k8s.io",
     resource: "leases",

@@ -3,6 +3,7 @@
 mod backup;
 mod condition;
 mod failover;
+mod memory;
 mod parity;
 mod replication;
 mod rest;
@@ -64,6 +65,7 @@ pub fn report(bus: &Bus, observed: &Observed, plan: &Plan, desired: &Desired) ->
     findings.push(parity::engine(&view));
     let backup = backup::progress(bus, observed);
     findings.extend(backup::backed_up(bus, observed, backup.as_ref()));
+    findings.extend(memory::sufficient(&view));
     findings.extend(rest::paused(bus));
     findings.extend(rest::hibernated(bus, observed));
 

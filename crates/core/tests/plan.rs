@@ -44,6 +44,8 @@ mod scene;
 mod seal;
 #[path = "plan/sentinels.rs"]
 mod sentinels;
+#[path = "plan/skew.rs"]
+mod skew;
 #[path = "plan/status.rs"]
 mod status;
 #[path = "plan/steps.rs"]

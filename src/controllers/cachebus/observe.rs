@@ -139,6 +139,7 @@ fn view(pod: &PartialPod) -> PodView {
         revision: pod.labels().get("controller-revision-hash").cloned(),
         role: pod.labels().get(ROLE_LABEL).cloned(),
         trouble: trouble::trouble(status),
+        out_of_memory_ms: trouble::out_of_memory_ms(status),
     }
 }
 

@@ -20,6 +20,9 @@ struct Generated {
     content: String,
 }
 
+/// The operator's Lease, as the chart names it.
+const LEASE: &str = r#"{{ include "cachebus.fullname" . | quote }}"#;
+
 /// Every generated file.
 fn all() -> anyhow::Result<Vec<Generated>> {
     let bus = serde_saphyr::to_string(&cachebus_api::crd::definition())?;
@@ -37,7 +40,7 @@ fn all() -> anyhow::Result<Vec<Generated>> {
         ("docs/reference/directives.md", directives::directives()?),
         (
             "charts/cachebus/files/rules.yaml",
-            roles::rules(rbac::RULES)?,
+            roles::rules(rbac::RULES, None)?,
         ),
         (
             "charts/cachebus/files/cluster-rules.yaml",
@@ -45,7 +48,7 @@ fn all() -> anyhow::Result<Vec<Generated>> {
         ),
         (
             "charts/cachebus/files/leader-rules.yaml",
-            roles::rules(rbac::LEADER_RULES)?,
+            roles::rules(rbac::LEADER_RULES, Some(LEASE))?,
         ),
     ];
     Ok(files

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::command::Cmd;
 use crate::install::{CRDS_CHART, NAMESPACE, OPERATOR_CHART};
@@ -68,6 +68,12 @@ fn everywhere() -> anyhow::Result<()> {
         users_roles(&objects) == 2,
         "without watchNamespaces the rights to view and to edit buses are aggregated"
     );
+    // `create` cannot be bound to a name, and the Deployment says which Lease it is.
+    ensure!(
+        rules_of_leases(&objects).all(|rule| rule["resourceNames"][0] == "check-cachebus"
+            || rule["verbs"] == json!(["create"])),
+        "the operator has rights in Leases that are not its own"
+    );
     for kind in ["Role", "ClusterRole"] {
         for role in of_kind(&objects, kind) {
             ensure!(
@@ -114,6 +120,12 @@ fn in_namespaces() -> anyhow::Result<()> {
     let declined = render(OPERATOR_CHART, &["--set", "userRoles=Never"])?;
     ensure!(users_roles(&declined) == 0, "userRoles=Never is not heeded");
     Ok(())
+}
+
+fn rules_of_leases(objects: &[Value]) -> impl Iterator<Item = &Value> {
+    let roles = of_kind(objects, "Role").chain(of_kind(objects, "ClusterRole"));
+    let rules = roles.filter_map(|role| role["rules"].as_array()).flatten();
+    rules.filter(|rule| rule["resources"][0] == "leases")
 }
 
 /// Roles of the cluster that are aggregated to those of users.

@@ -34,8 +34,12 @@ impl Farewell {
                 let now = Instant::now();
                 self.rounds = vec![now, now + ROUTES_MOVE];
             }
-            Phase::Sealed | Phase::Following(_) | Phase::Down | Phase::Holding | Phase::Loading => {
-            }
+            Phase::Sealed
+            | Phase::Following(_)
+            | Phase::Down
+            | Phase::Holding
+            | Phase::Loading
+            | Phase::Unknown => {}
         }
     }
 

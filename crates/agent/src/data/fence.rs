@@ -85,7 +85,7 @@ impl DataAgent {
             Phase::Leading => self.judge_lead().await?,
             // It refuses writes as a replica, and must take them when it is made the primary.
             Phase::Sealed | Phase::Following(_) => self.lead_is_over(),
-            Phase::Down | Phase::Holding | Phase::Loading => Verdict::Stay,
+            Phase::Down | Phase::Holding | Phase::Loading | Phase::Unknown => Verdict::Stay,
         };
         let before = self.fenced().cloned();
         match &verdict {

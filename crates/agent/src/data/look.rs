@@ -43,7 +43,9 @@ impl DataAgent {
                     .as_ref()
                     .is_some_and(|running| running.fence.may_wait(&self.site.config)),
                 Phase::Following(_) => self.link_up(),
-                Phase::Down | Phase::Holding | Phase::Loading | Phase::Sealed => false,
+                Phase::Down | Phase::Holding | Phase::Loading | Phase::Sealed | Phase::Unknown => {
+                    false
+                }
             }
     }
 
@@ -191,7 +193,9 @@ impl DataAgent {
                 let dataset = self.question(&[]).dataset;
                 priority(config, self.volume.marker(), dataset, &primary, linked)
             }
-            Phase::Down | Phase::Holding | Phase::Loading | Phase::Sealed => NEVER_PROMOTE,
+            Phase::Down | Phase::Holding | Phase::Loading | Phase::Sealed | Phase::Unknown => {
+                NEVER_PROMOTE
+            }
         };
         self.set_priority(wanted).await
     }

@@ -43,7 +43,9 @@ impl DataAgent {
     async fn obey_topology(&mut self, order: &TopologyOrder) -> Result<(), Refusal> {
         let phase = self.phase();
         match phase {
-            Phase::Down => return Err(refuse("NotRunning", "the server does not run yet")),
+            Phase::Down | Phase::Unknown => {
+                return Err(refuse("NotRunning", "the server does not run yet"));
+            }
             Phase::Loading => return Err(refuse("Loading", "the server still reads its files")),
             Phase::Holding | Phase::Sealed | Phase::Leading | Phase::Following(_) => {}
         }

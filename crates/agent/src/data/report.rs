@@ -98,7 +98,7 @@ impl DataAgent {
             return Some("the server is being stopped");
         }
         match self.phase() {
-            Phase::Down => Some("the server does not answer"),
+            Phase::Down | Phase::Unknown => Some("the server does not answer"),
             Phase::Holding => Some("held: Sentinels name this pod and its dataset is gone"),
             Phase::Loading => Some("the server reads its files"),
             Phase::Sealed => Some("sealed: nobody has said who the primary is"),

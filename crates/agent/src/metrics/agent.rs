@@ -93,6 +93,7 @@ fn phase(phase: &Phase) -> &'static str {
         Phase::Sealed => "Sealed",
         Phase::Leading => "Leading",
         Phase::Following(_) => "Following",
+        Phase::Unknown => "Unknown",
     }
 }
 

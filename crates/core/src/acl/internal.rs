@@ -2,7 +2,6 @@
 
 use super::file::Line;
 use crate::credentials::{OPERATOR, PROBE, REPLICATION, SENTINEL};
-use crate::engine::Capabilities;
 
 /// What the agent sends to its own server and, in handing the lead over, to the others.
 const OPERATE: &[&str] = &[
@@ -21,7 +20,8 @@ const OPERATE: &[&str] = &[
 ];
 /// What a replica sends to its primary.
 const REPLICATE: &[&str] = &["ping", "psync", "replconf"];
-/// What a Sentinel sends to data nodes, a failover included.
+/// What a Sentinel sends to data nodes, a failover included. Not what Valkey's `SENTINEL FAILOVER … COORDINATED` would take
+/// (`failover`, and to hold clients' writes): nothing here asks for it, and without them it does nothing.
 const WATCH: &[&str] = &[
     "client|kill",
     "client|setname",
@@ -35,8 +35,6 @@ const WATCH: &[&str] = &[
     "slaveof",
     "subscribe",
 ];
-/// What it sends besides in a coordinated failover, which without them does nothing and says so to nobody.
-const COORDINATE: &[&str] = &["client|pause", "client|unpause", "failover"];
 /// What tells whether a server answers.
 const LOOK: &[&str] = &["info", "ping", "role"];
 
@@ -44,18 +42,13 @@ const LOOK: &[&str] = &["info", "ping", "role"];
 pub(super) const HELLO_CHANNEL: &str = "__sentinel__:hello";
 
 /// The internal users' rules without their passwords.
-pub(super) fn lines(engine: &Capabilities) -> [Line; 4] {
+pub(super) fn lines() -> [Line; 4] {
     [
         Line::new(OPERATOR).commands(OPERATE),
         Line::new(REPLICATION).commands(REPLICATE),
         Line::new(SENTINEL)
             .channels(&[HELLO_CHANNEL])
-            .commands(WATCH)
-            .commands(if engine.coordinated_failover {
-                COORDINATE
-            } else {
-                &[]
-            }),
+            .commands(WATCH),
         Line::new(PROBE).commands(LOOK),
     ]
 }

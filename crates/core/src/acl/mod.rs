@@ -29,7 +29,7 @@ pub struct AclFiles {
 pub fn files(bus: &Bus, credentials: &Credentials) -> AclFiles {
     AclFiles {
         redis: file::text(
-            internal::lines(bus.engine).into_iter().chain(services(bus)),
+            internal::lines().into_iter().chain(services(bus)),
             credentials,
         ),
         sentinel: file::text(sentinel::lines(bus), credentials),

@@ -13,7 +13,6 @@ const OPERATE: &[&str] = &[
     "info",
     "ping",
     "publish",
-    "sentinel|ckquorum",
     "sentinel|get-master-addr-by-name",
     "sentinel|master",
     "sentinel|monitor",

@@ -96,7 +96,7 @@ pub fn choose(view: &View<'_>, named: Option<&str>) -> Course {
     // However long that takes: what is being read may be the newest copy, and would be overwritten by an older one.
     let loading: Vec<&str> = view
         .reports()
-        .filter(|(pod, data)| data.phase == Phase::Loading && !view.terminating(pod))
+        .filter(|(pod, data)| is_reading(data) && !view.terminating(pod))
         .map(|(pod, _)| pod)
         .collect();
     if !loading.is_empty() {
@@ -264,11 +264,14 @@ fn newest_copy_of(view: &View<'_>, primary: &str) -> u64 {
         .unwrap_or_default()
 }
 
+/// Whether it will say later what it holds.
+fn is_reading(data: &DataStatus) -> bool {
+    matches!(data.phase, Phase::Loading | Phase::Unknown)
+}
+
 /// The copies that have reported, by ordinal.
 fn copies<'a>(view: &View<'a>) -> Vec<Copy<'a>> {
-    let mut copies: Vec<Copy<'a>> = files(view)
-        .filter(|copy| copy.data.phase != Phase::Loading)
-        .collect();
+    let mut copies: Vec<Copy<'a>> = files(view).filter(|copy| !is_reading(copy.data)).collect();
     copies.sort_by_key(|copy| copy.ordinal);
     copies
 }

@@ -58,7 +58,7 @@ fn lead(view: &View<'_>, target: &Target, plan: &mut Plan) {
         && let Some(pod) = unaware(view, target)
     {
         return match view.data(pod).map(|data| &data.phase) {
-            Some(Phase::Down | Phase::Loading) => plan.wait(loading(pod)),
+            Some(Phase::Down | Phase::Loading | Phase::Unknown) => plan.wait(loading(pod)),
             Some(_) => plan.act(Action::Order {
                 pod: pod.to_owned(),
                 order,
@@ -73,7 +73,7 @@ fn lead(view: &View<'_>, target: &Target, plan: &mut Plan) {
         };
     }
     match data.phase {
-        Phase::Down | Phase::Loading => plan.wait(loading(&target.pod)),
+        Phase::Down | Phase::Loading | Phase::Unknown => plan.wait(loading(&target.pod)),
         Phase::Leading if confirmed(view, data, target) => {}
         Phase::Holding | Phase::Sealed | Phase::Leading | Phase::Following(_) => {
             plan.act(Action::Order {
@@ -118,7 +118,7 @@ fn follow(view: &View<'_>, primary: &str, plan: &mut Plan) {
         let followed = match &data.phase {
             // Told above, one in each pass.
             Phase::Leading => continue,
-            Phase::Down | Phase::Loading => {
+            Phase::Down | Phase::Loading | Phase::Unknown => {
                 plan.wait(loading(pod));
                 continue;
             }
@@ -192,5 +192,6 @@ fn state(data: &DataStatus) -> String {
         Phase::Sealed => "is sealed".to_owned(),
         Phase::Leading => "leads".to_owned(),
         Phase::Following(host) => format!("follows {host}"),
+        Phase::Unknown => "is where this operator has no word for".to_owned(),
     }
 }

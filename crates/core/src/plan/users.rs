@@ -33,9 +33,10 @@ pub fn differs(node: &Node, wanted: &str) -> bool {
 /// Whether a pod's server runs and answers.
 pub fn runs(agent: &AgentStatus) -> bool {
     match &agent.node {
-        NodeStatus::Redis(data) => {
-            !matches!(data.phase, Phase::Down | Phase::Holding | Phase::Loading)
-        }
+        NodeStatus::Redis(data) => !matches!(
+            data.phase,
+            Phase::Down | Phase::Holding | Phase::Loading | Phase::Unknown
+        ),
         NodeStatus::Sentinel(sentinel) => sentinel.up,
     }
 }

@@ -192,7 +192,7 @@ impl<'a> View<'a> {
             Phase::Holding => true,
             Phase::Sealed => !Self::has_data(data),
             Phase::Following(_) => !linked(data) && !Self::has_data(data),
-            Phase::Down | Phase::Loading | Phase::Leading => false,
+            Phase::Down | Phase::Loading | Phase::Leading | Phase::Unknown => false,
         })
     }
 

@@ -12,6 +12,8 @@ pub enum Fenced {
     Outvoted(String),
     /// A Sentinel is making another the primary.
     FailingOver,
+    /// What this version has no word for.
+    Unknown,
 }
 
 impl fmt::Display for Fenced {
@@ -20,6 +22,7 @@ impl fmt::Display for Fenced {
             Self::Isolated => f.write_str("it sees neither a replica nor a majority of Sentinels"),
             Self::Outvoted(pod) => write!(f, "Sentinels name {pod}"),
             Self::FailingOver => f.write_str("a Sentinel is making another the primary"),
+            Self::Unknown => f.write_str("its agent says why in words of another version"),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The lead handed from one data pod to another by the agent of the one that has it.
 
 use super::Refusal;
+use super::unknown::or_unknown;
 use serde::{Deserialize, Serialize};
 
 /// A planned change of the primary, for the agent of the pod that leads to carry out.
@@ -23,10 +24,12 @@ pub struct HandoverReport {
     /// Counts them since the agent started, from 1.
     pub number: u64,
     /// What began it.
+    #[serde(deserialize_with = "or_unknown")]
     pub cause: HandoverCause,
     /// Data pod that was chosen; `None`: none was yet, or none was fit.
     pub to: Option<String>,
     /// How it stands.
+    #[serde(deserialize_with = "or_unknown")]
     pub outcome: HandoverOutcome,
 }
 
@@ -39,6 +42,8 @@ pub enum HandoverCause {
     Stopped,
     /// The server has ended unasked.
     Crashed,
+    /// What this version has no word for.
+    Unknown,
 }
 
 /// How a handover stands.

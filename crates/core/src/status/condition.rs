@@ -28,6 +28,8 @@ pub mod kind {
     pub const PAUSED: &str = "Paused";
     /// All pods have been stopped. Absent unless the spec asks for it.
     pub const HIBERNATED: &str = "Hibernated";
+    /// No pod was ended for want of memory lately. Absent unless one was; a warning: no part of `Ready`.
+    pub const MEMORY_SUFFICIENT: &str = "MemorySufficient";
     /// No engine has a known critical security hole. A warning: no part of `Ready`.
     pub const ENGINE_UP_TO_DATE: &str = "EngineUpToDate";
 }

@@ -5,13 +5,13 @@ use cachebus_api::status::Topology;
 use cachebus_core::plan::reason;
 use cachebus_core::protocol::{DataStatus, Marker, Phase};
 
-fn restarted() -> Scene {
+pub fn restarted() -> Scene {
     Scene::new("{}")
         .recorded(primary("b-redis-0", 3))
         .sentinels_idle()
 }
 
-fn waiting_for(scene: Scene, seconds: i64) -> Scene {
+pub fn waiting_for(scene: Scene, seconds: i64) -> Scene {
     let topology = scene.observed.status.topology.clone().unwrap_or_default();
     scene.recorded(Topology {
         choosing_since: Some(ago(seconds)),

@@ -1,11 +1,11 @@
 //! Events for people.
 
 use crate::scene::{Scene, primary};
-use crate::status::reported;
+use crate::status::{condition, reported};
 use cachebus_api::CacheBusStatus;
 use cachebus_core::bus::Violation;
 use cachebus_core::events::between;
-use cachebus_core::status::invalid;
+use cachebus_core::status::{invalid, kind};
 
 fn reasons(previous: &CacheBusStatus, next: &CacheBusStatus) -> Vec<(bool, String)> {
     between(previous, next)
@@ -26,6 +26,28 @@ fn tells(reason: &str) -> (bool, String) {
 fn nothing_is_said_while_nothing_changes() {
     let status = reported(&Scene::well());
     assert_eq!(between(&status, &status), []);
+}
+
+#[test]
+fn a_pod_that_was_ended_for_want_of_memory_is_told_of_once_and_for_an_hour() {
+    let mut scene = Scene::well();
+    let before = reported(&scene);
+    let now_ms = scene.observed.now_ms;
+    scene.pod("b-redis-1").out_of_memory_ms = Some(now_ms - 1_000);
+    let said = reported(&scene);
+    let found = condition(&said, kind::MEMORY_SUFFICIENT);
+    assert_eq!((&*found.status, &*found.reason), ("False", "OutOfMemory"));
+    assert!(found.message.ends_with(": b-redis-1"), "{}", found.message);
+    assert_eq!(
+        condition(&said, kind::READY),
+        condition(&before, kind::READY)
+    );
+    assert_eq!(reasons(&before, &said), [warns("OutOfMemory")]);
+    assert_eq!(reasons(&said, &said), []);
+    scene.pod("b-redis-1").out_of_memory_ms = Some(now_ms - 3_600_000);
+    let over = reported(&scene);
+    assert_eq!(over.conditions.len(), before.conditions.len());
+    assert_eq!(reasons(&said, &over), []);
 }
 
 #[test]

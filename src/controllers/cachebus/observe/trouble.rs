@@ -5,6 +5,9 @@ use crate::partial::{ContainerStatus, PodStatus};
 /// Reasons of a container that will start by itself in a moment.
 const STARTING: [&str; 2] = ["ContainerCreating", "PodInitializing"];
 
+/// Kubelet's word for it.
+const OUT_OF_MEMORY: &str = "OOMKilled";
+
 /// Why a pod does not run, for people.
 pub fn trouble(status: &PodStatus) -> Option<String> {
     unscheduled(status).or_else(|| {
@@ -14,6 +17,20 @@ pub fn trouble(status: &PodStatus) -> Option<String> {
             .chain(&status.container_statuses);
         containers.find_map(container)
     })
+}
+
+/// When the kernel last ended a container for more memory than its limit, milliseconds since 1970.
+pub fn out_of_memory_ms(status: &PodStatus) -> Option<u64> {
+    let states = status
+        .container_statuses
+        .iter()
+        .flat_map(|container| [&container.state, &container.last_state]);
+    let ended = states.filter_map(|state| state.terminated.as_ref());
+    ended
+        .filter(|ended| ended.reason.as_deref() == Some(OUT_OF_MEMORY))
+        .filter_map(|ended| ended.finished_at.as_ref())
+        .filter_map(|at| u64::try_from(at.0.as_millisecond()).ok())
+        .max()
 }
 
 fn unscheduled(status: &PodStatus) -> Option<String> {
@@ -60,7 +77,7 @@ fn said(reason: &str, message: Option<&str>) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::trouble;
+    use super::{out_of_memory_ms, trouble};
     use serde_json::{Value, json};
 
     fn of(status: Value) -> Option<String> {
@@ -73,6 +90,27 @@ mod tests {
         assert_eq!(of(json!({"containerStatuses": [waiting]})), None);
         let ended = json!({"name": "install", "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}});
         assert_eq!(of(json!({"initContainerStatuses": [ended]})), None);
+    }
+
+    #[test]
+    fn a_container_that_the_kernel_ended_is_known_also_when_it_runs_again() {
+        let at = |state: Value, last_state: Value| {
+            let container = json!({"name": "redis", "state": state, "lastState": last_state});
+            let status = json!({"containerStatuses": [container]});
+            out_of_memory_ms(&serde_json::from_value(status).unwrap())
+        };
+        let ended = |reason: &str, second: u32| {
+            let at = format!("1970-01-01T00:00:{second:02}Z");
+            json!({"terminated": {"exitCode": 137, "reason": reason, "finishedAt": at}})
+        };
+        let runs = json!({"running": {"startedAt": "1970-01-01T00:00:09Z"}});
+        assert_eq!(at(runs.clone(), ended("OOMKilled", 7)), Some(7_000));
+        assert_eq!(
+            at(ended("OOMKilled", 8), ended("OOMKilled", 7)),
+            Some(8_000)
+        );
+        assert_eq!(at(ended("Error", 8), json!({})), None);
+        assert_eq!(at(runs, json!({})), None);
     }
 
     #[test]

@@ -80,7 +80,7 @@ impl Rollout<'_> {
         let follows = self.view.data(&owed.pod).is_some_and(|data| {
             matches!(
                 data.phase,
-                Phase::Following(_) | Phase::Down | Phase::Loading
+                Phase::Following(_) | Phase::Down | Phase::Loading | Phase::Unknown
             )
         });
         follows
