@@ -1,11 +1,17 @@
 //! Nodes of the cluster that lose their power: every process of their pods dies at once, with kubelet.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use k8s_openapi::api::core::v1::{Node, NodeSpec};
 use kube::api::{DeleteParams, ObjectMeta, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 
 use crate::machine::docker;
+use crate::wait;
+
+/// Time for a node to be ready.
+const READY: Duration = Duration::from_mins(3);
 
 /// Kubelet and the runtime first, so that nobody starts again what is killed.
 const POWER_OFF: &str = "
@@ -33,6 +39,14 @@ pub fn power_on(node: &str) -> anyhow::Result<()> {
 
 fn on(node: &str, script: &str) -> anyhow::Result<()> {
     docker(&["exec", node, "sh", "-euc", script], "").map(|_| ())
+}
+
+fn is_ready(node: &Node) -> bool {
+    let status = node.status.as_ref();
+    let mut conditions = status
+        .into_iter()
+        .flat_map(|status| status.conditions.iter().flatten());
+    conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// A node that is gone, with all that was on it.
@@ -72,6 +86,9 @@ impl Lost {
             ..Node::default()
         };
         self.nodes.create(&PostParams::default(), &node).await?;
-        power_on(&name)
+        power_on(&name)?;
+        let ready = |node: Option<&Node>| node.is_some_and(is_ready);
+        wait::object(&self.nodes, &name, "Ready", READY, ready).await?;
+        Ok(())
     }
 }

@@ -23,7 +23,7 @@ use crate::roles::Sampler;
 use crate::wait;
 
 /// Time for all volumes to be replaced one by one.
-const ROLLED: Duration = Duration::from_mins(6);
+const ROLLED: Duration = Duration::from_mins(10);
 
 /// Time in which what is gone with a node is told, forced away and made good elsewhere: pods are collected some 40 s after it.
 const HEALED: Duration = Duration::from_mins(6);
