@@ -10,6 +10,7 @@ mod certificates;
 mod changes;
 mod data;
 mod demotion;
+mod electorate;
 mod engine;
 mod fence;
 mod follow;
