@@ -22,13 +22,11 @@ mod operator_pod;
 mod oracle;
 mod pods;
 mod process;
-mod roles;
 mod run;
 mod scenarios;
 mod trial;
 mod wait;
 mod watch;
-mod writable;
 
 use std::fs::File;
 use std::process::ExitCode;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use cachebus_api::status::LastFailover;
-use cachebus_e2e::history::{Gap, Verdict, check, gaps, writable_at_once};
+use cachebus_e2e::history::{Gap, Verdict, check, gaps};
 use serde::Serialize;
 
 use crate::bus::Bus;
@@ -56,7 +56,7 @@ pub async fn run(bus: &Bus, name: &str, fault: Fault, style: Style) -> anyhow::R
     let node = faults::node_of(bus, &from).await?;
     let apart_from = fault.takes_the_node().then_some(node.as_str());
     let load = Load::start(bus, name, style, apart_from).await?;
-    let watch = Watch::start(bus);
+    let watch = Watch::writes(bus);
     tokio::time::sleep(AROUND).await;
 
     let began = Instant::now();
@@ -65,7 +65,7 @@ pub async fn run(bus: &Bus, name: &str, fault: Fault, style: Style) -> anyhow::R
     let whole_after = began.elapsed();
 
     tokio::time::sleep(AROUND).await;
-    let probes = watch.stop().await;
+    let seen = watch.seen();
     let history = load.stop().await?;
     let finals = load::finals(bus, name).await?;
     let told = last_failover(bus)
@@ -76,7 +76,7 @@ pub async fn run(bus: &Bus, name: &str, fault: Fault, style: Style) -> anyhow::R
         to,
         verdict: check(&history, &finals),
         gaps: gaps(&history),
-        two_primaries_ms: ms(writable_at_once(&probes)),
+        two_primaries_ms: ms(seen.two_at_once()),
         whole_after_ms: ms(whole_after),
         reported_gap_ms: told.and_then(|told| told.write_gap_ms),
     })
