@@ -1,4 +1,5 @@
-//! Scenarios on a real cluster: `cachebus-e2e run`; what failovers cost: `cachebus-e2e bench failover`.
+//! Scenarios on a real cluster: `cachebus-e2e run`; what failovers cost: `cachebus-e2e bench failover`; faults of all kinds, in
+//! turn and by chance: `cachebus-e2e faults`, `cachebus-e2e soak`.
 
 mod access;
 mod acks;
@@ -6,12 +7,12 @@ mod agreement;
 mod audit;
 mod bench;
 mod bus;
+mod chaos;
 mod client_pod;
 mod commands;
 mod diagnose;
 mod events;
 mod faults;
-mod isolation;
 mod keys;
 mod lab;
 mod load;
@@ -48,6 +49,10 @@ enum Task {
     /// Measures; fails when what must never be was seen.
     #[command(subcommand)]
     Bench(Bench),
+    /// Has faults befall a bus under load, one after another; fails when a promise was broken.
+    Faults(chaos::list::Options),
+    /// The same by chance, for a while.
+    Soak(chaos::soak::Options),
 }
 
 #[derive(Debug, Subcommand)]
@@ -82,13 +87,28 @@ async fn main() -> anyhow::Result<ExitCode> {
         Task::Run(selection) => run_scenarios(&selection).await,
         Task::Bench(Bench::Failover(options)) => {
             let (lab, _alone) = begin(false, 0, false).await?;
-            let fine = Box::pin(bench::run(&lab, &options)).await?;
-            Ok(if fine {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            })
+            Ok(code(Box::pin(bench::run(&lab, &options)).await?))
         }
+        Task::Faults(options) if options.list => {
+            chaos::list::show(&options.selected()?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Faults(options) => {
+            let (lab, _alone) = begin(false, 0, false).await?;
+            Ok(code(Box::pin(chaos::list::main(&lab, &options)).await?))
+        }
+        Task::Soak(options) => {
+            let (lab, _alone) = begin(false, 0, false).await?;
+            Ok(code(Box::pin(chaos::soak::main(&lab, &options)).await?))
+        }
+    }
+}
+
+fn code(fine: bool) -> ExitCode {
+    if fine {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }
 

@@ -7,15 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use cachebus_e2e::history::{Answer, Clock, Micros, Probe, Seen, contract};
-use k8s_openapi::api::core::v1::Pod;
-use kube::Api;
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::access::Access;
 use crate::bus::Bus;
-use crate::nodes::{Bytes, Node, OPERATOR, Place, secure};
+use crate::nodes::{self, Node, OPERATOR, Place};
 
 /// Between two questions to a server.
 const PAUSE: Duration = Duration::from_millis(15);
@@ -156,7 +153,9 @@ impl Server {
             None => self.access.insert(self.bus.access().await?),
         };
         // Where the API server does not answer, a pod has the address that it had.
-        if let Ok(Ok(found)) = timeout(LIMIT, address(&self.bus, &self.place.pod)).await {
+        let namespace = self.bus.names.namespace();
+        let asking = nodes::address(&self.bus.client, namespace, &self.place.pod);
+        if let Ok(Ok(found)) = timeout(LIMIT, asking).await {
             self.address = Some(found);
         }
         let address = self.address.clone();
@@ -167,23 +166,11 @@ impl Server {
             Question::Role => OPERATOR,
         };
         let opening = async {
-            let stream = TcpStream::connect((address, place.port)).await?;
-            let mut stream: Box<dyn Bytes> = Box::new(stream);
-            if place.tls {
-                stream = secure(stream, access, place, &access.tls).await?;
-            }
+            let stream = nodes::to_address(&address, access, place).await?;
             Node::over(stream, access, place, user, LIMIT).await
         };
         timeout(LIMIT, opening).await?
     }
-}
-
-/// The address of a pod.
-async fn address(bus: &Bus, pod: &str) -> anyhow::Result<String> {
-    let pods: Api<Pod> = Api::namespaced(bus.client.clone(), bus.names.namespace());
-    let status = pods.get(pod).await?.status;
-    let address = status.and_then(|status| status.pod_ip);
-    address.with_context(|| format!("{pod} has no address"))
 }
 
 /// What a server that does not take a write says by it.

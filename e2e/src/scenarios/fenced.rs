@@ -10,9 +10,9 @@ use serde_json::json;
 use super::Scenario;
 use crate::agreement;
 use crate::bus::{self, Bus, READY, small};
-use crate::isolation::Isolated;
 use crate::lab::Lab;
 use crate::load;
+use crate::machine::Rules;
 use crate::wait;
 use crate::watch::{self, Watch};
 
@@ -54,7 +54,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     })
     .await?;
 
-    let isolated = Isolated::begin(&node, &address)?;
+    let isolated = Rules::isolated(&node, &address)?;
     let cut = watched.now();
     let fenced = wait::until("it refuses writes", FAILOVER, || async {
         answered(Answer::NoReplicas, cut)

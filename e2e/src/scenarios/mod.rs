@@ -9,6 +9,7 @@ mod emptied_primary;
 mod engines;
 mod failover_history;
 mod fault_points;
+mod faults;
 mod fenced;
 mod healing;
 mod hibernate;
@@ -73,6 +74,7 @@ pub const ALL: &[&Scenario] = &[
     &one_namespace::SCENARIO,
     &leader_killed::SCENARIO,
     &fault_points::SCENARIO,
+    &faults::SCENARIO,
     &steady_state::SCENARIO,
     // Looks at what all those before it asked for.
     &rights::SCENARIO,
