@@ -34,6 +34,7 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Scenarios on the cluster of the current kubeconfig, where the operator is installed.
 #[derive(Debug, Parser)]
@@ -83,7 +84,20 @@ struct Selection {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
-    match Cli::parse().task {
+    let mut told = signal(SignalKind::terminate())?;
+    // Whatever is in force of a fault ends as the run is dropped.
+    tokio::select! {
+        ended = Box::pin(carry_out(Cli::parse().task)) => ended,
+        _ = told.recv() => anyhow::bail!("told to stop"),
+        stopped = tokio::signal::ctrl_c() => {
+            stopped?;
+            anyhow::bail!("told to stop")
+        }
+    }
+}
+
+async fn carry_out(task: Task) -> anyhow::Result<ExitCode> {
+    match task {
         Task::Run(selection) => run_scenarios(&selection).await,
         Task::Bench(Bench::Failover(options)) => {
             let (lab, _alone) = begin(false, 0, false).await?;

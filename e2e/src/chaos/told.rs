@@ -1,6 +1,6 @@
 //! What a person sees of a fault: conditions that are not true, and Events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -52,9 +52,10 @@ impl Listener {
     /// Begins; times count from now.
     pub async fn begin(bus: &Bus) -> anyhow::Result<Self> {
         let before = Events::of(bus).await?.about_the_primary();
+        let known = untrue(bus.object().await?).collect();
         let conditions = Arc::default();
         let mut task = JoinSet::new();
-        task.spawn(listen(bus.clone(), Arc::clone(&conditions)));
+        task.spawn(listen(bus.clone(), known, Arc::clone(&conditions)));
         Ok(Self {
             bus: bus.clone(),
             before,
@@ -81,13 +82,18 @@ impl Listener {
     }
 }
 
-async fn listen(bus: Bus, seen: Arc<Mutex<BTreeMap<String, u64>>>) {
+/// What was known before the fault is nothing of it.
+async fn listen(
+    bus: Bus,
+    known: BTreeSet<String>,
+    seen: Arc<Mutex<BTreeMap<String, u64>>>,
+) {
     let began = Instant::now();
     loop {
         if let Ok(Ok(object)) = timeout(LOOK, bus.object()).await {
             let after = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
             let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-            for reason in untrue(object) {
+            for reason in untrue(object).filter(|reason| !known.contains(reason)) {
                 seen.entry(reason).or_insert(after);
             }
         }
