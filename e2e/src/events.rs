@@ -40,6 +40,15 @@ impl Events {
         all.filter(|told| told.reason == reason).collect()
     }
 
+    /// How often each reason was told of the primary.
+    pub fn about_the_primary(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for told in self.0.iter().filter(|told| told.action == "Primary") {
+            *counts.entry(told.reason.clone()).or_default() += 1;
+        }
+        counts
+    }
+
     /// Fails unless each time that a condition became true was told once, and each time that it ceased to be. `good`: the
     /// reason of each condition, all of which are true by now.
     pub fn alternate(&self, good: &BTreeMap<String, String>) -> anyhow::Result<()> {

@@ -6,13 +6,14 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use cachebus_api::CacheBus;
 use cachebus_api::engine::EngineKind;
+use cachebus_core::names::{ANY_REPLICA, SWITCHOVER_ANNOTATION};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
 use crate::bus::Bus;
-use crate::machine::{CutOff, Paused};
+use crate::machine::{Paused, Rules};
 use crate::process::Process;
 use crate::{agreement, bus, outage, wait};
 
@@ -24,9 +25,6 @@ const OFF: Duration = Duration::from_secs(10);
 
 /// Time for the primary to move where it was asked to.
 const MOVED: Duration = Duration::from_mins(1);
-
-/// Asks the operator to move the primary; the value names a pod, or `any`.
-const SWITCHOVER: &str = "cachebus.dev/switchover";
 
 /// What befalls the primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -74,7 +72,7 @@ impl Fault {
                 tokio::time::sleep(AWAY).await;
             }
             Self::CutOff => {
-                let _cut_off = CutOff::begin(&node_of(bus, primary).await?)?;
+                let _cut_off = Rules::cut_off(&node_of(bus, primary).await?)?;
                 tokio::time::sleep(AWAY).await;
             }
             Self::Reboot => {
@@ -84,14 +82,7 @@ impl Fault {
                 outage::power_on(&node)?;
             }
             Self::Switchover => {
-                let asked = json!({"metadata": {"annotations": {SWITCHOVER: "any"}}});
-                bus.api()
-                    .patch(
-                        bus.names.bus(),
-                        &PatchParams::default(),
-                        &Patch::Merge(asked),
-                    )
-                    .await?;
+                ask_switchover(bus, ANY_REPLICA).await?;
                 wait::until("the primary has moved", MOVED, || async {
                     let now = bus.primary().await?;
                     ensure!(now != primary, "it is still {now}");
@@ -104,8 +95,18 @@ impl Fault {
     }
 }
 
-/// The process of the server in a pod.
-fn server(bus: &Bus, uid: &str) -> anyhow::Result<Process> {
+/// Asks the operator to move the lead to a pod, or to any replica.
+pub async fn ask_switchover(bus: &Bus, to: &str) -> anyhow::Result<()> {
+    let asked = json!({"metadata": {"annotations": {SWITCHOVER_ANNOTATION: to}}});
+    let asked = Patch::Merge(asked);
+    bus.api()
+        .patch(bus.names.bus(), &PatchParams::default(), &asked)
+        .await?;
+    Ok(())
+}
+
+/// The process of the server in the pod with this UID.
+pub fn server(bus: &Bus, uid: &str) -> anyhow::Result<Process> {
     let program = match bus.spec.engine.kind {
         EngineKind::Redis => "redis-server",
         EngineKind::Valkey => "valkey-server",
@@ -113,10 +114,11 @@ fn server(bus: &Bus, uid: &str) -> anyhow::Result<Process> {
     let all = Process::all(program, None)?;
     all.into_iter()
         .find(|process| process.is_of_pod(uid))
-        .context("the primary's server does not run on this machine")
+        .context("the pod's server does not run on this machine")
 }
 
-async fn uid(bus: &Bus, pod: &str) -> anyhow::Result<String> {
+/// The UID of a pod.
+pub async fn uid(bus: &Bus, pod: &str) -> anyhow::Result<String> {
     let uid = bus.pods().uids().await?.remove(pod);
     uid.with_context(|| format!("{pod} is not there"))
 }

@@ -32,8 +32,10 @@ const COLLECT_PYTHON: &str =
 pub struct Style {
     /// Writes a second of all those in Rust together.
     pub rate: u32,
-    /// Replicas that have to have a write before it counts as acknowledged.
+    /// Replicas that have to have a write of those in Rust before it counts as acknowledged.
     pub confirm: u32,
+    /// The same of those in Python.
+    pub confirm_python: u32,
 }
 
 /// Clients that write and read.
@@ -68,7 +70,8 @@ impl Load {
         style: Style,
         apart_from: Option<&str>,
     ) -> anyhow::Result<Self> {
-        let (rate, confirm) = (style.rate.to_string(), style.confirm.to_string());
+        let [rate, confirm, confirm_python] =
+            [style.rate, style.confirm, style.confirm_python].map(|figure| figure.to_string());
         let arguments = [
             "writers",
             "--run",
@@ -82,7 +85,7 @@ impl Load {
             apart_from,
             ..Program::rust(&arguments)
         };
-        let python_arguments = [run, PYTHON_RATE, &confirm];
+        let python_arguments = [run, PYTHON_RATE, &confirm_python];
         let python = Program {
             image: PYTHON,
             command: &["python3", "-B", "/input/writers.py"],

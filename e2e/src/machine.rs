@@ -23,45 +23,76 @@ impl Drop for Paused {
     }
 }
 
-/// A node that reaches only this machine, and is reached by it alone, until this is dropped.
-pub struct CutOff(String);
+/// Rules on what a node forwards, takes in and sends, before and after all others, until this is dropped.
+pub struct Rules {
+    node: String,
+    table: &'static str,
+}
 
-/// Where the node's packets come in and go out, before and after all other rules. Replaced as a whole each time.
-const TABLE: &str = "e2e_cut_off";
-
-impl CutOff {
-    /// Drops what a node's pods and its own processes send to other nodes, and what these send to them.
-    pub fn begin(node: &str) -> anyhow::Result<Self> {
-        let script = "ip -4 route show default";
-        let route = docker(&["exec", node, "sh", "-euc", script], "")?;
-        let mut words = route.split_whitespace().skip_while(|word| *word != "via");
-        let machine = words.nth(1).context("the node has no default route")?;
+impl Rules {
+    /// Lays them on a node, as the one table of this name there.
+    pub fn begin(node: &str, table: &'static str, chains: &str) -> anyhow::Result<Self> {
         // Guarded from the moment before it exists: a rule set that is half there is removed as well.
-        let cut_off = Self(node.to_owned());
+        let rules = Self {
+            node: node.to_owned(),
+            table,
+        };
         docker(
             &["exec", "--interactive", node, "nft", "--file", "-"],
-            &rules(machine),
+            &format!("table inet {table} {{\n{chains}\n}}\n"),
         )?;
-        Ok(cut_off)
+        Ok(rules)
+    }
+
+    /// A node that reaches only this machine, and is reached by it alone: what its pods and its own processes send to other
+    /// nodes is dropped, and what these send to them.
+    pub fn cut_off(node: &str) -> anyhow::Result<Self> {
+        let machine = address_of_machine(node)?;
+        Self::begin(
+            node,
+            "e2e_cut_off",
+            &format!(
+                "chain in {{ type filter hook prerouting priority -400; iifname \"eth0\" ip saddr != {machine} drop; }}\n\
+                 chain out {{ type filter hook postrouting priority 400; oifname \"eth0\" ip daddr != {machine} drop; }}"
+            ),
+        )
+    }
+
+    /// A pod that no other pod reaches and that reaches none. Its node's kubelet and this machine do.
+    pub fn isolated(node: &str, address: &str) -> anyhow::Result<Self> {
+        let machine = address_of_machine(node)?;
+        Self::forward(
+            node,
+            "e2e_isolation",
+            &format!(
+                "ip saddr {address} ip daddr != {machine} drop; ip daddr {address} ip saddr != {machine} drop;"
+            ),
+        )
+    }
+
+    /// Rules on what a node forwards from and to its pods.
+    pub fn forward(node: &str, table: &'static str, rules: &str) -> anyhow::Result<Self> {
+        let chain =
+            format!("chain forwarded {{ type filter hook forward priority -400; {rules} }}");
+        Self::begin(node, table, &chain)
     }
 }
 
-impl Drop for CutOff {
+impl Drop for Rules {
     fn drop(&mut self) {
-        let _ = docker(
-            &["exec", &self.0, "nft", "delete", "table", "inet", TABLE],
-            "",
-        );
+        // Whoever waits for what was cut off tells that it has not come back.
+        let delete = ["nft", "delete", "table", "inet", self.table];
+        let _ = docker(&[&["exec", self.node.as_str()], &delete[..]].concat(), "");
     }
 }
 
-fn rules(machine: &str) -> String {
-    format!(
-        "table inet {TABLE} {{\n\
-         chain in {{ type filter hook prerouting priority -400; iifname \"eth0\" ip saddr != {machine} drop; }}\n\
-         chain out {{ type filter hook postrouting priority 400; oifname \"eth0\" ip daddr != {machine} drop; }}\n\
-         }}\n"
-    )
+/// This machine's address, as a node's pods see it.
+fn address_of_machine(node: &str) -> anyhow::Result<String> {
+    let script = "ip -4 route show default";
+    let route = docker(&["exec", node, "sh", "-euc", script], "")?;
+    let mut words = route.split_whitespace().skip_while(|word| *word != "via");
+    let machine = words.nth(1).context("the node has no default route")?;
+    Ok(machine.to_owned())
 }
 
 /// Runs Docker's client with this input, and returns what it prints.

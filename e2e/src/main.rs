@@ -1,4 +1,5 @@
-//! Scenarios on a real cluster: `cachebus-e2e run`; what failovers cost: `cachebus-e2e bench failover`.
+//! Scenarios on a real cluster: `cachebus-e2e run`; what failovers cost: `cachebus-e2e bench failover`; faults of all kinds, in
+//! turn and by chance: `cachebus-e2e faults`, `cachebus-e2e soak`.
 
 mod access;
 mod acks;
@@ -6,13 +7,13 @@ mod agreement;
 mod audit;
 mod bench;
 mod bus;
+mod chaos;
 mod client_pod;
 mod commands;
 mod diagnose;
 mod drain;
 mod events;
 mod faults;
-mod isolation;
 mod keys;
 mod lab;
 mod load;
@@ -24,20 +25,19 @@ mod oracle;
 mod outage;
 mod pods;
 mod process;
-mod roles;
 mod run;
 mod s3;
 mod scenarios;
 mod trial;
 mod wait;
 mod watch;
-mod writable;
 
 use std::fs::File;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Scenarios on the cluster of the current kubeconfig, where the operator is installed.
 #[derive(Debug, Parser)]
@@ -53,6 +53,10 @@ enum Task {
     /// Measures; fails when what must never be was seen.
     #[command(subcommand)]
     Bench(Bench),
+    /// Has faults befall a bus under load, one after another; fails when a promise was broken.
+    Faults(chaos::list::Options),
+    /// The same by chance, for a while.
+    Soak(chaos::soak::Options),
 }
 
 #[derive(Debug, Subcommand)]
@@ -83,17 +87,45 @@ struct Selection {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
-    match Cli::parse().task {
+    let mut told = signal(SignalKind::terminate())?;
+    // Whatever is in force of a fault ends as the run is dropped.
+    tokio::select! {
+        ended = Box::pin(carry_out(Cli::parse().task)) => ended,
+        _ = told.recv() => anyhow::bail!("told to stop"),
+        stopped = tokio::signal::ctrl_c() => {
+            stopped?;
+            anyhow::bail!("told to stop")
+        }
+    }
+}
+
+async fn carry_out(task: Task) -> anyhow::Result<ExitCode> {
+    match task {
         Task::Run(selection) => run_scenarios(&selection).await,
         Task::Bench(Bench::Failover(options)) => {
             let (lab, _alone) = begin(false, 0, false).await?;
-            let fine = Box::pin(bench::run(&lab, &options)).await?;
-            Ok(if fine {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            })
+            Ok(code(Box::pin(bench::run(&lab, &options)).await?))
         }
+        Task::Faults(options) if options.list => {
+            chaos::list::show(&options.selected()?);
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Faults(options) => {
+            let (lab, _alone) = begin(false, 0, false).await?;
+            Ok(code(Box::pin(chaos::list::main(&lab, &options)).await?))
+        }
+        Task::Soak(options) => {
+            let (lab, _alone) = begin(false, 0, false).await?;
+            Ok(code(Box::pin(chaos::soak::main(&lab, &options)).await?))
+        }
+    }
+}
+
+fn code(fine: bool) -> ExitCode {
+    if fine {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }
 

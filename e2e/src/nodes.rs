@@ -13,6 +13,7 @@ use redis::{AsyncConnectionConfig, FromRedisValue, RedisConnectionInfo};
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -219,7 +220,7 @@ pub async fn dial(
 }
 
 /// TLS over a byte stream to a place: the pod's own name is verified.
-pub async fn secure(
+async fn secure(
     stream: Box<dyn Bytes>,
     access: &Access,
     place: &Place,
@@ -248,6 +249,38 @@ async fn shaken_hands(
         .connect(ServerName::try_from(name)?, stream)
         .await
         .with_context(|| format!("TLS with {}:{}", place.pod, place.port))
+}
+
+/// A byte stream to a place straight from this machine, no API server in the way. In TLS where the place speaks it.
+pub async fn direct(
+    client: &Client,
+    access: &Access,
+    place: &Place,
+) -> anyhow::Result<Box<dyn Bytes>> {
+    let address = address(client, access.names.namespace(), &place.pod).await?;
+    to_address(&address, access, place).await
+}
+
+/// The same to an address that is known.
+pub async fn to_address(
+    address: &str,
+    access: &Access,
+    place: &Place,
+) -> anyhow::Result<Box<dyn Bytes>> {
+    let stream: Box<dyn Bytes> = Box::new(TcpStream::connect((address, place.port)).await?);
+    if place.tls {
+        secure(stream, access, place, &access.tls).await
+    } else {
+        Ok(stream)
+    }
+}
+
+/// The address of a pod.
+pub async fn address(client: &Client, namespace: &str, pod: &str) -> anyhow::Result<String> {
+    let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    let status = pods.get(pod).await?.status;
+    let address = status.and_then(|status| status.pod_ip);
+    address.with_context(|| format!("{pod} has no address"))
 }
 
 /// A byte stream to a port of a pod.

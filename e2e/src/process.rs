@@ -48,6 +48,25 @@ impl Process {
             .is_ok_and(|groups| groups.replace('-', "_").contains(&uid))
     }
 
+    /// Its number.
+    pub fn id(&self) -> String {
+        self.id.to_string()
+    }
+
+    /// The folder of its control group, where this controller has a hierarchy of its own (version 1).
+    pub fn control_group(&self, controller: &str) -> Option<PathBuf> {
+        let groups = fs::read_to_string(self.folder.join("cgroup")).ok()?;
+        let own = group(&groups, controller)?;
+        Some(PathBuf::from(format!("/sys/fs/cgroup/{controller}{own}")))
+    }
+
+    /// The folder of its control group where all controllers share one hierarchy (version 2).
+    pub fn unified_group(&self) -> anyhow::Result<PathBuf> {
+        let groups = fs::read_to_string(self.folder.join("cgroup"))?;
+        let own = group(&groups, "").context("no unified control group")?;
+        Ok(PathBuf::from(format!("/sys/fs/cgroup{own}")))
+    }
+
     /// Kills it.
     pub fn kill(&self) -> anyhow::Result<()> {
         self.signal(Signal::SIGKILL)
@@ -86,6 +105,16 @@ impl Drop for Suspended {
     }
 }
 
+/// The group of a controller, of the lines `number:controllers:group`.
+fn group<'a>(groups: &'a str, controller: &str) -> Option<&'a str> {
+    groups.lines().find_map(|line| {
+        let (_, rest) = line.split_once(':')?;
+        let (controllers, group) = rest.split_once(':')?;
+        let mut controllers = controllers.split(',');
+        controllers.any(|own| own == controller).then_some(group)
+    })
+}
+
 fn resident_kib(status: &str) -> Option<u64> {
     let line = status
         .lines()
@@ -95,7 +124,16 @@ fn resident_kib(status: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::resident_kib;
+    use super::{group, resident_kib};
+
+    #[test]
+    fn a_controllers_group_is_found_in_either_version() {
+        let groups = "4:memory:/docker/a\n3:cpu,cpuacct:/docker/b\n0::/docker/c\n";
+        assert_eq!(group(groups, "memory"), Some("/docker/a"));
+        assert_eq!(group(groups, "cpuacct"), Some("/docker/b"));
+        assert_eq!(group(groups, ""), Some("/docker/c"));
+        assert_eq!(group(groups, "blkio"), None);
+    }
 
     #[test]
     fn resident_memory_is_read_from_a_status_file() {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use cachebus_api::status::LastFailover;
-use cachebus_e2e::history::{Gap, Verdict, check, gaps, writable_at_once};
+use cachebus_e2e::history::{Gap, Verdict, check, gaps};
 use serde::Serialize;
 
 use crate::bus::Bus;
@@ -17,6 +17,7 @@ use crate::watch::Watch;
 pub const USUAL: Style = Style {
     rate: 1000,
     confirm: 0,
+    confirm_python: 0,
 };
 
 /// How long the load goes on by itself, before the fault and after all is well again.
@@ -47,39 +48,69 @@ pub struct Trial {
 
 /// Has a fault befall the primary of a bus that is well.
 pub async fn run(bus: &Bus, name: &str, fault: Fault, style: Style) -> anyhow::Result<Trial> {
-    faults::rested(bus).await?;
-    if fault.takes_the_node() {
-        faults::move_off_control_plane(bus).await?;
+    let running = Running::begin(bus, name, style, fault.takes_the_node()).await?;
+    fault.befall(bus, &running.from).await?;
+    running.end().await
+}
+
+/// A trial of which the load is on, for something to happen to the bus.
+pub struct Running {
+    bus: Bus,
+    name: String,
+    /// Who leads.
+    pub from: String,
+    known: Option<LastFailover>,
+    load: Load,
+    watch: Watch,
+    began: Instant,
+}
+
+impl Running {
+    /// Waits until the bus is well, and begins to write. `apart`: the primary's node is to go away, and the clients are not
+    /// to be there.
+    pub async fn begin(bus: &Bus, name: &str, style: Style, apart: bool) -> anyhow::Result<Self> {
+        faults::rested(bus).await?;
+        if apart {
+            faults::move_off_control_plane(bus).await?;
+        }
+        let from = faults::healthy(bus, WHOLE).await?;
+        let node = faults::node_of(bus, &from).await?;
+        let known = last_failover(bus).await?;
+        let load = Load::start(bus, name, style, apart.then_some(node.as_str())).await?;
+        let watch = Watch::writes(bus);
+        tokio::time::sleep(AROUND).await;
+        Ok(Self {
+            bus: bus.clone(),
+            name: name.to_owned(),
+            from,
+            known,
+            load,
+            watch,
+            began: Instant::now(),
+        })
     }
-    let from = faults::healthy(bus, WHOLE).await?;
-    let known = last_failover(bus).await?;
-    let node = faults::node_of(bus, &from).await?;
-    let apart_from = fault.takes_the_node().then_some(node.as_str());
-    let load = Load::start(bus, name, style, apart_from).await?;
-    let watch = Watch::start(bus);
-    tokio::time::sleep(AROUND).await;
 
-    let began = Instant::now();
-    fault.befall(bus, &from).await?;
-    let to = faults::healthy(bus, WHOLE).await?;
-    let whole_after = began.elapsed();
-
-    tokio::time::sleep(AROUND).await;
-    let probes = watch.stop().await;
-    let history = load.stop().await?;
-    let finals = load::finals(bus, name).await?;
-    let told = last_failover(bus)
-        .await?
-        .filter(|told| known.as_ref() != Some(told));
-    Ok(Trial {
-        from,
-        to,
-        verdict: check(&history, &finals),
-        gaps: gaps(&history),
-        two_primaries_ms: ms(writable_at_once(&probes)),
-        whole_after_ms: ms(whole_after),
-        reported_gap_ms: told.and_then(|told| told.write_gap_ms),
-    })
+    /// Waits until all is well again, ends the load and judges.
+    pub async fn end(self) -> anyhow::Result<Trial> {
+        let to = faults::healthy(&self.bus, WHOLE).await?;
+        let whole_after = self.began.elapsed();
+        tokio::time::sleep(AROUND).await;
+        let seen = self.watch.seen();
+        let history = self.load.stop().await?;
+        let finals = load::finals(&self.bus, &self.name).await?;
+        let told = last_failover(&self.bus)
+            .await?
+            .filter(|told| self.known.as_ref() != Some(told));
+        Ok(Trial {
+            from: self.from,
+            to,
+            verdict: check(&history, &finals),
+            gaps: gaps(&history),
+            two_primaries_ms: ms(seen.two_at_once()),
+            whole_after_ms: ms(whole_after),
+            reported_gap_ms: told.and_then(|told| told.write_gap_ms),
+        })
+    }
 }
 
 async fn last_failover(bus: &Bus) -> anyhow::Result<Option<LastFailover>> {

@@ -41,6 +41,20 @@ enum Task {
     /// Measures on a real cluster, with images of the source as it is.
     #[command(subcommand)]
     Bench(BenchTask),
+    /// Has each fault of the catalogue befall a bus under load; `--help` tells the options.
+    #[command(disable_help_flag = true)]
+    Faults {
+        /// Those of `cachebus-e2e faults`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
+    /// Has faults by chance befall a bus under load, for 20 minutes; `--help` tells the options.
+    #[command(disable_help_flag = true)]
+    Soak {
+        /// Those of `cachebus-e2e soak`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        options: Vec<String>,
+    },
     /// Writes the files that are made from the source.
     Generate {
         /// Only compares, and fails when one differs.
@@ -135,13 +149,20 @@ fn run(task: Task) -> anyhow::Result<bool> {
         }
         Task::Demo { remove: false } => demo::run()?,
         Task::Demo { remove: true } => demo::remove()?,
-        Task::Bench(BenchTask::Failover { options }) => xtask::cluster_program::prepared()?
-            .args(["bench", "failover"])
-            .args(options)
-            .stream()?,
+        Task::Bench(BenchTask::Failover { options }) => {
+            on_cluster(&["bench", "failover"], options)?;
+        }
+        Task::Faults { options } => on_cluster(&["faults"], options)?,
+        Task::Soak { options } => on_cluster(&["soak"], options)?,
         Task::Generate { check } => test::generate(check)?,
     }
     Ok(true)
+}
+
+/// What the program on the cluster does with these words and options.
+fn on_cluster(words: &[&str], options: Vec<String>) -> anyhow::Result<()> {
+    let program = xtask::cluster_program::prepared()?;
+    program.args(words).args(options).stream()
 }
 
 fn lab_task(task: LabTask) -> anyhow::Result<()> {

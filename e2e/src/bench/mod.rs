@@ -42,7 +42,7 @@ enum Format {
 }
 
 /// A bus of three data pods and three Sentinels, one of each on each node. The control plane is one of three nodes of the lab.
-fn spec() -> Value {
+pub fn spec() -> Value {
     let mut spec = json!({
         "memory": {"max": "96Mi"},
         "resources": {"limits": {"memory": "256Mi"}},
@@ -76,6 +76,7 @@ async fn measure(lab: &Lab, options: &Options) -> anyhow::Result<bool> {
     let mut summaries = Vec::new();
     let style = Style {
         confirm: options.confirm,
+        confirm_python: options.confirm,
         ..trial::USUAL
     };
     let actions = match options.action.as_slice() {

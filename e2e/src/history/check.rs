@@ -19,6 +19,8 @@ pub struct Verdict {
     pub unknown_kept: u64,
     /// Acknowledged writes that are gone.
     pub lost: u64,
+    /// The same by path.
+    pub lost_by_path: BTreeMap<String, u64>,
     /// Values that are there more than once, each further time counted.
     pub duplicated: u64,
     /// Acknowledged writes that stand before one which had ended when they began.
@@ -140,7 +142,10 @@ fn judge_write<'a>(write: &Write, lists: &mut BTreeMap<&'a str, List<'a>>, verdi
     let error = match &write.outcome {
         Outcome::Acknowledged => {
             verdict.acknowledged += 1;
-            verdict.lost += u64::from(kept.is_none());
+            if kept.is_none() {
+                verdict.lost += 1;
+                *verdict.lost_by_path.entry(write.path.clone()).or_default() += 1;
+            }
             return;
         }
         Outcome::Refused(code) => {

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use check::{Verdict, check};
 pub use gaps::{Gap, gaps};
-pub use primaries::{Probe, writable_at_once};
+pub use primaries::{Answer, Probe, Seen};
 
 /// A moment, microseconds since 1970. All parts of a lab read the same clock.
 pub type Micros = u64;

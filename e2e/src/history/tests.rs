@@ -36,15 +36,6 @@ fn finals(values: &[&str]) -> Finals {
     Finals::from([("k".to_owned(), values)])
 }
 
-fn probe(node: &str, at: Micros, taken: bool) -> Probe {
-    Probe {
-        node: node.to_owned(),
-        started: at,
-        ended: at + 1,
-        taken,
-    }
-}
-
 #[test]
 fn a_history_without_fault_is_found_without() {
     let history = [
@@ -171,38 +162,6 @@ fn a_path_that_never_comes_back_has_a_gap_to_the_end() {
     assert_eq!((gap.from, gap.to), (1_000, 30_000));
     let gap = gaps(&history[1..])["service/rust"];
     assert_eq!((gap.from, gap.to), (20_000, 30_000));
-}
-
-#[test]
-fn two_servers_that_take_writes_are_timed_and_one_after_another_are_not() {
-    let one_after_another = [
-        probe("a", 0, true),
-        probe("a", 100, true),
-        probe("b", 50, false),
-        probe("a", 200, false),
-        probe("b", 201, true),
-        probe("b", 300, true),
-    ];
-    assert_eq!(writable_at_once(&one_after_another), Duration::ZERO);
-    let both = [
-        probe("a", 0, true),
-        probe("a", 100, true),
-        probe("a", 200, true),
-        probe("a", 300, false),
-        probe("b", 20, false),
-        probe("b", 120, true),
-        probe("b", 320, true),
-    ];
-    assert_eq!(writable_at_once(&both), Duration::from_micros(81));
-    // A single probe is enough to be seen.
-    let moment = [
-        probe("a", 0, true),
-        probe("a", 100, true),
-        probe("b", 40, false),
-        probe("b", 50, true),
-        probe("b", 60, false),
-    ];
-    assert_eq!(writable_at_once(&moment), Duration::from_micros(1));
 }
 
 #[test]

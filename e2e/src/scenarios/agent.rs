@@ -12,8 +12,8 @@ use crate::bus::{Bus, READY, small};
 use crate::lab::Lab;
 use crate::nodes::{agent_http, agent_status};
 use crate::pods::restarts;
-use crate::roles::Sampler;
 use crate::wait;
+use crate::watch::{self, Watch};
 
 /// Names that existing dashboards and alerts expect of data nodes.
 const REDIS_METRICS: &[&str] = &[
@@ -167,11 +167,11 @@ async fn server_killed(lab: &Lab, bus: &Bus, pod: &str) -> anyhow::Result<()> {
 /// Its agent hands the lead to a replica at once, and has the server follow.
 async fn primary_killed(lab: &Lab, bus: &Bus, primary: &str) -> anyhow::Result<()> {
     bus.on_primary::<()>(&["SET", "agent:2", "kept"]).await?;
-    let sampler = Sampler::start(bus);
+    let watched = Watch::roles(bus);
     server_killed(lab, bus, primary).await?;
-    let mut history = sampler.stop().await;
+    let mut history = watched.seen();
     history.forget_before_silence(primary);
-    history.never_two_primaries()?;
+    watch::never_two(&history)?;
     let value: Option<String> = bus.on_primary(&["GET", "agent:2"]).await?;
     ensure!(value.as_deref() == Some("kept"), "the key is {value:?}");
     let status = bus.object().await?.status.unwrap_or_default();

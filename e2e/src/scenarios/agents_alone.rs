@@ -11,8 +11,8 @@ use crate::agreement;
 use crate::bus::{Bus, small};
 use crate::keys;
 use crate::lab::Lab;
-use crate::roles::Sampler;
 use crate::wait;
+use crate::watch::{self, Watch};
 
 /// Time for a bus to come back.
 const BACK: Duration = Duration::from_mins(2);
@@ -50,7 +50,7 @@ async fn unattended(lab: &Lab, bus: &Bus, doomed: &str) -> anyhow::Result<()> {
 async fn restart(lab: &Lab, bus: &Bus) -> anyhow::Result<()> {
     let before = bus.primary().await?;
     let uids = bus.pods().uids().await?;
-    let sampler = Sampler::start(bus);
+    let watched = Watch::roles(bus);
     let began = std::time::Instant::now();
     bus.pods().kill().await?;
     bus.pods().await_replaced(&uids, BACK).await?;
@@ -62,9 +62,9 @@ async fn restart(lab: &Lab, bus: &Bus) -> anyhow::Result<()> {
         "without an operator: back after {:.1} s, {after} leads",
         began.elapsed().as_secs_f64()
     ));
-    let mut history = sampler.stop().await;
+    let mut history = watched.seen();
     history.forget_before_silence(&before);
-    history.never_two_primaries()?;
+    watch::never_two(&history)?;
     ensure!(
         history
             .primaries()

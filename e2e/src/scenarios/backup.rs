@@ -53,7 +53,7 @@ return #list";
 
 pub const SCENARIO: Scenario = Scenario {
     name: "backup",
-    proves: "backups taken under load, encrypted to S3 and plain to a volume, are proven and begin new buses with the same keys and TTLs; an interrupted upload leaves nothing that looks whole (issue 5)",
+    proves: "backups taken under load, encrypted to S3 and plain to a volume, are proven and begin new buses with the same keys and TTLs; an interrupted upload leaves nothing that looks whole",
     alone: false,
     run: |lab| Box::pin(run(lab)),
 };

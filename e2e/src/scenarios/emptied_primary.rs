@@ -10,8 +10,8 @@ use crate::agreement;
 use crate::bus::{Bus, small};
 use crate::keys;
 use crate::lab::Lab;
-use crate::roles::Sampler;
 use crate::wait;
+use crate::watch::{self, Watch};
 
 /// Time for Sentinels to replace a primary, and for it to become a replica.
 const LIMIT: Duration = Duration::from_mins(2);
@@ -37,7 +37,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
 /// Has the primary come back without its data, and so many replicas with it, while the others live.
 async fn empty(lab: &Lab, bus: &Bus, replicas: usize) -> anyhow::Result<()> {
     let before = agreement::check(bus).await?;
-    let sampler = Sampler::start(bus);
+    let watched = Watch::roles(bus);
     let pods = bus.pods();
     let others = bus.data_places().into_iter().map(|place| place.pod);
     let others: Vec<String> = others.filter(|pod| *pod != before).collect();
@@ -70,8 +70,8 @@ async fn empty(lab: &Lab, bus: &Bus, replicas: usize) -> anyhow::Result<()> {
         "the primary moved again"
     );
     keys::verify(lab, bus).await?;
-    let mut history = sampler.stop().await;
-    history.never_two_primaries()?;
+    let mut history = watched.seen();
+    watch::never_two(&history)?;
     // With what they had, the pods rightly led until they died, and may have handed the lead over.
     for pod in &emptied {
         history.forget_before_silence(pod);

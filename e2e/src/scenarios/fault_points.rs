@@ -10,7 +10,7 @@ use crate::agreement;
 use crate::bus::{Bus, READY, small};
 use crate::lab::Lab;
 use crate::operator_pod::OperatorPod;
-use crate::roles::Sampler;
+use crate::watch::{self, Watch};
 
 /// Time for a fresh bus to take the operator to its point.
 const REACHED: Duration = Duration::from_secs(90);
@@ -74,7 +74,7 @@ async fn one(lab: &Lab, namespace: &str, name: &str, point: &str) -> anyhow::Res
     }
     let operator = OperatorPod::start(lab, None, &[("CACHEBUS_FAULT_POINT", point)]).await?;
     let bus = Bus::apply(lab, namespace, name, spec).await?;
-    let sampler = Sampler::start(&bus);
+    let watched = Watch::roles(&bus);
     let code = operator.ended(REACHED).await?;
     let said = operator.logs().await?;
     ensure!(
@@ -91,8 +91,8 @@ async fn one(lab: &Lab, namespace: &str, name: &str, point: &str) -> anyhow::Res
     if let Some(first) = first {
         bus.same_passwords(&first).await?;
     }
-    let history = sampler.stop().await;
-    history.never_two_primaries()?;
+    let history = watched.seen();
+    watch::never_two(&history)?;
     ensure!(
         planned || history.primaries().len() == 1,
         "not one primary from first to last: {history}"

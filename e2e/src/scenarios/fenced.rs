@@ -3,16 +3,18 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use cachebus_e2e::history::{Answer, Micros, Seen};
 use kube::ResourceExt as _;
 use serde_json::json;
 
 use super::Scenario;
 use crate::agreement;
-use crate::bus::{Bus, READY, small};
-use crate::isolation::Isolated;
+use crate::bus::{self, Bus, READY, small};
 use crate::lab::Lab;
+use crate::load;
+use crate::machine::Rules;
 use crate::wait;
-use crate::writable::{Answer, Writers};
+use crate::watch::{self, Watch};
 
 /// `replication.fencingWindow` by default.
 const WINDOW: Duration = Duration::from_secs(3);
@@ -26,8 +28,6 @@ const FAILOVER: Duration = Duration::from_secs(40);
 /// How long the cut goes on when another is the primary.
 const AFTERWARDS: Duration = Duration::from_secs(15);
 
-const SERVICE: &str = "writer";
-
 pub const SCENARIO: Scenario = Scenario {
     name: "fenced",
     proves: "a primary that is cut off from every pod refuses writes within the fencing window and before another takes them, takes none until it follows, and rejoins by itself",
@@ -38,32 +38,36 @@ pub const SCENARIO: Scenario = Scenario {
 async fn run(lab: Lab) -> anyhow::Result<()> {
     let namespace = lab.namespace().await?;
     // The engine's own bound would end writes as well: this is about the fence.
-    let spec = small(json!({
-        "replication": {"minReplicasToWrite": 0},
-        "cache": {"keyspaces": [{"name": "agent", "key": "agent:{id}", "ttl": "1h"}]},
-        "services": [{"name": SERVICE, "cache": {"write": ["agent"]}}],
-    }))?;
-    let bus = Bus::ready(&lab, &namespace, "bus", spec).await?;
+    let mut spec = json!({"replication": {"minReplicasToWrite": 0}});
+    bus::merge(&mut spec, load::granted());
+    let bus = Bus::ready(&lab, &namespace, "bus", small(spec)?).await?;
     let before = agreement::check(&bus).await?;
     let (node, address) = whereabouts(&bus, &before).await?;
-    let writers = Writers::start(&bus, SERVICE, "agent:fenced");
+    let watched = Watch::writes(&bus);
+    let answered = |answer, from| {
+        let seen = watched.seen();
+        let first = seen.first(&before, answer, from);
+        first.with_context(|| format!("{before} has not answered {answer:?}: {seen}"))
+    };
     wait::until("the primary takes writes", READY, || async {
-        writers.seen().first(&before, Answer::Took, Duration::ZERO)
+        answered(Answer::Leads, 0)
     })
     .await?;
 
-    let isolated = Isolated::begin(&node, &address)?;
-    let cut = writers.elapsed();
+    let isolated = Rules::isolated(&node, &address)?;
+    let cut = watched.now();
     let fenced = wait::until("it refuses writes", FAILOVER, || async {
-        writers.seen().first(&before, Answer::NoReplicas, cut)
+        answered(Answer::NoReplicas, cut)
     })
     .await?;
     let (after, took_over) = wait::until("another takes writes", FAILOVER, || async {
-        writers.seen().other(&before)
+        let seen = watched.seen();
+        let other = seen.other(&before).map(|(pod, at)| (pod.to_owned(), at));
+        other.with_context(|| format!("no other has taken a write: {seen}"))
     })
     .await?;
     wait::throughout("it refuses writes", AFTERWARDS, || async {
-        writers.seen().took_none_after(&before, fenced)
+        took_none_after(&watched.seen(), &before, fenced)
     })
     .await?;
     drop(isolated);
@@ -72,16 +76,24 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
         agreement::check(&bus).await? == after,
         "the primary moved again"
     );
-    let seen = writers.seen();
-    seen.took_none_after(&before, fenced)?;
-    seen.never_two()?;
-    let (fenced, took_over) = (fenced.saturating_sub(cut), took_over.saturating_sub(cut));
+    let seen = watched.seen();
+    took_none_after(&seen, &before, fenced)?;
+    watch::never_two(&seen)?;
+    let since = |at: Micros| Duration::from_micros(at.saturating_sub(cut));
+    let (fenced, took_over) = (since(fenced), since(took_over));
     lab.note(format_args!(
         "{before} refused writes {:.1} s after the cut, {after} took them {:.1} s after it; {seen}",
         fenced.as_secs_f64(),
         took_over.as_secs_f64(),
     ));
     ensure!(fenced <= WINDOW + LOOKS, "fenced after {fenced:?}");
+    Ok(())
+}
+
+/// Fails where a pod took a write after this time.
+fn took_none_after(seen: &Seen, pod: &str, time: Micros) -> anyhow::Result<()> {
+    let again = seen.first(pod, Answer::Leads, time);
+    ensure!(again.is_none(), "{pod} took writes again: {seen}");
     Ok(())
 }
 

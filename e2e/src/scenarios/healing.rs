@@ -9,8 +9,8 @@ use super::Scenario;
 use crate::agreement;
 use crate::bus::{Bus, READY, small};
 use crate::lab::Lab;
-use crate::roles::Sampler;
 use crate::wait;
+use crate::watch::Watch;
 use serde_json::json;
 
 pub const SCENARIO: Scenario = Scenario {
@@ -25,7 +25,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     let bus = Bus::ready(&lab, &namespace, "bus", small(json!({}))?).await?;
     let primary = agreement::check(&bus).await?;
     bus.on_primary::<()>(&["SET", "agent:1", "kept"]).await?;
-    let sampler = Sampler::start(&bus);
+    let watched = Watch::roles(&bus);
     let replica = bus
         .data_places()
         .into_iter()
@@ -54,7 +54,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
             );
         }
     }
-    let history = sampler.stop().await;
+    let history = watched.seen();
     ensure!(history.primaries().len() == 1, "another primary: {history}");
     wait::until(
         "every copy has the key",

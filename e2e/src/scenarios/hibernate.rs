@@ -13,8 +13,8 @@ use crate::agreement;
 use crate::bus::{Bus, condition_status, small};
 use crate::keys;
 use crate::lab::Lab;
-use crate::roles::Sampler;
 use crate::wait;
+use crate::watch::{self, Watch};
 
 /// Time for all pods to end in order, or to come back.
 const LIMIT: Duration = Duration::from_mins(3);
@@ -58,15 +58,15 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     .await?;
     ensure!(self::claims(&bus).await? == claims, "other claims");
 
-    let sampler = Sampler::start(&bus);
+    let watched = Watch::roles(&bus);
     let began = Instant::now();
     bus.spec.hibernated = false;
     bus.send().await?;
     bus.await_ready(LIMIT).await?;
     let woke = began.elapsed();
     let after = agreement::check(&bus).await?;
-    let history = sampler.stop().await;
-    history.never_two_primaries()?;
+    let history = watched.seen();
+    watch::never_two(&history)?;
     ensure!(after == primary, "{primary} led, {after} leads: {history}");
     keys::verify(&lab, &bus).await?;
     bus.same_passwords(&passwords).await?;

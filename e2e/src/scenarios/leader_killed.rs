@@ -11,8 +11,8 @@ use crate::agreement;
 use crate::bus::{Bus, READY, is_ready, small};
 use crate::lab::Lab;
 use crate::process::Process;
-use crate::roles::Sampler;
 use crate::wait;
+use crate::watch::{self, Watch};
 
 /// How long a Lease outlives its last renewal: the operator's own figure.
 const LEASE: Duration = Duration::from_secs(10);
@@ -57,7 +57,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
         }))?,
     )
     .await?;
-    let sampler = Sampler::start(&bus);
+    let watched = Watch::roles(&bus);
     // An intent is on record, and little has come of it.
     let intent = |bus: Option<&CacheBus>| {
         let status = bus.and_then(|bus| bus.status.as_ref());
@@ -93,8 +93,8 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     ));
     agreement::check(&bus).await?;
     bus.same_passwords(&passwords).await?;
-    let history = sampler.stop().await;
-    history.never_two_primaries()?;
+    let history = watched.seen();
+    watch::never_two(&history)?;
     ensure!(
         history.primaries().len() == 1,
         "not one primary from first to last: {history}"

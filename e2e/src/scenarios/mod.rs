@@ -11,6 +11,7 @@ mod emptied_primary;
 mod engines;
 mod failover_history;
 mod fault_points;
+mod faults;
 mod fenced;
 mod healing;
 mod hibernate;
@@ -81,6 +82,7 @@ pub const ALL: &[&Scenario] = &[
     &fault_points::SCENARIO,
     &drain::SCENARIO,
     &storage::SCENARIO,
+    &faults::SCENARIO,
     &steady_state::SCENARIO,
     // Looks at what all those before it asked for.
     &rights::SCENARIO,

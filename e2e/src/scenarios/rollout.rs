@@ -13,7 +13,7 @@ use crate::agreement;
 use crate::bus::{Bus, READY, small};
 use crate::lab::Lab;
 use crate::pods::is_ready;
-use crate::roles::Sampler;
+use crate::watch::{self, Watch};
 
 /// Time for three data pods to be restarted one by one.
 const ROLLED: Duration = Duration::from_mins(6);
@@ -33,7 +33,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     let mut bus = Bus::ready(&lab, &namespace, "bus", small(json!({}))?).await?;
     let before = agreement::check(&bus).await?;
     let uids = bus.pods().uids().await?;
-    let sampler = Sampler::start(&bus);
+    let watched = Watch::roles(&bus);
     let writer = Writer::start(&bus);
 
     bus.spec.connections.tcp_backlog += 1;
@@ -47,7 +47,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     bus.await_ready(READY).await?;
     let after = agreement::check(&bus).await?;
     let acknowledged = writer.stop();
-    sampler.stop().await.never_two_primaries()?;
+    watch::never_two(&watched.seen())?;
     acks::verify(&bus, &acknowledged).await?;
 
     let status = bus.object().await?.status.unwrap_or_default();

@@ -12,8 +12,8 @@ use crate::bus::{Bus, merge, small};
 use crate::keys;
 use crate::lab::Lab;
 use crate::process::Process;
-use crate::roles::Sampler;
 use crate::wait;
+use crate::watch::{self, Watch};
 
 /// Time for a bus to come back.
 const BACK: Duration = Duration::from_mins(2);
@@ -35,7 +35,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     let mut bus = Bus::ready(&lab, &namespace, "bus", small(spec)?).await?;
     keys::load(&lab, &bus).await?;
     let before = bus.primary().await?;
-    let sampler = Sampler::start(&bus);
+    let watched = Watch::roles(&bus);
     let uid = bus
         .pods()
         .uids()
@@ -55,7 +55,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     lab.note(format_args!(
         "{before} crashed, {after} leads with every key"
     ));
-    sampler.stop().await.never_two_primaries()?;
+    watch::never_two(&watched.seen())?;
 
     bus.spec.persistence.aof = Aof::Everysec;
     bus.send().await?;

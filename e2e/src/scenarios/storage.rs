@@ -19,8 +19,8 @@ use crate::bus::{Bus, READY, small};
 use crate::faults;
 use crate::lab::Lab;
 use crate::outage::Lost;
-use crate::roles::Sampler;
 use crate::wait;
+use crate::watch::{Watch, never_two};
 
 /// Time for all volumes to be replaced one by one.
 const ROLLED: Duration = Duration::from_mins(10);
@@ -33,7 +33,7 @@ const GROWING: &str = "e2e-growing";
 
 pub const SCENARIO: Scenario = Scenario {
     name: "storage",
-    proves: "volumes grow by replacement where their class lets none grow, move to another class, and grow in place there; under writes, never two data pods away, the primary's last, no acknowledged write lost; and a node lost for good with its volumes is made good without a hand (issue 5)",
+    proves: "volumes grow by replacement where their class lets none grow, move to another class, and grow in place there; under writes, never two data pods away, the primary's last, no acknowledged write lost; and a node lost for good with its volumes is made good without a hand",
     alone: true,
     run: |lab| Box::pin(run(lab)),
 };
@@ -60,7 +60,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
 
 async fn volumes(lab: &Lab, namespace: &str) -> anyhow::Result<()> {
     let mut bus = Bus::ready(lab, namespace, "bus", small(everywhere(json!({})))?).await?;
-    let sampler = Sampler::start(&bus);
+    let watched = Watch::roles(&bus);
     let writer = Writer::start(&bus);
     bus.spec.storage.size = serde_json::from_value(json!("96Mi"))?;
     replaced_under_writes(lab, &bus, "96Mi in place of 64Mi", 3).await?;
@@ -70,7 +70,7 @@ async fn volumes(lab: &Lab, namespace: &str) -> anyhow::Result<()> {
     let acknowledged = writer.stop();
     acks::verify(&bus, &acknowledged).await?;
     lost(lab, &bus).await?;
-    sampler.stop().await.never_two_primaries()?;
+    never_two(&watched.seen())?;
     acks::verify(&bus, &acknowledged).await?;
     lab.note(format_args!(
         "{} acknowledged writes kept",

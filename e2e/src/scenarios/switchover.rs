@@ -13,8 +13,8 @@ use crate::acks::{self, Writer};
 use crate::agreement;
 use crate::bus::{Bus, READY, small};
 use crate::lab::Lab;
-use crate::roles::Sampler;
 use crate::wait;
+use crate::watch::{self, Watch};
 
 /// Time from the request to its answer.
 const ANSWERED: Duration = Duration::from_secs(30);
@@ -54,7 +54,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
 /// Asks for another primary under writes, and returns it.
 async fn switch(lab: &Lab, bus: &Bus, for_whom: &str) -> anyhow::Result<String> {
     let before = bus.primary().await?;
-    let sampler = Sampler::start(bus);
+    let watched = Watch::roles(bus);
     let writer = Writer::start(bus);
     ask(bus, for_whom).await?;
     answered(bus).await?;
@@ -70,7 +70,7 @@ async fn switch(lab: &Lab, bus: &Bus, for_whom: &str) -> anyhow::Result<String> 
         "the primary moved again"
     );
     let acknowledged = writer.stop();
-    sampler.stop().await.never_two_primaries()?;
+    watch::never_two(&watched.seen())?;
     acks::verify(bus, &acknowledged).await?;
 
     let status = bus.object().await?.status.unwrap_or_default();

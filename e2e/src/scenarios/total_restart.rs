@@ -10,7 +10,7 @@ use crate::agreement;
 use crate::bus::{Bus, small};
 use crate::keys;
 use crate::lab::Lab;
-use crate::roles::Sampler;
+use crate::watch::{self, Watch};
 
 /// Time for a bus to come back: pods, volumes, and a wait for copies that the architecture bounds at 30 s.
 const BACK: Duration = Duration::from_mins(4);
@@ -90,7 +90,7 @@ async fn restart(lab: &Lab, bus: &Bus, loss: &Loss) -> anyhow::Result<()> {
     let uids = bus.pods().uids().await?;
     let passwords = bus.access().await?.passwords;
     let (emptied, may_lead) = copies(bus, loss.copies, &before)?;
-    let sampler = Sampler::start(bus);
+    let watched = Watch::roles(bus);
     for pod in &emptied {
         bus.drop_volume(pod).await?;
     }
@@ -105,9 +105,9 @@ async fn restart(lab: &Lab, bus: &Bus, loss: &Loss) -> anyhow::Result<()> {
     bus.await_ready(BACK).await?;
     let back = began.elapsed();
     let after = agreement::check(bus).await?;
-    let mut history = sampler.stop().await;
+    let mut history = watched.seen();
     history.forget_before_silence(&before);
-    history.never_two_primaries()?;
+    watch::never_two(&history)?;
     let led = history.primaries();
     let may_lead: BTreeSet<&str> = may_lead.iter().map(String::as_str).collect();
     ensure!(
