@@ -44,7 +44,7 @@ fn all() -> anyhow::Result<Vec<Generated>> {
         ),
         (
             "charts/cachebus/files/cluster-rules.yaml",
-            roles::rules(rbac::CLUSTER_RULES)?,
+            roles::rules(rbac::CLUSTER_RULES, None)?,
         ),
         (
             "charts/cachebus/files/leader-rules.yaml",
