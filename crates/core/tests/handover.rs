@@ -414,3 +414,29 @@ fn orders_of_other_buses_older_epochs_and_to_no_other_pod_are_refused() {
         assert_eq!(judged(&order, true), Err(reason.to_owned()), "{order:?}");
     }
 }
+
+#[test]
+fn a_lead_that_no_majority_confirms_is_given_back() {
+    let limits = Limits::of(Duration::from_secs(5));
+    let choice = Choice {
+        to: "b-redis-1".to_owned(),
+        others: Vec::new(),
+        epoch: 2,
+        majority: 2,
+    };
+    let mut handover = Handover::new(choice, false, limits);
+    handover.begin();
+    let equal = || Seen::Offsets {
+        own: 1,
+        chosen: 1,
+        wanted: Ok(()),
+    };
+    for seen in [Seen::Done, equal(), Seen::Done, equal()] {
+        handover.next(seen, Duration::ZERO);
+    }
+    let announced = Step::Announce(Side::Chosen, 2);
+    assert_eq!(handover.next(Seen::Done, Duration::ZERO), announced);
+    assert_eq!(handover.next(Seen::Named(1), Duration::ZERO), announced);
+    let given_back = handover.next(Seen::Named(1), limits.whole);
+    assert_eq!(given_back, Step::Demote(Side::Chosen));
+}

@@ -41,7 +41,7 @@ impl World {
     }
 
     /// For the length of the window a primary may take writes of which nobody knows, and no longer: not where it has neither a
-    /// replica nor a majority of Sentinels, and not where a majority, on whichever side, names another.
+    /// replica nor a majority of Sentinels, and not where it reaches a majority that names another.
     pub fn claim_cut_off_is_fenced(&mut self) {
         let now_ms = self.now_ms;
         let window = self.config.fencing_window_ms;
@@ -68,11 +68,10 @@ impl World {
             let outvoted = named.is_some_and(|(elect, since)| {
                 elect != node && now_ms - since.max(server.leads_since) >= window
             });
-            let feeds = !self.fed_by(node).is_empty();
-            let unheard = outvoted && (!feeds || self.hears_majority(node));
+            let unheard = outvoted && self.hears_majority(node);
             assert!(
                 self.config.replicas == 0 || !takes_writes || !(alone || unheard),
-                "{} takes writes, alone: {alone}, outvoted: {outvoted}:\n{}",
+                "{} takes writes, alone: {alone}, outvoted: {unheard}:\n{}",
                 self.nodes[node].name,
                 self.picture()
             );

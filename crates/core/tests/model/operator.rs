@@ -338,6 +338,10 @@ impl World {
 
     /// Whether the bus is well, and the operator sees it so and has nothing left to do.
     pub fn is_well(&mut self) -> bool {
+        let mut leaders = self.nodes.iter().filter(|node| node.writable());
+        if leaders.any(|leader| !leader.takes_writes()) {
+            return false;
+        }
         let version = self.store.len() - 1;
         let mut observed = self.observe(version, false);
         let desired = Desired {
