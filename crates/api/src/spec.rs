@@ -126,10 +126,10 @@ pub struct CacheBusSpec {
     pub access: Access,
     /// Backups of the bus.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub backup: Option<BackupSettings>,
+    pub backup: Option<Box<BackupSettings>>,
     /// What a new bus begins with, in place of nothing. Can be taken away, and neither changed nor added later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bootstrap: Option<Bootstrap>,
+    pub bootstrap: Option<Box<Bootstrap>>,
 }
 
 impl CacheBusSpec {

@@ -54,7 +54,7 @@ pub async fn reconcile(object: &WatchedBus, context: &Context) -> Result<Next, E
         Ok(object) if object.metadata.deletion_timestamp.is_some() => return Ok(Next::OnChange),
         Ok(object) => {
             let validated = validate::validate(context, object).await?;
-            return serve(context, &key, object, validated).await;
+            return Box::pin(serve(context, &key, object, validated)).await;
         }
         Err(unreadable) => unreadable,
     };
@@ -62,7 +62,7 @@ pub async fn reconcile(object: &WatchedBus, context: &Context) -> Result<Next, E
         return Ok(Next::OnChange);
     };
     match undecodable::stand_in(context, unreadable, &live).await? {
-        Some((object, validated)) => serve(context, &key, &object, validated).await,
+        Some((object, validated)) => Box::pin(serve(context, &key, &object, validated)).await,
         None => undecodable::report(context, unreadable, &live).await,
     }
 }

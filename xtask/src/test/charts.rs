@@ -123,9 +123,11 @@ fn in_namespaces() -> anyhow::Result<()> {
 }
 
 fn rules_of_leases(objects: &[Value]) -> impl Iterator<Item = &Value> {
-    let roles = of_kind(objects, "Role").chain(of_kind(objects, "ClusterRole"));
-    let rules = roles.filter_map(|role| role["rules"].as_array()).flatten();
-    rules.filter(|rule| rule["resources"][0] == "leases")
+    of_kind(objects, "Role")
+        .chain(of_kind(objects, "ClusterRole"))
+        .filter_map(|role| role["rules"].as_array())
+        .flatten()
+        .filter(|rule| rule["resources"][0] == "leases")
 }
 
 /// Roles of the cluster that are aggregated to those of users.

@@ -50,6 +50,23 @@ enum Length {
     Encoded(u8),
 }
 
+/// A string.
+enum Text<'a> {
+    /// As it is.
+    Plain(&'a [u8]),
+    /// Stored as a number, or compressed.
+    Encoded,
+}
+
+impl<'a> Text<'a> {
+    fn plain(self) -> Option<&'a [u8]> {
+        match self {
+            Self::Plain(text) => Some(text),
+            Self::Encoded => None,
+        }
+    }
+}
+
 impl<'a> Bytes<'a> {
     fn fields(&mut self, head: &mut Head) -> Option<()> {
         loop {
@@ -57,8 +74,9 @@ impl<'a> Bytes<'a> {
                 AUX => {
                     let name = self.string()?;
                     let value = self.string()?;
-                    if matches!(name, Some(b"redis-ver" | b"valkey-ver")) {
+                    if matches!(name, Text::Plain(b"redis-ver" | b"valkey-ver")) {
                         head.engine_version = value
+                            .plain()
                             .and_then(|value| std::str::from_utf8(value).ok())
                             .map(str::to_owned);
                     }
@@ -114,19 +132,18 @@ impl<'a> Bytes<'a> {
         }
     }
 
-    /// A string; `Some(None)`: one that is stored as a number, or compressed.
-    fn string(&mut self) -> Option<Option<&'a [u8]>> {
+    fn string(&mut self) -> Option<Text<'a>> {
         match self.length()? {
-            Length::Plain(length) => Some(Some(self.take(usize::try_from(length).ok()?)?)),
+            Length::Plain(length) => Some(Text::Plain(self.take(usize::try_from(length).ok()?)?)),
             Length::Encoded(kind @ 0..=2) => {
                 self.take(1 << kind)?;
-                Some(None)
+                Some(Text::Encoded)
             }
             Length::Encoded(3) => {
                 let compressed = usize::try_from(self.number()?).ok()?;
                 self.number()?;
                 self.take(compressed)?;
-                Some(None)
+                Some(Text::Encoded)
             }
             Length::Encoded(_) => None,
         }

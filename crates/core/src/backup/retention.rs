@@ -21,7 +21,7 @@ pub fn outlived(kept: &[Kept], retention: &Retention, now_s: u64) -> Vec<String>
     let count = retention
         .count
         .map_or(scheduled.len(), |count| count as usize);
-    let age = retention.age.as_ref().and_then(|age| age.get());
+    let age = retention.age.as_ref().and_then(cachebus_api::Duration::get);
     let newest = scheduled.len().saturating_sub(1);
     let surplus = scheduled.len().saturating_sub(count);
     scheduled

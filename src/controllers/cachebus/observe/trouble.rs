@@ -21,12 +21,11 @@ pub fn trouble(status: &PodStatus) -> Option<String> {
 
 /// When the kernel last ended a container for more memory than its limit, milliseconds since 1970.
 pub fn out_of_memory_ms(status: &PodStatus) -> Option<u64> {
-    let states = status
+    status
         .container_statuses
         .iter()
-        .flat_map(|container| [&container.state, &container.last_state]);
-    let ended = states.filter_map(|state| state.terminated.as_ref());
-    ended
+        .flat_map(|container| [&container.state, &container.last_state])
+        .filter_map(|state| state.terminated.as_ref())
         .filter(|ended| ended.reason.as_deref() == Some(OUT_OF_MEMORY))
         .filter_map(|ended| ended.finished_at.as_ref())
         .filter_map(|at| u64::try_from(at.0.as_millisecond()).ok())

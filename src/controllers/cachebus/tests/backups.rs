@@ -123,7 +123,7 @@ async fn a_backup_whose_pod_cannot_be_made_is_not_said_to_run() {
 async fn the_schedule_asks_for_a_backup_once() {
     let (mut world, _pods) = with_backups().await;
     set(&world, |spec| {
-        spec["backup"]["schedule"] = json!("* * * * *")
+        spec["backup"]["schedule"] = json!("* * * * *");
     });
     world.rest().await;
     assert_eq!(world.api.all("cachebusbackups").len(), 0);

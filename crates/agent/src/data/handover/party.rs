@@ -66,7 +66,7 @@ struct Heard {
 
 /// An answer.
 enum Answer {
-    Node(Node),
+    Node(Box<Node>),
     /// Of the Sentinel of this number.
     Sentinel(usize, Box<Watcher>, Stance),
     Silence,
@@ -176,7 +176,7 @@ impl Errand {
             match answer {
                 Answer::Node(node) => {
                     pods.push(node.pod.clone());
-                    heard.nodes.push(node);
+                    heard.nodes.push(*node);
                 }
                 Answer::Sentinel(number, watcher, stance) => {
                     heard.watchers[number] = Some(*watcher);
@@ -193,7 +193,7 @@ impl Errand {
     async fn node(&self, pod: String, login: &Credentials) -> Answer {
         let endpoint = self.site.peer(&pod, &self.tls);
         match self.connect(&pod, endpoint, login).await {
-            Ok(node) => Answer::Node(node),
+            Ok(node) => Answer::Node(Box::new(node)),
             Err(error) => {
                 tracing::debug!(pod, %error, "a data node does not answer");
                 Answer::Silence

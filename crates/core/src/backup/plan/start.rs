@@ -64,7 +64,7 @@ pub(super) fn start(bus: &Bus, observed: &Observed, backup: &BackupView) -> Vec<
     let action = BackupAction::Start {
         name: backup.name.clone(),
         tasks: tasks(bus, backup, &wanted, sources, path),
-        destination: wanted.destination,
+        destination: Box::new(wanted.destination),
         encryption: wanted.encryption,
     };
     [action].into_iter().chain(backup.report(running)).collect()
@@ -75,12 +75,11 @@ fn wanted(bus: &Bus, backup: &BackupView) -> Option<Wanted> {
     let of_bus = bus.spec.backup.as_ref();
     let spec = &backup.spec;
     let verify = spec.verify.or(of_bus.map(|settings| settings.verify));
-    let (destination, encryption) = match &spec.destination {
-        Some(destination) => (destination.clone(), None),
-        None => {
-            let settings = of_bus?;
-            (settings.destination.clone(), settings.encryption.clone())
-        }
+    let (destination, encryption) = if let Some(destination) = &spec.destination {
+        (destination.clone(), None)
+    } else {
+        let settings = of_bus?;
+        (settings.destination.clone(), settings.encryption.clone())
     };
     Some(Wanted {
         destination,
