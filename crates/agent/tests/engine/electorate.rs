@@ -5,6 +5,7 @@ use crate::pod::{Pod, until_is};
 use crate::sentinel::{THIS, fqdn, order, refusal, remember, sentinel};
 use cachebus_core::names::{Component, SENTINEL_CONF};
 use cachebus_core::protocol::{AgentStatus, MonitorOrder, Peer, RetireOrder};
+use std::fmt::Write as _;
 use std::fs;
 
 #[tokio::test]
@@ -18,9 +19,7 @@ async fn a_sentinel_counts_those_no_more_that_are_gone_and_all_others_at_once() 
     for (pod, id) in [("b-sentinel-1", &stays), ("b-sentinel-3", &gone)] {
         let host = bus.names.pod_fqdn(Component::Sentinel, pod);
         let port = bus.config.sentinel_port;
-        text.push_str(&format!(
-            "sentinel known-sentinel {name} {host} {port} {id}\n"
-        ));
+        writeln!(text, "sentinel known-sentinel {name} {host} {port} {id}").unwrap();
     }
     fs::write(&conf, text).unwrap();
     let pod = Pod::start(&bus, Component::Sentinel);
@@ -38,7 +37,7 @@ async fn a_sentinel_counts_those_no_more_that_are_gone_and_all_others_at_once() 
     let (code, body) = pod.put("/v1/monitor", &forgetting).await;
     assert_eq!(code, 200, "{body}");
     let status = pod.status().await;
-    assert_eq!(known(&status), [stays.clone()]);
+    assert_eq!(known(&status), *std::slice::from_ref(&stays));
     let monitored = sentinel(&status).monitored.clone().unwrap();
     assert_eq!(
         (monitored.host, monitored.config_epoch),
