@@ -95,13 +95,13 @@ fn actions(scene: &Scene) -> Vec<BackupAction> {
 
 /// The status that is written.
 fn written(scene: &Scene) -> BackupStatus {
-    let reports = actions(scene)
+    let mut reports = actions(scene)
         .into_iter()
         .filter_map(|action| match action {
             BackupAction::Report { status, .. } => Some(*status),
             _ => None,
         });
-    reports.last().unwrap()
+    reports.next_back().unwrap()
 }
 
 fn started(scene: &Scene) -> Option<(String, Vec<Task>)> {
@@ -274,7 +274,7 @@ fn a_schedule_begins_when_it_is_seen_and_asks_once_for_each_time() {
     let schedule = BackupAction::Schedule {
         name: name.to_owned(),
     };
-    assert_eq!(actions(&scene), [schedule.clone()]);
+    assert_eq!(actions(&scene), *std::slice::from_ref(&schedule));
     // Not served before its object is there.
     let through = |scene: &Scene| reported(scene).backup.unwrap().scheduled_through;
     assert_eq!(through(&scene), Some(ago(3_600)));
