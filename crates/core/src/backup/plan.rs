@@ -105,7 +105,7 @@ pub enum BackupAction {
         /// What the pod's containers are to do, in this order.
         tasks: Vec<Task>,
         /// Where the backup goes.
-        destination: Destination,
+        destination: Box<Destination>,
         /// With what it is encrypted.
         encryption: Option<Encryption>,
     },

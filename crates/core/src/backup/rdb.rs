@@ -50,6 +50,13 @@ enum Length {
     Encoded(u8),
 }
 
+/// A string as it is stored.
+enum Text<'a> {
+    Plain(&'a [u8]),
+    /// As a number, or compressed.
+    Packed,
+}
+
 impl<'a> Bytes<'a> {
     fn fields(&mut self, head: &mut Head) -> Option<()> {
         loop {
@@ -57,10 +64,10 @@ impl<'a> Bytes<'a> {
                 AUX => {
                     let name = self.string()?;
                     let value = self.string()?;
-                    if matches!(name, Some(b"redis-ver" | b"valkey-ver")) {
-                        head.engine_version = value
-                            .and_then(|value| std::str::from_utf8(value).ok())
-                            .map(str::to_owned);
+                    if let (Text::Plain(b"redis-ver" | b"valkey-ver"), Text::Plain(value)) =
+                        (name, value)
+                    {
+                        head.engine_version = std::str::from_utf8(value).ok().map(str::to_owned);
                     }
                 }
                 FUNCTION => {
@@ -114,19 +121,18 @@ impl<'a> Bytes<'a> {
         }
     }
 
-    /// A string; `Some(None)`: one that is stored as a number, or compressed.
-    fn string(&mut self) -> Option<Option<&'a [u8]>> {
+    fn string(&mut self) -> Option<Text<'a>> {
         match self.length()? {
-            Length::Plain(length) => Some(Some(self.take(usize::try_from(length).ok()?)?)),
+            Length::Plain(length) => Some(Text::Plain(self.take(usize::try_from(length).ok()?)?)),
             Length::Encoded(kind @ 0..=2) => {
                 self.take(1 << kind)?;
-                Some(None)
+                Some(Text::Packed)
             }
             Length::Encoded(3) => {
                 let compressed = usize::try_from(self.number()?).ok()?;
                 self.number()?;
                 self.take(compressed)?;
-                Some(None)
+                Some(Text::Packed)
             }
             Length::Encoded(_) => None,
         }

@@ -18,7 +18,7 @@ pub enum Restoration {
     /// Nothing.
     None,
     /// Make the claim of the first data pod, and a pod that does this on it. There may be either already.
-    Begin(Task),
+    Begin(Box<Task>),
     /// Delete that pod: it is done, or ended in a way from which kubelet does not start it again.
     Sweep,
 }
@@ -55,12 +55,12 @@ pub fn restoration(bus: &Bus, observed: &Observed) -> Restoration {
         return Restoration::None;
     };
     match pod.map(|pod| pod.phase) {
-        None => Restoration::Begin(Task::Restore(RestoreTask {
+        None => Restoration::Begin(Box::new(Task::Restore(RestoreTask {
             destination: bootstrap.from_backup.destination.clone(),
             path: bootstrap.from_backup.path.clone(),
             uid: bus.uid.clone(),
             pod: bus.names.pod(Component::Redis, 0),
-        })),
+        }))),
         Some(TaskPhase::Failed) => Restoration::Sweep,
         Some(TaskPhase::Live | TaskPhase::Succeeded) => Restoration::None,
     }

@@ -58,8 +58,11 @@ fn no_data_pod_runs_before_the_backup_is_on_its_volume() {
     let scene = fresh();
     let of_data = BTreeSet::from([Component::Redis]);
     assert_eq!(asleep(&scene.bus, &scene.observed), of_data);
-    let Restoration::Begin(Task::Restore(task)) = restoration(&scene.bus, &scene.observed) else {
+    let Restoration::Begin(task) = restoration(&scene.bus, &scene.observed) else {
         panic!("a pod restores it");
+    };
+    let Task::Restore(task) = *task else {
+        panic!("it restores");
     };
     assert_eq!((&*task.path, &*task.pod), ("n/old/one", "b-redis-0"));
     assert_eq!(scene.actions(), []);

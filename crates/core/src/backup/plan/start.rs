@@ -64,7 +64,7 @@ pub(super) fn start(bus: &Bus, observed: &Observed, backup: &BackupView) -> Vec<
     let action = BackupAction::Start {
         name: backup.name.clone(),
         tasks: tasks(bus, backup, &wanted, sources, path),
-        destination: wanted.destination,
+        destination: Box::new(wanted.destination),
         encryption: wanted.encryption,
     };
     [action].into_iter().chain(backup.report(running)).collect()
