@@ -1,6 +1,5 @@
 //! Backups: what their pods are told and say, which backups are due, and which have outlived themselves. All of it pure.
 
-mod due;
 mod manifest;
 mod plan;
 mod rdb;
@@ -8,7 +7,6 @@ mod retention;
 mod schedule;
 mod task;
 
-pub use due::{UNFIT_SCHEDULE, schedule_violation};
 pub use manifest::{ENCRYPTED_FILE, MANIFEST_FILE, Manifest, PLAIN_FILE, folder, series};
 pub(crate) use plan::last_scheduled;
 pub use plan::{
@@ -17,7 +15,7 @@ pub use plan::{
 };
 pub use rdb::{Head, LONGEST_HEAD, head};
 pub use retention::{Kept, outlived};
-pub use schedule::{latest, scheduled_name};
+pub use schedule::{latest, scheduled_name, violation as schedule_violation};
 pub use task::{
     BackupTask, Failure, Loaded, Report, Restoration, RestoreTask, Source, TASK_VARIABLE, Taken,
     Task, VerifyTask, judge_load,

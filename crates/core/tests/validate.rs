@@ -393,3 +393,13 @@ fn what_admission_lets_through_is_refused_with_its_path() {
         }
     }
 }
+
+#[test]
+fn a_schedule_that_cannot_be_read_is_told() {
+    let with = |schedule: &str| {
+        format!("{{backup: {{schedule: '{schedule}', destination: {{volume: {{claimName: c}}}}}}}}")
+    };
+    assert!(named("b", &with("0 2 * * *")).is_ok());
+    let path = "spec.backup.schedule".to_owned();
+    assert_eq!(refused(&with("0 2 * * * *")), [(path, "ScheduleInvalid")]);
+}

@@ -179,7 +179,8 @@ pub fn plan_backups(bus: &Bus, observed: &Observed) -> Vec<BackupAction> {
     actions
 }
 
-/// The backup that the schedule asks for, where there is none yet. Of times that were missed only the last one counts.
+/// The backup that the schedule asks for, where there is none yet. Of times that were missed, or came while one waited, only the
+/// last one counts.
 fn scheduled(bus: &Bus, observed: &Observed) -> Option<BackupAction> {
     let (at, name) = last_scheduled(bus, observed.now_ms)?;
     let through = observed
@@ -188,12 +189,9 @@ fn scheduled(bus: &Bus, observed: &Observed) -> Option<BackupAction> {
         .as_ref()?
         .scheduled_through
         .as_ref()?;
+    let mut known = observed.backups.all.iter();
     let is_new = at > through.0
-        && observed
-            .backups
-            .all
-            .iter()
-            .all(|backup| backup.name != name);
+        && known.all(|backup| backup.name != name && (!backup.scheduled || backup.has_ended()));
     (is_new && !bus.spec.hibernated).then_some(BackupAction::Schedule { name })
 }
 

@@ -50,21 +50,11 @@ enum Length {
     Encoded(u8),
 }
 
-/// A string.
+/// A string as it is stored.
 enum Text<'a> {
-    /// As it is.
     Plain(&'a [u8]),
-    /// Stored as a number, or compressed.
-    Encoded,
-}
-
-impl<'a> Text<'a> {
-    fn plain(self) -> Option<&'a [u8]> {
-        match self {
-            Self::Plain(text) => Some(text),
-            Self::Encoded => None,
-        }
-    }
+    /// As a number, or compressed.
+    Packed,
 }
 
 impl<'a> Bytes<'a> {
@@ -74,11 +64,10 @@ impl<'a> Bytes<'a> {
                 AUX => {
                     let name = self.string()?;
                     let value = self.string()?;
-                    if matches!(name, Text::Plain(b"redis-ver" | b"valkey-ver")) {
-                        head.engine_version = value
-                            .plain()
-                            .and_then(|value| std::str::from_utf8(value).ok())
-                            .map(str::to_owned);
+                    if let (Text::Plain(b"redis-ver" | b"valkey-ver"), Text::Plain(value)) =
+                        (name, value)
+                    {
+                        head.engine_version = std::str::from_utf8(value).ok().map(str::to_owned);
                     }
                 }
                 FUNCTION => {
@@ -137,13 +126,13 @@ impl<'a> Bytes<'a> {
             Length::Plain(length) => Some(Text::Plain(self.take(usize::try_from(length).ok()?)?)),
             Length::Encoded(kind @ 0..=2) => {
                 self.take(1 << kind)?;
-                Some(Text::Encoded)
+                Some(Text::Packed)
             }
             Length::Encoded(3) => {
                 let compressed = usize::try_from(self.number()?).ok()?;
                 self.number()?;
                 self.take(compressed)?;
-                Some(Text::Encoded)
+                Some(Text::Packed)
             }
             Length::Encoded(_) => None,
         }

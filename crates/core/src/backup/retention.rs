@@ -1,5 +1,6 @@
 //! Which backups have outlived themselves.
 
+use cachebus_api::Duration;
 use cachebus_api::backup::Retention;
 
 /// A backup that is stored.
@@ -21,7 +22,7 @@ pub fn outlived(kept: &[Kept], retention: &Retention, now_s: u64) -> Vec<String>
     let count = retention
         .count
         .map_or(scheduled.len(), |count| count as usize);
-    let age = retention.age.as_ref().and_then(cachebus_api::Duration::get);
+    let age = retention.age.as_ref().and_then(Duration::get);
     let newest = scheduled.len().saturating_sub(1);
     let surplus = scheduled.len().saturating_sub(count);
     scheduled

@@ -1,12 +1,28 @@
 //! When a schedule asks for a backup.
 
+use crate::bus::Violation;
+use cachebus_api::CacheBusSpec;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 use k8s_openapi::jiff::Timestamp;
 use k8s_openapi::jiff::tz::TimeZone;
 
+/// What is wrong with the schedule of a bus, where it has one.
+#[must_use]
+pub fn violation(spec: &CacheBusSpec) -> Option<Violation> {
+    let text = spec.backup.as_ref()?.schedule.as_ref()?;
+    let error = parse(text).err()?;
+    Some(Violation {
+        path: "spec.backup.schedule".to_owned(),
+        reason: "ScheduleInvalid",
+        message: format!(
+            "`{text}` is no schedule of five fields (minute, hour, day, month, day of the week): {error}"
+        ),
+    })
+}
+
 /// Reads a schedule of five fields.
-pub(super) fn parse(schedule: &str) -> Result<Cron, String> {
+fn parse(schedule: &str) -> Result<Cron, String> {
     CronParser::builder()
         .seconds(Seconds::Disallowed)
         .year(Year::Disallowed)

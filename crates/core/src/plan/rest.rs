@@ -68,14 +68,12 @@ fn exists(node: &Node) -> bool {
 /// it has it.
 #[must_use]
 pub fn asleep(bus: &Bus, observed: &Observed) -> BTreeSet<Component> {
-    if restore::awaits(bus, observed) {
-        return BTreeSet::from([Component::Redis]);
+    let mut asleep = BTreeSet::new();
+    if bus.spec.hibernated {
+        asleep.insert(Component::Sentinel);
     }
-    if !bus.spec.hibernated {
-        return BTreeSet::new();
-    }
-    let mut asleep = BTreeSet::from([Component::Sentinel]);
-    if !observed.sentinels.values().any(exists) {
+    let sentinels_are_gone = !observed.sentinels.values().any(exists);
+    if restore::awaits(bus, observed) || (bus.spec.hibernated && sentinels_are_gone) {
         asleep.insert(Component::Redis);
     }
     asleep

@@ -86,7 +86,8 @@ pub(crate) fn noted(bus: &Bus, observed: &Observed) -> Option<Restored> {
     })
 }
 
-/// Says that the bus waits for its backup. What is seen of that is an event.
+/// Says that the bus waits for its backup. What comes of that is an event, but that the pods may start now is known to nobody
+/// else.
 pub(super) fn wait(view: &View<'_>, plan: &mut Plan) {
     let pod = view.observed.backups.restoring.as_ref();
     let failure = pod.and_then(|pod| {
@@ -96,7 +97,7 @@ pub(super) fn wait(view: &View<'_>, plan: &mut Plan) {
         })
     });
     let trouble = pod.and_then(|pod| pod.trouble.clone());
-    plan.stuck(match failure.or(trouble) {
+    let blocked = match failure.or(trouble) {
         Some(why) => Blocked::new(
             reason::RESTORE_FAILED,
             format!("the backup cannot be restored, it is tried again: {why}"),
@@ -105,5 +106,10 @@ pub(super) fn wait(view: &View<'_>, plan: &mut Plan) {
             reason::RESTORING,
             "the backup that the bus begins with is being restored".to_owned(),
         ),
-    });
+    };
+    if noted(view.bus, view.observed).is_some() {
+        plan.wait(blocked);
+    } else {
+        plan.stuck(blocked);
+    }
 }

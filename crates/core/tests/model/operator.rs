@@ -160,6 +160,7 @@ impl World {
             sentinels.insert(sentinel.name.clone(), seen(sentinel.away, 0, None, agent));
         }
         Observed {
+            backups: cachebus_core::backup::Backups::default(),
             now_ms: self.now_ms,
             status: self.store[version].clone(),
             data,

@@ -283,6 +283,14 @@ fn a_schedule_begins_when_it_is_seen_and_asks_once_for_each_time() {
     assert_eq!(actions(&there), []);
     assert_eq!(through(&there), Some(last));
 
+    // Nor while an earlier one of the schedule waits: they would pile up.
+    let mut waiting = scene.clone();
+    waiting.observed.backups.all = vec![BackupView {
+        scheduled: true,
+        ..running(10, None)
+    }];
+    assert_eq!(actions(&waiting), []);
+
     for change in [
         |scene: &mut Scene| scene.bus.spec.paused = true,
         |scene: &mut Scene| scene.bus.spec.hibernated = true,

@@ -8,12 +8,12 @@ use cachebus_core::plan::{Restoration, asleep, reason, restoration};
 use cachebus_core::protocol::{DataStatus, Marker};
 use std::collections::BTreeSet;
 
-const BOOTSTRAP: &str = r"
+const BOOTSTRAP: &str = r#"
 bootstrap:
   fromBackup:
     destination: {volume: {claimName: claim}}
     path: n/old/one
-";
+"#;
 
 fn fresh() -> Scene {
     Scene::new(BOOTSTRAP).sentinels_idle()
@@ -25,6 +25,7 @@ fn restored() -> Scene {
         keys: Some(7),
         taken_at_s: 5,
     })));
+    assert!(scene.plan().unsettled, "the pods may start at once");
     scene.observed.status.restored = reported(&scene).restored;
     scene
 }
@@ -61,11 +62,12 @@ fn no_data_pod_runs_before_the_backup_is_on_its_volume() {
         panic!("a pod restores it");
     };
     let Task::Restore(task) = *task else {
-        panic!("it does something else");
+        panic!("it restores");
     };
     assert_eq!((&*task.path, &*task.pod), ("n/old/one", "b-redis-0"));
     assert_eq!(scene.actions(), []);
     assert_eq!(scene.reasons(), [reason::RESTORING]);
+    assert!(!scene.plan().unsettled, "its pod is an event");
 
     let scene = restored();
     assert_eq!(asleep(&scene.bus, &scene.observed), BTreeSet::new());
@@ -137,5 +139,9 @@ fn a_bus_that_is_left_alone_is_not_restored_to() {
         let mut scene = fresh();
         change(&mut scene);
         assert_eq!(restoration(&scene.bus, &scene.observed), Restoration::None);
+        assert!(asleep(&scene.bus, &scene.observed).contains(&Component::Redis));
     }
+    let mut scene = fresh();
+    scene.bus.spec.hibernated = true;
+    assert_eq!(asleep(&scene.bus, &scene.observed).len(), 2);
 }
