@@ -8,12 +8,12 @@ use cachebus_core::plan::{Restoration, asleep, reason, restoration};
 use cachebus_core::protocol::{DataStatus, Marker};
 use std::collections::BTreeSet;
 
-const BOOTSTRAP: &str = r#"
+const BOOTSTRAP: &str = r"
 bootstrap:
   fromBackup:
     destination: {volume: {claimName: claim}}
     path: n/old/one
-"#;
+";
 
 fn fresh() -> Scene {
     Scene::new(BOOTSTRAP).sentinels_idle()

@@ -341,8 +341,9 @@ impl Run {
             }
             self.claim_not_needed(name);
         }
+        // One that does not work is missing already.
         let mut others = self.pods.iter().filter(|(other, _)| *other != name);
-        let away = others.find(|(_, pod)| pod.away > 0 && !before.lost);
+        let away = others.find(|(_, pod)| pod.away > 0 && self.works(name));
         assert!(away.is_none(), "{name} goes while {away:?} is away");
         let restart = (name.to_owned(), self.scene.bus.generation, self.wanted);
         if claim.is_none() && !self.losses {
