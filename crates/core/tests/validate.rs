@@ -295,7 +295,6 @@ const ADMISSION_ALONE: &[&str] = &[
     "keyspace-twice",
     "channel-without-events",
     "storage-shrinks",
-    "storage-class-changes",
     "port-changes",
     "engine-kind-changes",
     "engine-version-goes-back",

@@ -4,7 +4,7 @@ use super::condition::{Finding, kind};
 use crate::plan::handover::{self, why};
 use crate::plan::view::View;
 use crate::plan::{Blocked, Plan, reason};
-use cachebus_api::status::PendingRestart;
+use cachebus_api::status::{Electorate, PendingRestart};
 
 /// Whether every pod is there, is ready, and owes no restart.
 pub fn complete(view: &View<'_>, plan: &Plan, pending: &[PendingRestart]) -> Finding {
@@ -100,7 +100,14 @@ fn under_way(view: &View<'_>, plan: &Plan) -> Option<Finding> {
             _ => {}
         }
     }
-    let restart = topology.restart.as_ref()?;
-    let message = format!("{} is being restarted ({})", restart.pod, restart.reason);
-    finding(reason::ROLLING_OUT, message)
+    if let Some(restart) = &topology.restart {
+        let message = format!("{} is being restarted ({})", restart.pod, restart.reason);
+        return finding(reason::ROLLING_OUT, message);
+    }
+    // A pass that orders something else takes no step in this.
+    let Electorate { members, pods } = view.bus.electorate;
+    let wanted = view.bus.spec.sentinel.replicas;
+    let message = format!("{members} Sentinels count, {wanted} are asked for");
+    ((members, pods) != (wanted, wanted))
+        .then(|| Finding::bad(kind::ROLLOUT_COMPLETE, reason::SCALING_SENTINELS, message))
 }

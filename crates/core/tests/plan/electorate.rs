@@ -1,12 +1,14 @@
 //! Sentinels join and leave one at a time, whatever happens meanwhile, and no two majorities miss one another.
 
 use crate::scene::{Scene, agent, desired, fqdn};
+use crate::status::condition;
 use cachebus_api::status::{Electorate, Topology};
 use cachebus_core::config::agent_json;
 use cachebus_core::names::Component;
 use cachebus_core::observed::{Node, PodView};
-use cachebus_core::plan::{Action, plan, reason, retirement_intended};
+use cachebus_core::plan::{Action, Plan, plan, reason, retirement_intended};
 use cachebus_core::protocol::{KnownSentinel, Monitored, NodeStatus, SentinelStatus};
+use cachebus_core::status::{kind, report};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -203,7 +205,8 @@ impl Run {
     }
 
     /// Any two sets of Sentinels by which somebody may let a pod lead have one in common. Sets are as small as can be: of the
-    /// agents' numbers, and of what each Sentinel counts, bounded by its quorum.
+    /// agents' numbers, and of what each Sentinel counts, bounded by its quorum. One that watches nobody is counted and has no
+    /// vote.
     fn claim_majorities_meet(&self, members: u32) {
         let counted = self.counts.iter().map(|(count, _)| *count).chain([members]);
         let by_number = counted.map(|count| ((0..count).collect(), count / 2 + 1));
@@ -211,6 +214,10 @@ impl Run {
             let mut voters: BTreeSet<u32> = sentinel.known.clone()?;
             voters.insert(*own);
             let needed = (u32::try_from(voters.len()).unwrap() / 2 + 1).max(sentinel.quorum);
+            voters.retain(|voter| {
+                let voter = self.sentinels.get(voter);
+                voter.is_some_and(|voter| voter.known.is_some())
+            });
             Some((voters, needed))
         });
         let bodies: Vec<(BTreeSet<u32>, u32)> = by_number.chain(by_election).collect();
@@ -314,4 +321,19 @@ fn a_sentinel_retires_only_where_the_record_counts_it_no_more() {
     assert!(retirement_intended(&topology, names, "b-sentinel-2"));
     topology.sentinels = None;
     assert!(!retirement_intended(&topology, names, "b-sentinel-2"));
+}
+
+#[test]
+fn a_bus_is_not_ready_before_its_sentinels_are_as_many_as_asked_for() {
+    let mut scene = asked_for(4);
+    scene.observed.status.topology.as_mut().unwrap().sentinels = Some(Electorate {
+        members: 3,
+        pods: 4,
+    });
+    scene.bus = scene.bus.of_record(scene.observed.status.topology.as_ref());
+    // A pass that orders something else says nothing of it.
+    let status = report(&scene.bus, &scene.observed, &Plan::default(), &desired());
+    let rollout = condition(&status, kind::ROLLOUT_COMPLETE);
+    assert_eq!(rollout.reason, reason::SCALING_SENTINELS);
+    assert_eq!(condition(&status, kind::READY).status, "False");
 }
