@@ -213,7 +213,7 @@ mod tests {
         let line = format!("$EOF:{MARK_TEXT}");
         let mark = MARK_TEXT.as_bytes();
         // The dataset itself may hold what looks like the beginning of the mark.
-        let data = [b"0123456789abcdef".repeat(20), b"012345".to_vec()].concat();
+        let data = [[&mark[..39], b"x"].concat().repeat(8), mark[..6].to_vec()].concat();
         let whole = [&data[..], mark].concat();
         for cut in [1, 3, 16, 41, 300, whole.len()] {
             let pieces: Vec<&[u8]> = whole.chunks(cut).collect();
