@@ -125,11 +125,19 @@ impl<'a> View<'a> {
         let Electorate { members, pods } = self.bus.electorate;
         let watches = |pod: &String| match self.sentinel(pod) {
             Some(status) => self.joining.is_some() || status.monitored.is_some(),
-            None => self.leaving.is_some(),
+            None => self.leaving.is_some() || self.is_known(pod),
         };
         let mut extra = self.joining.iter().chain(&self.leaving);
         let voters = if extra.any(watches) { pods } else { members };
         voters / 2 + 1
+    }
+
+    /// Whether some Sentinel counts the one of this pod, which may then have a vote though it is silent.
+    fn is_known(&self, pod: &str) -> bool {
+        let ordinal = self.bus.names.sentinel_ordinal(pod);
+        self.watches()
+            .flat_map(|watch| &watch.known)
+            .any(|known| self.bus.names.sentinel_ordinal(&known.host) == ordinal)
     }
 
     /// What each Sentinel of this bus that answers watches, those too that are counted no more: any of them may fail over.
