@@ -76,8 +76,11 @@ pub(super) async fn strangers(
             "the Sentinel watched another primary beside the bus's"
         );
     }
+    // What is typed is of epoch 0, and wins against none that is newer: only among equals it would stay.
     let stranger = monitored.filter(|monitored| {
-        !monitored.failing_over && site.names.data_pod_of_host(&monitored.host).is_none()
+        !monitored.failing_over
+            && monitored.config_epoch == 0
+            && site.names.data_pod_of_host(&monitored.host).is_none()
     });
     if let Some(stranger) = stranger {
         sentinel.remove(own).await?;
