@@ -10,7 +10,7 @@ use super::Scenario;
 use crate::bus::{Bus, READY, small};
 use crate::faults::{self, Fault};
 use crate::lab::Lab;
-use crate::load::{self, Load};
+use crate::load::{self, Load, Style};
 use crate::watch::{Watch, never_two};
 use crate::{agreement, trial};
 
@@ -19,6 +19,12 @@ const SCALED: Duration = Duration::from_mins(10);
 
 /// Time for a bus to be whole again.
 const WHOLE: Duration = Duration::from_mins(4);
+
+/// For minutes: a history of all that is usual would be too long to fetch.
+const LONG: Style = Style {
+    rate: 100,
+    ..trial::USUAL
+};
 
 pub const SCENARIO: Scenario = Scenario {
     name: "sentinels",
@@ -31,7 +37,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     let namespace = lab.namespace().await?;
     let mut bus = Bus::ready(&lab, &namespace, "bus", small(load::granted())?).await?;
     agreement::check(&bus).await?;
-    let load = Load::start(&bus, "scaled", trial::USUAL, None).await?;
+    let load = Load::start(&bus, "scaled", LONG, None).await?;
     let watch = Watch::writes(&bus);
     // Each step of the count waits for kubelet to bring the number to every data pod, a minute or so.
     let sizes: &[u32] = if lab.long { &[5, 3] } else { &[5] };
