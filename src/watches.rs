@@ -94,11 +94,15 @@ impl Stores {
         };
         let stores = Self {
             buses: watches.buses(),
-            backups: watches.backups(),
+            backups: watches.watch_all(
+                "cachebusbackups.cachebus.dev (is the CRD installed?)",
+                config(),
+                bus_of_backup,
+            ),
             secrets: watches.watch("secrets"),
             pods: watches.watch("pods"),
             stateful_sets: watches.watch("statefulsets"),
-            claims: watches.watch_all("persistentvolumeclaims", of_pods()),
+            claims: watches.watch_all("persistentvolumeclaims", of_pods(), bus_of),
             services: watches.watch("services"),
             config_maps: watches.watch("configmaps"),
             service_accounts: watches.watch("serviceaccounts"),
@@ -167,23 +171,6 @@ impl Watches<'_> {
         store
     }
 
-    fn backups(&self) -> Store<WatchedBackup> {
-        let writer = Writer::new(());
-        let store = writer.as_reader();
-        let changes = watcher(self.api::<WatchedBackup>(), config())
-            .default_backoff()
-            .modify(|backup| backup.meta_mut().managed_fields = None)
-            .reflect(writer)
-            .touched_objects();
-        self.run(
-            "cachebusbackups.cachebus.dev (is the CRD installed?)",
-            store.clone(),
-            changes,
-            bus_of_backup,
-        );
-        store
-    }
-
     fn watch<K>(&self, resource: &'static str) -> Store<K>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
@@ -194,10 +181,15 @@ impl Watches<'_> {
             + Sync
             + 'static,
     {
-        self.watch_all(resource, ours())
+        self.watch_all(resource, ours(), bus_of)
     }
 
-    fn watch_all<K>(&self, resource: &'static str, which: watcher::Config) -> Store<K>
+    fn watch_all<K>(
+        &self,
+        resource: &'static str,
+        which: watcher::Config,
+        bus: fn(&K) -> Option<ObjectRef<WatchedBus>>,
+    ) -> Store<K>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
             + Clone
@@ -214,7 +206,7 @@ impl Watches<'_> {
             .modify(strip)
             .reflect(writer)
             .touched_objects();
-        self.run(resource, store.clone(), changes, bus_of);
+        self.run(resource, store.clone(), changes, bus);
         store
     }
 

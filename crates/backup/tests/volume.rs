@@ -1,6 +1,8 @@
 //! Backups on a volume, of a data pod that is played.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod folders;
+
 use age::secrecy::ExposeSecret as _;
 use cachebus_agent::{VolumeHolds, holds};
 use cachebus_api::backup::{Destination, Retention};
@@ -27,21 +29,7 @@ struct Pod {
 impl Pod {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
-        let folder = |name: &str| {
-            let path = root.path().join(name);
-            fs::create_dir(&path).unwrap();
-            path
-        };
-        let layout = Layout {
-            s3_dir: folder("s3"),
-            s3_ca_dir: folder("s3-ca"),
-            age_dir: folder("age"),
-            backup_dir: folder("backup"),
-            auth_dir: folder("auth"),
-            tls_dir: folder("tls"),
-            work_dir: folder("work"),
-            data_dir: folder("data"),
-        };
+        let layout = folders::below(root.path());
         fs::write(layout.auth_dir.join("replication"), "secret\n").unwrap();
         Self { root, layout }
     }

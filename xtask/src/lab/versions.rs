@@ -25,12 +25,13 @@ pub const DEBIAN: &str = "bookworm";
 /// The Debian release that has the newer engines. It moves on: once it has others, they come from the first of
 /// [`DEBIAN_ENGINES_LATER`] that has them still.
 pub const DEBIAN_ENGINES: &str = "sid";
-/// Releases with their archives: the one that follows [`DEBIAN_ENGINES`] weeks behind, and that itself as it was.
-pub const DEBIAN_ENGINES_LATER: &[(&str, &str)] = &[
-    ("forky", "http://deb.debian.org/debian"),
+/// Releases, with their archive where it is another one than that of all: the one that follows [`DEBIAN_ENGINES`] weeks behind,
+/// and that itself as it was.
+pub const DEBIAN_ENGINES_LATER: &[(&str, Option<&str>)] = &[
+    ("forky", None),
     (
         "sid",
-        "http://snapshot.debian.org/archive/debian/20261030T120000Z",
+        Some("http://snapshot.debian.org/archive/debian/20261030T120000Z"),
     ),
 ];
 

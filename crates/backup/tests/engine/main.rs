@@ -1,6 +1,9 @@
 //! A backup of a real server, proven and restored. `CACHEBUS_TEST_SERVER` is the path of a `redis-server` or `valkey-server`.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "../folders/mod.rs"]
+mod folders;
+
 use age::secrecy::ExposeSecret as _;
 use cachebus_api::backup::Destination;
 use cachebus_api::engine::EngineKind;
@@ -118,21 +121,7 @@ fn fill(engine: &Engine) {
 }
 
 fn layout(root: &Path) -> Layout {
-    let folder = |name: &str| {
-        let path = root.join(name);
-        fs::create_dir(&path).unwrap();
-        path
-    };
-    let layout = Layout {
-        s3_dir: folder("s3"),
-        s3_ca_dir: folder("s3-ca"),
-        age_dir: folder("age"),
-        backup_dir: folder("backup"),
-        auth_dir: folder("auth"),
-        tls_dir: folder("tls"),
-        work_dir: folder("work"),
-        data_dir: folder("data"),
-    };
+    let layout = folders::below(root);
     fs::write(layout.auth_dir.join("replication"), "secret").unwrap();
     let secret = age::x25519::Identity::generate().to_string();
     fs::write(layout.age_dir.join("identity"), secret.expose_secret()).unwrap();

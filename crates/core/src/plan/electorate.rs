@@ -148,18 +148,12 @@ fn leave(view: &View<'_>, pod: &str) -> Step {
             let what = format!("{pod} retires");
             act(Action::Retire { pod, order }, what)
         }
-        None if is_heard(view, pod) => Step::Halt(format!(
+        // Some Sentinel has heard of it a while ago.
+        None if view.counted_as(pod).any(|known| !known.silent) => Step::Halt(format!(
             "{pod} leaves and does not answer, and others hear of it"
         )),
         Some(_) | None => act(record(view, members, members), format!("{pod} goes")),
     }
-}
-
-/// Whether some Sentinel has heard of this one a while ago.
-fn is_heard(view: &View<'_>, pod: &str) -> bool {
-    let ordinal = view.bus.names.sentinel_ordinal(pod);
-    let mut known = view.watches().flat_map(|watch| &watch.known);
-    known.any(|known| view.bus.names.sentinel_ordinal(&known.host) == ordinal && !known.silent)
 }
 
 /// A data pod that does not count one of these numbers of Sentinels, and what it counts, for people, where it says so.

@@ -7,7 +7,7 @@ use super::votes::heard;
 use crate::bus::Bus;
 use crate::names::Component;
 use crate::observed::{Node, Observed};
-use crate::protocol::{DataStatus, Marker, Monitored, Phase, SentinelStatus};
+use crate::protocol::{DataStatus, KnownSentinel, Marker, Monitored, Phase, SentinelStatus};
 use crate::seal::{Opinion, vouches};
 use cachebus_api::status::{Electorate, Topology};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -125,19 +125,20 @@ impl<'a> View<'a> {
         let Electorate { members, pods } = self.bus.electorate;
         let watches = |pod: &String| match self.sentinel(pod) {
             Some(status) => self.joining.is_some() || status.monitored.is_some(),
-            None => self.leaving.is_some() || self.is_known(pod),
+            // One that others count may have a vote though it is silent.
+            None => self.leaving.is_some() || self.counted_as(pod).next().is_some(),
         };
         let mut extra = self.joining.iter().chain(&self.leaving);
         let voters = if extra.any(watches) { pods } else { members };
         voters / 2 + 1
     }
 
-    /// Whether some Sentinel counts the one of this pod, which may then have a vote though it is silent.
-    fn is_known(&self, pod: &str) -> bool {
-        let ordinal = self.bus.names.sentinel_ordinal(pod);
-        self.watches()
-            .flat_map(|watch| &watch.known)
-            .any(|known| self.bus.names.sentinel_ordinal(&known.host) == ordinal)
+    /// As what other Sentinels count the one of this pod.
+    pub fn counted_as(&self, pod: &str) -> impl Iterator<Item = &'a KnownSentinel> {
+        let names = &self.bus.names;
+        let ordinal = names.sentinel_ordinal(pod);
+        let known = self.watches().flat_map(|watch| &watch.known);
+        known.filter(move |known| names.sentinel_ordinal(&known.host) == ordinal)
     }
 
     /// What each Sentinel of this bus that answers watches, those too that are counted no more: any of them may fail over.

@@ -241,7 +241,7 @@ async fn secrets(scene: &Scene, spoil: bool) -> anyhow::Result<()> {
 }
 
 /// Has a setting change that only a restart of every data pod brings in.
-pub async fn restart_only(scene: &Scene) -> anyhow::Result<()> {
+async fn restart_only(scene: &Scene) -> anyhow::Result<()> {
     let now = scene.bus.object().await?.spec.connections.tcp_backlog;
     let patch = Patch::Merge(json!({"spec": {"connections": {"tcpBacklog": now + 1}}}));
     let bus = scene.bus.names.bus();
@@ -253,7 +253,8 @@ pub async fn restart_only(scene: &Scene) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn changed_in_rollout(scene: &Scene) -> anyhow::Result<()> {
+/// Asks for a rollout, and returns when it has restarted its first data pod.
+pub async fn rollout_begun(scene: &Scene) -> anyhow::Result<()> {
     let replicas = scene.replicas();
     let before = scene.bus.pods().uids().await?;
     restart_only(scene).await?;
@@ -265,6 +266,10 @@ async fn changed_in_rollout(scene: &Scene) -> anyhow::Result<()> {
         });
         restarted.next().context("none is").map(|_| ())
     })
-    .await?;
+    .await
+}
+
+async fn changed_in_rollout(scene: &Scene) -> anyhow::Result<()> {
+    rollout_begun(scene).await?;
     restart_only(scene).await
 }

@@ -9,7 +9,7 @@ use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
 
-use super::by_hand::restart_only;
+use super::by_hand::rollout_begun;
 use crate::chaos::{Fault, Loses, Scene};
 use crate::faults;
 use crate::machine::Rules;
@@ -33,8 +33,8 @@ const GOES: Duration = Duration::from_millis(250);
 /// The longest time from the beginning of a planned change to the death of the operator.
 const AT_SOME_STEP: Duration = Duration::from_millis(1500);
 
-/// Time for a rollout to reach its first pod.
-const BEGUN: Duration = Duration::from_mins(2);
+/// Time for the last data pod to go.
+const GONE: Duration = Duration::from_mins(2);
 
 pub const ALL: &[Fault] = &[
     Fault::new(
@@ -95,17 +95,7 @@ async fn in_switchover(scene: &Scene) -> anyhow::Result<()> {
 }
 
 async fn in_rollout(scene: &Scene) -> anyhow::Result<()> {
-    let before = scene.bus.pods().uids().await?;
-    restart_only(scene).await?;
-    wait::until("a data pod is restarted", BEGUN, || async {
-        let now = scene.bus.pods().uids().await?;
-        let mut replicas = scene.replicas().into_iter();
-        let restarted =
-            replicas.any(|pod| now.contains_key(&pod) && now.get(&pod) != before.get(&pod));
-        ensure!(restarted, "none is");
-        Ok(())
-    })
-    .await?;
+    rollout_begun(scene).await?;
     operator_killed(scene).await
 }
 
@@ -117,7 +107,7 @@ async fn in_scale_down(scene: &Scene) -> anyhow::Result<()> {
         .bus
         .names
         .pod(cachebus_core::names::Component::Redis, 2);
-    let gone = wait::until("the last pod is gone", BEGUN, || async {
+    let gone = wait::until("the last pod is gone", GONE, || async {
         let there = scene.bus.pods().uids().await?.contains_key(&last);
         ensure!(!there, "{last} is still there");
         Ok(())

@@ -57,6 +57,14 @@ fn give_volumes(world: &World) {
     }
 }
 
+/// The pod whose restart is recorded.
+fn restarting(world: &World) -> String {
+    topology(world)["restart"]["pod"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
 fn class(world: &World, expandable: bool) {
     world.api.put(
         "/apis/storage.k8s.io/v1/storageclasses/c",
@@ -160,10 +168,7 @@ async fn a_volume_that_cannot_grow_is_given_up_with_its_pod_and_one_alone() {
         world.pass().await.unwrap();
         seen(&world);
     }
-    let pod = topology(&world)["restart"]["pod"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let pod = restarting(&world);
     assert_ne!(topology(&world)["primary"], *pod);
     let gone = [
         "DELETE statefulsets/b-redis".to_owned(),
@@ -185,10 +190,7 @@ async fn no_claim_is_deleted_that_another_one_has_replaced_or_while_the_primary_
         world.pass().await.unwrap();
         seen(&world);
     }
-    let pod = topology(&world)["restart"]["pod"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let pod = restarting(&world);
     deletions(&world);
     world.see();
     world
