@@ -52,24 +52,32 @@ pub async fn run(lab: &Lab, selected: Vec<&'static Scenario>, jobs: usize) -> Ex
     let (alone, together): (Vec<_>, Vec<_>) =
         selected.into_iter().partition(|scenario| scenario.alone);
     let mut passed = 0;
-    let mut failed = 0;
+    let mut failed = Vec::new();
     for (scenarios, jobs) in [(together, jobs.max(1)), (alone, 1)] {
         let mut results = futures::stream::iter(scenarios)
             .map(|scenario| one(lab, scenario))
             .buffer_unordered(jobs);
-        while let Some(ok) = results.next().await {
-            *if ok { &mut passed } else { &mut failed } += 1;
+        while let Some(result) = results.next().await {
+            match result {
+                Ok(()) => passed += 1,
+                Err(failure) => failed.push(failure),
+            }
         }
     }
-    print(format_args!("{passed} passed, {failed} failed"));
-    if failed == 0 {
+    // Once more, below the logs of all of them.
+    for failure in &failed {
+        print(format_args!("{failure}"));
+    }
+    print(format_args!("{passed} passed, {} failed", failed.len()));
+    if failed.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     }
 }
 
-async fn one(lab: &Lab, scenario: &'static Scenario) -> bool {
+/// Runs a scenario. An error is the line that says what failed.
+async fn one(lab: &Lab, scenario: &'static Scenario) -> Result<(), String> {
     let lab = lab.of(scenario.name);
     let began = Instant::now();
     print(format_args!("-- {}: {}", scenario.name, scenario.proves));
@@ -81,20 +89,19 @@ async fn one(lab: &Lab, scenario: &'static Scenario) -> bool {
         Err(_) => Err(anyhow::anyhow!("not done within {} s", LIMIT.as_secs())),
     };
     let seconds = began.elapsed().as_secs_f64();
+    let result =
+        result.map_err(|error| format!("FAILED {:<16} {seconds:6.1} s: {error:#}", scenario.name));
     match &result {
         Ok(()) => print(format_args!("ok {:<20} {seconds:6.1} s", scenario.name)),
-        Err(error) => {
-            print(format_args!(
-                "FAILED {:<16} {seconds:6.1} s: {error:#}",
-                scenario.name
-            ));
+        Err(failure) => {
+            print(format_args!("{failure}"));
             diagnose::dump(&lab).await;
         }
     }
     if let Err(error) = lab.clean_up().await.context("cleaning up") {
         lab.note(format_args!("{error:#}"));
     }
-    result.is_ok()
+    result
 }
 
 /// Prints one line. What cannot be printed is not worth failing for.

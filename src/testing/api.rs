@@ -262,10 +262,10 @@ impl State {
                     return failure(409, "Conflict");
                 }
                 let orphans = body["propagationPolicy"] == "Orphan";
-                assert!(
-                    !path.contains("/statefulsets/") || orphans,
-                    "its pods would go, too"
-                );
+                if path.contains("/statefulsets/") {
+                    assert!(orphans, "its pods would go, too");
+                    self.check_owned(path);
+                }
                 self.objects.remove(path);
                 (StatusCode::OK, current)
             }
@@ -279,6 +279,25 @@ impl State {
                 (StatusCode::OK, self.store(path, current))
             }
             (_, Some(_)) => failure(405, "MethodNotAllowed"),
+        }
+    }
+
+    /// Whether the pods of a StatefulSet that is deleted would outlive it though the garbage collector knew of none of them.
+    fn check_owned(&self, set: &str) {
+        let pods = set.replace("/apis/apps/v1/", "/api/v1/");
+        let pods = pods.replace("/statefulsets/", "/pods/") + "-";
+        for (path, pod) in self
+            .objects
+            .iter()
+            .filter(|(path, _)| path.starts_with(&pods))
+        {
+            let owners = pod["metadata"]["ownerReferences"].as_array();
+            let lasts =
+                |owner: &Value| owner["kind"] == "CacheBus" && owner["controller"].is_null();
+            assert!(
+                owners.is_some_and(|owners| owners.iter().any(lasts)),
+                "{path}: owned by the set alone"
+            );
         }
     }
 

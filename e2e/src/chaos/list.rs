@@ -1,5 +1,6 @@
 //! Faults of the catalogue one after another: `cachebus-e2e faults`.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
@@ -125,6 +126,13 @@ fn keep(options: &Options, row: &Row) -> anyhow::Result<()> {
     let text = std::fs::read_to_string(document)?;
     let text = with_table(&text, &rows).context("the document has no place for the table")?;
     Ok(std::fs::write(document, text)?)
+}
+
+/// Faults in which, as measured, every promise was kept.
+pub fn survived() -> anyhow::Result<BTreeSet<String>> {
+    let rows: Vec<Row> = serde_json::from_str(include_str!("../../measured/faults.json"))?;
+    let kept = rows.into_iter().filter(|row| row.broken.is_empty());
+    Ok(kept.map(|row| row.fault).collect())
 }
 
 fn read(file: &Path) -> anyhow::Result<Vec<Row>> {

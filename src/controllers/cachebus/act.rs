@@ -86,7 +86,9 @@ impl Acting<'_> {
             Action::Restart { pod, uid, claim } => {
                 self.restart(pod, uid, claim.as_deref(), observed).await;
             }
-            Action::Remake { component, uid } => self.remake(*component, uid).await,
+            Action::Remake { component, uid } => {
+                self.remake(*component, uid, observed).await;
+            }
             Action::Grow { pod, claim, size } => self.grow(pod, claim, size).await,
             Action::Answer { asked, refusal } => {
                 self.answer(asked, refusal.as_deref(), watched).await;

@@ -65,14 +65,25 @@ pub(super) fn pods_of_bus(bus: &Bus) -> LabelSelector {
     selector(text([(BUS_LABEL, bus.names.bus())]))
 }
 
+/// The reference by which the bus owns an object as its controller.
 fn owner(bus: &Bus) -> OwnerReference {
+    OwnerReference {
+        controller: Some(true),
+        block_owner_deletion: Some(true),
+        ..second_owner(bus)
+    }
+}
+
+/// The reference by which the bus owns what another object controls: while it stands, the object outlives that other one.
+#[must_use]
+pub fn second_owner(bus: &Bus) -> OwnerReference {
     OwnerReference {
         api_version: format!("{GROUP}/v1alpha1"),
         kind: "CacheBus".to_owned(),
         name: bus.names.bus().to_owned(),
         uid: bus.uid.clone(),
-        controller: Some(true),
-        block_owner_deletion: Some(true),
+        controller: None,
+        block_owner_deletion: None,
     }
 }
 

@@ -17,6 +17,7 @@ mod volumes;
 mod workload;
 
 pub use backup::{BACKUP, Place, backup_pod, restore_claim, restore_pod};
+pub use meta::second_owner;
 pub(crate) use resources::memory_limit_of_data_nodes;
 pub(crate) use volumes::wanted_claim;
 

@@ -3,10 +3,11 @@
 use super::Acting;
 use super::changes::only;
 use crate::error::Error;
-use crate::partial::{PartialClaim, PartialStatefulSet};
+use crate::partial::{PartialClaim, PartialPod, PartialStatefulSet};
 use cachebus_core::names::{Component, MANAGER};
 use cachebus_core::observed::Observed;
 use cachebus_core::plan::{Blocked, reason, replacement_intended};
+use cachebus_core::render::second_owner;
 use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PropagationPolicy};
 use serde_json::json;
@@ -37,7 +38,13 @@ impl Acting<'_> {
     }
 
     /// Deletes a StatefulSet without its pods. The next pass makes it anew.
-    pub(super) async fn remake(&mut self, component: Component, uid: &str) {
+    ///
+    /// The bus owns the pods first, too: the garbage collector leaves behind only those that it knows of, which may be none
+    /// when it has just begun, and would delete the others as those whose only owner is gone.
+    pub(super) async fn remake(&mut self, component: Component, uid: &str, observed: &Observed) {
+        if !self.own_pods(component, observed).await {
+            return;
+        }
         let name = self.bus.names.workload(component);
         let without_pods = DeleteParams {
             propagation_policy: Some(PropagationPolicy::Orphan),
@@ -46,6 +53,36 @@ impl Acting<'_> {
         tracing::info!(name, uid, "makes a StatefulSet anew");
         self.delete::<PartialStatefulSet>("StatefulSet", &name, &without_pods)
             .await;
+    }
+
+    /// Adds the bus to the owners of the pods of a component. `false`: not of all of them.
+    async fn own_pods(&mut self, component: Component, observed: &Observed) -> bool {
+        let api: Api<PartialPod> =
+            Api::namespaced(self.context.client.clone(), self.bus.names.namespace());
+        let params = PatchParams {
+            field_manager: Some(MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        // Of a strategic patch, references are added by UID.
+        let owners = Patch::Strategic(json!({
+            "metadata": {"ownerReferences": [second_owner(self.bus)]},
+        }));
+        let nodes = match component {
+            Component::Redis => &observed.data,
+            Component::Sentinel => &observed.sentinels,
+        };
+        for (pod, _) in nodes.iter().filter(|(_, node)| node.pod.is_some()) {
+            match api.patch(pod, &params, &owners).await {
+                Ok(_) => {}
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(error) => {
+                    let error = Error::api("patch", "Pod", pod, &error);
+                    self.acted.failures.push(error);
+                    return false;
+                }
+            }
+        }
+        true
     }
 
     /// Has the claim of a pod ask for more.
