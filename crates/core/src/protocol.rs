@@ -64,7 +64,7 @@ pub struct AgentConfig {
     /// Copies that are asked for besides the primary's.
     #[serde(default)]
     pub replicas: u32,
-    /// How long a primary takes writes after it last saw a replica or a majority of Sentinels, milliseconds; 0: always.
+    /// How long a primary that lacks a replica takes writes after a majority of Sentinels last answered it, milliseconds; 0: always.
     #[serde(default)]
     pub fencing_window_ms: u64,
     /// What the Sentinels are told of the primary.

@@ -80,14 +80,14 @@ impl DataAgent {
         self.info().filter(|info| !info.loading).map(replication)
     }
 
-    /// The settings to compare with the spec: not the one by which the server is fenced.
+    /// The settings to compare with the spec: not the one by which the server is fenced or bound to its replicas.
     fn told_config(&self) -> BTreeMap<String, String> {
         let mut config = self
             .running
             .as_ref()
             .map(|running| running.config.clone())
             .unwrap_or_default();
-        if self.fenced().is_some() {
+        if !self.takes_writes_as_asked() {
             config.remove(DIRECTIVE);
         }
         config
