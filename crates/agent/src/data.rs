@@ -9,6 +9,7 @@ mod orders;
 mod report;
 mod running;
 mod settings;
+mod spoilt;
 mod start;
 
 use crate::error::AgentError;

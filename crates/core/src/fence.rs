@@ -25,6 +25,8 @@ pub const LEISURE_MS: u64 = 1_000;
 
 /// Replicas acknowledge once a second, and the engine counts whole seconds.
 const PROMPT_S: u64 = 1;
+/// Two of these pass, as the engine counts, in little more than one.
+const LATE_S: u64 = 2;
 
 /// What one Sentinel said to a primary.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -186,7 +188,7 @@ impl Watch {
             _ if self.silence(sight.now_ms) < window => self.open(),
             // Whoever leaves is out of the list at once; one that is only late has the window too.
             _ if has_all(sight, |lag| {
-                lag <= PROMPT_S || lag.saturating_mul(1_000) < window
+                lag <= LATE_S || lag.saturating_mul(1_000) < window
             }) =>
             {
                 Verdict::Bind

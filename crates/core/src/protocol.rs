@@ -187,6 +187,9 @@ pub struct DataStatus {
     /// Sentinels of which its agent counts the majority; `None`: it is too old to tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub electorate: Option<u32>,
+    /// Files that the server could not read lie in a folder of their own on the volume, and count for no copy.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub set_aside: bool,
     /// Live values of the directives that a bus may set; none holds a secret. Empty until the server runs. The directive by
     /// which a primary is fenced is left out while it is.
     pub config: BTreeMap<String, String>,
@@ -256,6 +259,10 @@ pub struct Refusal {
     pub reason: String,
     /// For people.
     pub message: String,
+}
+
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl AgentStatus {

@@ -152,6 +152,13 @@ fn a_replica_that_is_late_is_missing_when_the_window_has_passed() {
     let late = [replica(OTHER, 0), replica("b-redis-2", 3)];
     let fenced = leader.look(10_000 + WINDOW, &late, &silence());
     assert_eq!(fenced, Some(Fenced::Isolated));
+    // In whole seconds, two may be little more than one.
+    for window in [1_000, 2_000] {
+        let mut leader = Leader::new();
+        leader.config.fencing_window_ms = window;
+        assert_eq!(leader.look(10_000, &both(2), &silence()), None);
+        assert!(leader.look(11_000, &both(3), &silence()).is_some());
+    }
     // So is one that is being sent a copy, however lately it acknowledged.
     let mut leader = Leader::new();
     let mut sent = both(0);

@@ -71,6 +71,7 @@ impl DataAgent {
             handover: self.handover.clone(),
             fenced: self.fenced().cloned(),
             electorate: u32::try_from(self.site.config.sentinels.len()).ok(),
+            set_aside: self.volume.has_set_aside(),
             config: self.told_config(),
         }
     }

@@ -494,6 +494,7 @@ impl DataNode {
             }),
             fenced: running.and_then(|server| server.watch.as_ref()?.fenced().cloned()),
             electorate: None,
+            set_aside: false,
             config: BTreeMap::new(),
         }
     }
