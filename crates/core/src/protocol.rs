@@ -188,7 +188,7 @@ pub struct DataStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub electorate: Option<u32>,
     /// Files that the server could not read lie in a folder of their own on the volume, and count for no copy.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub set_aside: bool,
     /// Live values of the directives that a bus may set; none holds a secret. Empty until the server runs. The directive by
     /// which a primary is fenced is left out while it is.
@@ -259,10 +259,6 @@ pub struct Refusal {
     pub reason: String,
     /// For people.
     pub message: String,
-}
-
-fn is_false(value: &bool) -> bool {
-    !*value
 }
 
 impl AgentStatus {

@@ -261,6 +261,7 @@ fn it_takes_writes_again_when_nobody_else_can_lead() {
     assert_eq!(isolated(&silence(), &one), Some(Fenced::Isolated));
     let unaware = vec![Answer::Unaware; 3];
     assert_eq!(isolated(&unaware, &[]), Some(Fenced::Isolated));
+    assert_eq!(isolated(&unaware, &one), Some(Fenced::Isolated));
     let twice = [replica(OTHER, 0), replica(OTHER, 0)];
     assert_eq!(isolated(&silence(), &twice), Some(Fenced::Isolated));
 }
