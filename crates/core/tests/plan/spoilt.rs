@@ -12,7 +12,7 @@ use cachebus_core::seal::{
 const THIS: &str = "b-redis-0";
 const LEADER: &str = "b-redis-1";
 
-/// As Redis 7.0 and 8.0 and Valkey 9.1 say it.
+/// In the form of Redis 7.0.
 const BAD_TAIL: &str = "Bad file format reading the append only file appendonly.aof.2.incr.aof: make a backup of your AOF file, then use ./redis-check-aof --fix <filename.manifest>";
 const BAD_SNAPSHOT: &str = "Internal error in RDB reading offset 24, function at rdb.c:2961 -> Unknown RDB encoding type 115";
 
