@@ -56,6 +56,7 @@ mod tests {
                 handover: None,
                 fenced: None,
                 electorate: None,
+                set_aside: false,
                 config: BTreeMap::new(),
             })),
         }

@@ -259,6 +259,7 @@ impl State {
             handover: self.handed_over.get(name).cloned(),
             fenced: None,
             electorate: u32::try_from(SENTINELS.len()).ok(),
+            set_aside: false,
             marker: told.map(|(primary, epoch)| Marker {
                 uid: self.bus.uid.clone(),
                 primary: primary.clone(),

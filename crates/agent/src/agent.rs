@@ -70,9 +70,8 @@ pub async fn run_in(
     ));
     match component {
         Component::Redis => {
-            DataAgent::new(site, serving, snapshots)?
-                .run(inbox, stop)
-                .await
+            let agent = DataAgent::new(site, serving, snapshots)?;
+            Box::pin(agent.run(inbox, stop)).await
         }
         Component::Sentinel => {
             SentinelAgent::new(site, serving, snapshots)?

@@ -9,6 +9,7 @@ mod orders;
 mod report;
 mod running;
 mod settings;
+mod spoilt;
 mod start;
 
 use crate::error::AgentError;
@@ -20,6 +21,7 @@ use crate::stop::Stop;
 use crate::supervisor::Supervisor;
 use crate::users::Users;
 use crate::volume::Volume;
+use cachebus_core::fence::LEISURE_MS;
 use cachebus_core::protocol::{HandoverReport, Phase};
 use cachebus_core::seal::{NEVER_PROMOTE, saved};
 use running::Running;
@@ -30,7 +32,7 @@ use tokio::time::{Instant, sleep_until};
 /// Between looks at a server on which something is still under way.
 const UNSETTLED: Duration = Duration::from_millis(200);
 /// Between looks at a settled one.
-const SETTLED: Duration = Duration::from_secs(1);
+const SETTLED: Duration = Duration::from_millis(LEISURE_MS);
 
 /// The agent of a data pod: all that it knows, and its one loop.
 #[derive(Debug)]

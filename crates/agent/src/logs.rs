@@ -1,7 +1,8 @@
 //! The server's log lines, passed on as structured ones.
 
 use cachebus_admin::Secret;
-use std::sync::Arc;
+use cachebus_core::seal::Telling;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tracing::Level;
 
@@ -41,9 +42,33 @@ impl Redactor {
     }
 }
 
+/// What a server tells of its files, while its lines are passed on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Listener(Arc<Mutex<Telling>>);
+
+impl Listener {
+    fn hear(&self, line: &str) {
+        let mut telling = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        telling.hear(parse(line).message);
+    }
+
+    /// All that it has told so far.
+    pub(crate) fn heard(&self) -> Telling {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Passes on lines until `output` ends.
-pub(crate) async fn forward(output: impl AsyncRead + Unpin, redactor: Redactor) {
-    each_line(output, |line| emit(&redactor.clean(line))).await;
+pub(crate) async fn forward(
+    output: impl AsyncRead + Unpin,
+    redactor: Redactor,
+    listener: Listener,
+) {
+    each_line(output, |line| {
+        listener.hear(line);
+        emit(&redactor.clean(line));
+    })
+    .await;
 }
 
 async fn each_line(output: impl AsyncRead + Unpin, mut take: impl FnMut(&str)) {

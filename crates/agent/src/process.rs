@@ -1,7 +1,7 @@
 //! The supervised server process.
 
 use crate::error::AgentError;
-use crate::logs::{self, Redactor};
+use crate::logs::{self, Listener, Redactor};
 use crate::stop::Stop;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -20,6 +20,7 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 pub(crate) struct ServerProcess {
     child: Child,
     output: Vec<JoinHandle<()>>,
+    listener: Listener,
 }
 
 /// How a server ended.
@@ -56,14 +57,26 @@ impl ServerProcess {
                 source,
             })?;
         let mut output = Vec::new();
+        let listener = Listener::default();
         if let Some(stdout) = child.stdout.take() {
-            output.push(tokio::spawn(logs::forward(stdout, redactor.clone())));
+            let forwarded = logs::forward(stdout, redactor.clone(), listener.clone());
+            output.push(tokio::spawn(forwarded));
         }
         if let Some(stderr) = child.stderr.take() {
-            output.push(tokio::spawn(logs::forward(stderr, redactor.clone())));
+            let forwarded = logs::forward(stderr, redactor.clone(), listener.clone());
+            output.push(tokio::spawn(forwarded));
         }
         tracing::info!(program, pid = child.id(), "server started");
-        Ok(Self { child, output })
+        Ok(Self {
+            child,
+            output,
+            listener,
+        })
+    }
+
+    /// What it tells of its files. Its last lines come a moment after its end.
+    pub(crate) fn listener(&self) -> Listener {
+        self.listener.clone()
     }
 
     /// Its process id, until its end has been taken note of.

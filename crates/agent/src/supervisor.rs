@@ -3,6 +3,7 @@
 use crate::crash_log::{CrashLog, Verdict};
 use crate::engine;
 use crate::error::AgentError;
+use crate::logs::{Listener, Redactor};
 use crate::process::{Ended, ServerProcess};
 use crate::reap;
 use crate::site::Site;
@@ -18,6 +19,8 @@ pub(crate) struct Supervisor {
     halting: bool,
     start_at: Instant,
     crashes: CrashLog,
+    /// With which code the last server ended unasked, and what it had told; `None` from the next start on.
+    ending: Option<(u8, Listener)>,
 }
 
 impl Supervisor {
@@ -28,6 +31,7 @@ impl Supervisor {
             halting: false,
             start_at: Instant::now(),
             crashes: CrashLog::default(),
+            ending: None,
         }
     }
 
@@ -47,9 +51,29 @@ impl Supervisor {
 
     /// Starts the bus's engine.
     pub(crate) fn start(&mut self, site: &Site, arguments: &[OsString]) -> Result<(), AgentError> {
-        let program = engine::program(site.config.engine);
-        self.process = Some(ServerProcess::spawn(program, arguments, &site.redactor)?);
+        self.spawn(
+            engine::program(site.config.engine),
+            arguments,
+            &site.redactor,
+        )
+    }
+
+    pub(crate) fn spawn(
+        &mut self,
+        program: &str,
+        arguments: &[OsString],
+        redactor: &Redactor,
+    ) -> Result<(), AgentError> {
+        self.ending = None;
+        self.process = Some(ServerProcess::spawn(program, arguments, redactor)?);
         Ok(())
+    }
+
+    /// Whether the last server has ended since its files are damaged, as far as it has told. It is started again a second after
+    /// its end at the earliest: by then its last lines have come.
+    pub(crate) fn could_not_read(&self) -> bool {
+        let ending = self.ending.as_ref();
+        ending.is_some_and(|(code, listener)| listener.heard().spoilt(*code))
     }
 
     /// Resolves when the server has ended; never, while none runs.
@@ -63,6 +87,11 @@ impl Supervisor {
     /// Takes note of the server's end. An error: nobody asked for it, and it was one too many.
     pub(crate) async fn has_ended(&mut self, ended: Ended) -> Result<(), AgentError> {
         let code = ended.code();
+        self.ending = self
+            .process
+            .as_ref()
+            .filter(|_| !self.halting)
+            .map(|process| (code, process.listener()));
         let last_lines = self.process.take().map(ServerProcess::last_lines);
         // A grandchild may hold its output open, and whoever is to take the lead over does not wait for that.
         let last_lines = last_lines.map(tokio::spawn);

@@ -1,5 +1,7 @@
 //! The file beside the data that says whose it is, and whether there is data at all.
 
+mod spoilt;
+
 use crate::atomic_file;
 use crate::error::AgentError;
 use cachebus_core::names::MARKER_FILE;
@@ -17,6 +19,18 @@ const BLANK_FILE: &str = "cachebus.blank";
 const AOF_FOLDER: &str = "appendonlydir";
 /// The snapshot.
 pub(crate) const SNAPSHOT_FILE: &str = "dump.rdb";
+
+/// Where files lie that a server could not read: those of the last time.
+const SPOILT_FOLDER: &str = "spoilt";
+
+/// What became of files that were set aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// They are in this folder.
+    Yes(PathBuf),
+    /// They are gone: what comes in their place would not have had the room.
+    NoRoom,
+}
 
 /// The marker and the dataset of a data volume.
 #[derive(Debug)]
@@ -81,11 +95,43 @@ impl Volume {
 
     /// To be called before a server starts: notes whether the files it makes will stand for data.
     pub(crate) async fn before_start(&mut self) -> Result<(), AgentError> {
-        if self.blank || self.has_dataset() {
+        if self.has_dataset() {
             return Ok(());
         }
-        atomic_file::replace(&self.folder.join(BLANK_FILE), "", 0o600).await?;
-        self.blank = true;
+        self.is_blank().await
+    }
+
+    /// Takes away what a server could not read, and notes before that nothing here is a copy any more, by this marker. Whatever
+    /// cuts it off, it may be done again.
+    pub(crate) async fn set_aside(&mut self, marker: Marker) -> Result<Kept, AgentError> {
+        self.is_blank().await?;
+        self.mark(marker).await?;
+        let folder = self.folder.clone();
+        let aside = folder.join(SPOILT_FOLDER);
+        tokio::task::spawn_blocking(move || spoilt::move_aside(&folder, SPOILT_FOLDER))
+            .await
+            .unwrap_or_else(|cancelled| Err(io::Error::other(cancelled)))
+            .map(|kept| {
+                if kept {
+                    Kept::Yes(aside.clone())
+                } else {
+                    Kept::NoRoom
+                }
+            })
+            .map_err(AgentError::file("setting files aside in", &aside))
+    }
+
+    /// Whether files that a server could not read are kept.
+    pub(crate) fn has_set_aside(&self) -> bool {
+        self.has(SPOILT_FOLDER)
+    }
+
+    /// Notes that there is no dataset until the files are of a whole copy.
+    async fn is_blank(&mut self) -> Result<(), AgentError> {
+        if !self.blank {
+            atomic_file::replace(&self.folder.join(BLANK_FILE), "", 0o600).await?;
+            self.blank = true;
+        }
         Ok(())
     }
 
@@ -210,6 +256,51 @@ mod tests {
         volume.mark(marker(true)).await.unwrap();
         assert!(volume.has_dataset());
         assert!(Volume::open(folder.path()).unwrap().has_dataset());
+    }
+
+    #[tokio::test]
+    async fn files_that_are_set_aside_are_kept_once_and_are_no_dataset_until_the_copy_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let mut volume = Volume::open(folder.path()).unwrap();
+        volume.mark(marker(true)).await.unwrap();
+        for text in ["first", "second"] {
+            fs::create_dir_all(path(AOF_FOLDER)).unwrap();
+            fs::write(path(AOF_FOLDER).join("x.incr.aof"), text).unwrap();
+            fs::write(path(SNAPSHOT_FILE), "REDIS0011").unwrap();
+            let kept = volume.set_aside(marker(false)).await.unwrap();
+            assert_eq!(kept, Kept::Yes(path(SPOILT_FOLDER)));
+            let aside = path(SPOILT_FOLDER).join(AOF_FOLDER).join("x.incr.aof");
+            assert_eq!(fs::read_to_string(aside).unwrap(), text);
+            assert!(path(SPOILT_FOLDER).join(SNAPSHOT_FILE).exists());
+        }
+        for mut volume in [volume, Volume::open(folder.path()).unwrap()] {
+            assert!(volume.has_set_aside());
+            assert_eq!(volume.is_in_aof(), None);
+            // What a server makes meanwhile.
+            fs::create_dir_all(path(AOF_FOLDER)).unwrap();
+            fs::write(path(AOF_FOLDER).join("manifest"), "x").unwrap();
+            assert!(!volume.has_dataset());
+            assert_eq!(volume.marker(), Some(&marker(false)));
+            volume.before_start().await.unwrap();
+            assert!(!volume.has_dataset());
+            fs::remove_dir_all(path(AOF_FOLDER)).unwrap();
+        }
+        let mut volume = Volume::open(folder.path()).unwrap();
+        volume.mark(marker(true)).await.unwrap();
+        fs::write(path(SNAPSHOT_FILE), "REDIS0011").unwrap();
+        assert!(volume.has_dataset());
+    }
+
+    #[tokio::test]
+    async fn a_volume_whose_marker_cannot_be_written_keeps_its_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut volume = Volume::open(folder.path()).unwrap();
+        fs::write(folder.path().join(SNAPSHOT_FILE), "REDIS0011").unwrap();
+        fs::create_dir(folder.path().join(MARKER_FILE)).unwrap();
+        volume.set_aside(marker(false)).await.unwrap_err();
+        assert!(folder.path().join(SNAPSHOT_FILE).exists());
+        assert!(!volume.has_dataset(), "it cannot be read");
     }
 
     #[tokio::test]

@@ -133,8 +133,8 @@ pub struct Replication {
     /// `min-replicas-max-lag`: a replica that was silent for longer counts as out of sync. Whole seconds.
     #[serde(default = "Replication::default_max_lag")]
     pub max_lag: Duration,
-    /// How long the primary takes writes after it last saw a replica or a majority of Sentinels. Then it refuses them, since
-    /// another may be made primary: what it took would be lost. Without replicas it never does.
+    /// How long the primary takes writes after a majority of Sentinels last answered it. Then it refuses them while any replica
+    /// is missing, since that one may be made primary: what it took would be lost. Without replicas it never does.
     /// Default: 3s, or `sentinel.downAfter` where that is less.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fencing_window: Option<Duration>,

@@ -1,15 +1,16 @@
 //! When a primary refuses writes. Pure; the agent of the leading pod carries it out.
 //!
-//! Who is cut off cannot see that another is made primary. So a primary takes writes while somebody vouches for it:
-//! - a replica that acknowledges what it sends;
-//! - a majority of the Sentinels that answers, whether or not it watches the bus yet, and names no other.
+//! Who is cut off cannot see that another is made primary: Sentinels that do not answer may be about to promote any replica that
+//! they reach, and may have promoted any that is not here. So a primary takes writes
+//! - while a majority of the Sentinels answers, whether or not it watches the bus yet, and names no other;
+//! - when none has for the fencing window, while every replica acknowledges: then there is none to promote. Its server is told
+//!   to take writes only with all of them, so that it refuses in the moment in which one leaves it, before anybody has looked.
 //!
-//! When neither has been so for the fencing window it is fenced: what it took from then on could be lost. It is fenced at once
-//! when Sentinels name another, or are making another primary. It takes writes again once nobody else can lead: every replica
-//! acknowledges to it, or a majority of Sentinels names it and none is failing over. Without replicas nobody could take over,
-//! and it is never fenced.
+//! When neither is so it is fenced. It is fenced at once when Sentinels name another, or are making another primary. It takes
+//! writes again once nobody else can lead: every replica acknowledges to it, or a majority of Sentinels names it and none is
+//! failing over. Without replicas nobody could take over, and it is never fenced.
 
-use crate::names::Names;
+use crate::names::{Component, Names};
 use crate::protocol::{AgentConfig, FedReplica, Fenced};
 use crate::seal::{Opinion, Vote, opinion};
 use std::collections::BTreeSet;
@@ -19,8 +20,13 @@ pub const DIRECTIVE: &str = "min-replicas-to-write";
 /// Its value meanwhile: more than a bus can have.
 pub const UNMET: &str = "99";
 
+/// Between two looks at a leading server of which all is well, milliseconds.
+pub const LEISURE_MS: u64 = 1_000;
+
 /// Replicas acknowledge once a second, and the engine counts whole seconds.
 const PROMPT_S: u64 = 1;
+/// Two of these pass, as the engine counts, in little more than one.
+const LATE_S: u64 = 2;
 
 /// What one Sentinel said to a primary.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,8 +84,11 @@ pub struct Sight<'a> {
 pub enum Verdict {
     /// Writes are to be refused, also where they are already.
     Fence(Fenced),
-    /// Writes that were refused are to be taken again.
-    Unfence,
+    /// Writes are to be taken while every replica is in the stream, and by the server's own rule no longer, also where it is told
+    /// so already.
+    Bind,
+    /// Writes are to be taken as the spec says, where they were bound or refused.
+    Open,
     /// Nothing.
     Stay,
 }
@@ -88,11 +97,19 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Watch {
     leads_since_ms: u64,
-    /// When somebody last vouched for it.
-    vouched_ms: u64,
+    /// When a majority of Sentinels was last asked that answered and spoke for no other.
+    heard_ms: u64,
     /// Every replica acknowledges to it.
     whole: bool,
-    fenced: Option<Fenced>,
+    stance: Stance,
+}
+
+/// What the server was last told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Stance {
+    Open,
+    Bound,
+    Fenced(Fenced),
 }
 
 impl Watch {
@@ -101,36 +118,51 @@ impl Watch {
     pub fn begin(now_ms: u64) -> Self {
         Self {
             leads_since_ms: now_ms,
-            vouched_ms: now_ms,
+            heard_ms: now_ms,
             whole: false,
-            fenced: None,
+            stance: Stance::Open,
         }
     }
 
     /// Why it refuses writes, where it does.
     #[must_use]
     pub fn fenced(&self) -> Option<&Fenced> {
-        self.fenced.as_ref()
+        match &self.stance {
+            Stance::Fenced(why) => Some(why),
+            Stance::Open | Stance::Bound => None,
+        }
     }
 
-    /// Whether Sentinels are to be asked. While every replica is with it, none can lead.
+    /// Whether the server takes writes as the spec says.
     #[must_use]
-    pub fn asks(&self, config: &AgentConfig) -> bool {
-        is_fenceable(config) && !(self.whole && self.fenced.is_none())
+    pub fn is_open(&self) -> bool {
+        self.stance == Stance::Open
     }
 
-    /// Whether the next look may wait: half of the window is left, at least.
+    /// Whether Sentinels are to be asked: at every look while a replica is missing or writes are not open, else so often that
+    /// two answers fit into the window. That they have gone silent must be known before they can have promoted a replica.
+    #[must_use]
+    pub fn asks(&self, config: &AgentConfig, now_ms: u64) -> bool {
+        let due = self.silence(now_ms) >= config.fencing_window_ms / 3;
+        is_fenceable(config) && (due || !self.whole || !self.is_open())
+    }
+
+    /// Whether the next look may wait for [`LEISURE_MS`]: an answer asked for then comes in time.
     #[must_use]
     pub fn may_wait(&self, config: &AgentConfig, now_ms: u64) -> bool {
-        let half = config.fencing_window_ms / 2;
-        !is_fenceable(config)
-            || (self.fenced.is_none() && now_ms.saturating_sub(self.vouched_ms) < half)
+        let in_time = config.fencing_window_ms / 4 * 3;
+        !is_fenceable(config) || (self.is_open() && self.silence(now_ms) + LEISURE_MS < in_time)
+    }
+
+    /// For how long no majority of Sentinels has answered.
+    fn silence(&self, now_ms: u64) -> u64 {
+        now_ms.saturating_sub(self.heard_ms)
     }
 
     /// Judges a look. The verdict stands until [`Watch::carried_out`] says that it is done.
     pub fn judge(&mut self, sight: &Sight<'_>) -> Verdict {
         let window = sight.config.fencing_window_ms;
-        self.whole = is_whole(sight);
+        self.whole = has_all(sight, |lag| lag <= PROMPT_S);
         if !is_fenceable(sight.config) {
             return self.open();
         }
@@ -138,11 +170,8 @@ impl Watch {
             .hearing
             .filter(|hearing| age(sight, hearing.asked_ms) < window);
         let heard = fresh.map_or(Heard::Nothing, |hearing| heard(sight, hearing));
-        if let Some(acknowledged) = last_acknowledgement(sight) {
-            self.vouched_ms = self.vouched_ms.max(acknowledged);
-        }
         if let (Some(hearing), Heard::Majority { .. }) = (fresh, &heard) {
-            self.vouched_ms = self.vouched_ms.max(hearing.asked_ms);
+            self.heard_ms = self.heard_ms.max(hearing.asked_ms);
         }
         let named = match heard {
             // Sentinels name a pod that they promoted a second after they did.
@@ -153,32 +182,36 @@ impl Watch {
             Heard::Majority { named } => Some(named),
             Heard::Nothing => Some(false),
         };
-        match (&self.fenced, named) {
-            (Some(why), None) => Verdict::Fence(why.clone()),
-            (Some(why), Some(named)) if !named && !self.whole => Verdict::Fence(why.clone()),
-            (Some(_), Some(_)) => {
-                self.vouched_ms = sight.now_ms;
-                self.open()
+        match (&self.stance, named) {
+            (Stance::Fenced(why), None) => Verdict::Fence(why.clone()),
+            (Stance::Fenced(why), Some(false)) if !self.whole => Verdict::Fence(why.clone()),
+            _ if self.silence(sight.now_ms) < window => self.open(),
+            // Whoever leaves is out of the list at once; one that is only late has the window too.
+            _ if has_all(sight, |lag| {
+                lag <= LATE_S || lag.saturating_mul(1_000) < window
+            }) =>
+            {
+                Verdict::Bind
             }
-            (None, _) if age(sight, self.vouched_ms) >= window => Verdict::Fence(Fenced::Isolated),
-            (None, _) => Verdict::Stay,
+            _ => Verdict::Fence(Fenced::Isolated),
         }
     }
 
     /// Takes note that a verdict has been carried out.
     pub fn carried_out(&mut self, verdict: Verdict) {
-        match verdict {
-            Verdict::Fence(why) => self.fenced = Some(why),
-            Verdict::Unfence => self.fenced = None,
-            Verdict::Stay => {}
-        }
+        self.stance = match verdict {
+            Verdict::Fence(why) => Stance::Fenced(why),
+            Verdict::Bind => Stance::Bound,
+            Verdict::Open => Stance::Open,
+            Verdict::Stay => return,
+        };
     }
 
     fn open(&self) -> Verdict {
-        if self.fenced.is_some() {
-            Verdict::Unfence
-        } else {
+        if self.is_open() {
             Verdict::Stay
+        } else {
+            Verdict::Open
         }
     }
 }
@@ -198,8 +231,7 @@ enum Heard {
 
 fn heard(sight: &Sight<'_>, hearing: &Hearing) -> Heard {
     let answers = &hearing.answers;
-    let config = sight.config;
-    let names = Names::new(&config.bus, &config.namespace, &config.domain);
+    let names = names(sight.config);
     let votes: Vec<Option<Vote>> = answers.iter().map(Answer::vote).collect();
     let for_this = match opinion(&names, &votes) {
         Opinion::Majority { pod, .. } | Opinion::Moving { to: pod } if pod != sight.pod => {
@@ -232,22 +264,22 @@ fn is_fenceable(config: &AgentConfig) -> bool {
     config.replicas > 0 && config.fencing_window_ms > 0
 }
 
-/// Whether every replica acknowledges.
-fn is_whole(sight: &Sight<'_>) -> bool {
-    let prompt: BTreeSet<&str> = sight
-        .replicas
-        .iter()
-        .filter(|replica| replica.online && replica.lag <= PROMPT_S)
-        .map(|replica| replica.host.as_str())
+/// Whether every other data pod that should be there acknowledges, each within the seconds that count as recent. Who else is in
+/// the list, as one that takes a backup, stands for none of them.
+fn has_all(sight: &Sight<'_>, is_recent: impl Fn(u64) -> bool) -> bool {
+    let names = names(sight.config);
+    let online = sight.replicas.iter().filter(|replica| replica.online);
+    let there: BTreeSet<String> = online
+        .filter(|replica| is_recent(replica.lag))
+        .filter_map(|replica| names.data_pod_of_host(&replica.host))
         .collect();
-    prompt.len() >= sight.config.replicas as usize
+    (0..=sight.config.replicas)
+        .map(|ordinal| names.pod(Component::Redis, ordinal))
+        .all(|pod| pod == sight.pod || there.contains(&pod))
 }
 
-/// When a replica in the stream last acknowledged.
-fn last_acknowledgement(sight: &Sight<'_>) -> Option<u64> {
-    let online = sight.replicas.iter().filter(|replica| replica.online);
-    let lag = online.map(|replica| replica.lag).min()?;
-    sight.now_ms.checked_sub(lag.saturating_mul(1_000))
+fn names(config: &AgentConfig) -> Names {
+    Names::new(&config.bus, &config.namespace, &config.domain)
 }
 
 fn age(sight: &Sight<'_>, then_ms: u64) -> u64 {

@@ -64,7 +64,7 @@ pub struct AgentConfig {
     /// Copies that are asked for besides the primary's.
     #[serde(default)]
     pub replicas: u32,
-    /// How long a primary takes writes after it last saw a replica or a majority of Sentinels, milliseconds; 0: always.
+    /// How long a primary that lacks a replica takes writes after a majority of Sentinels last answered it, milliseconds; 0: always.
     #[serde(default)]
     pub fencing_window_ms: u64,
     /// What the Sentinels are told of the primary.
@@ -187,6 +187,9 @@ pub struct DataStatus {
     /// Sentinels of which its agent counts the majority; `None`: it is too old to tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub electorate: Option<u32>,
+    /// Files that the server could not read lie in a folder of their own on the volume, and count for no copy.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub set_aside: bool,
     /// Live values of the directives that a bus may set; none holds a secret. Empty until the server runs. The directive by
     /// which a primary is fenced is left out while it is.
     pub config: BTreeMap<String, String>,

@@ -7,10 +7,12 @@
 
 mod marker;
 mod order;
+mod spoilt;
 mod votes;
 
 pub use marker::{Role, Sighting, next_marker, obeyed, saved};
 pub use order::{Verdict, judge_order, just_promoted, refusal};
+pub use spoilt::{Leader, Telling, leader_to_ask, set_aside};
 pub use votes::{Opinion, Vote, opinion};
 
 use crate::names::Names;

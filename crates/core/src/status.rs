@@ -3,6 +3,7 @@
 mod backup;
 mod condition;
 mod failover;
+mod files;
 mod memory;
 mod parity;
 mod replication;
@@ -66,6 +67,7 @@ pub fn report(bus: &Bus, observed: &Observed, plan: &Plan, desired: &Desired) ->
     let backup = backup::progress(bus, observed);
     findings.extend(backup::backed_up(bus, observed, backup.as_ref()));
     findings.extend(memory::sufficient(&view));
+    findings.extend(files::readable(&view));
     findings.extend(rest::paused(bus));
     findings.extend(rest::hibernated(bus, observed));
 

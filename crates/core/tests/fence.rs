@@ -4,7 +4,7 @@
 mod common;
 
 use cachebus_core::config::agent_json;
-use cachebus_core::fence::{Answer, Hearing, Sight, Verdict, Watch};
+use cachebus_core::fence::{Answer, Hearing, LEISURE_MS, Sight, Verdict, Watch};
 use cachebus_core::names::Component;
 use cachebus_core::protocol::{AgentConfig, FedReplica, Fenced};
 use cachebus_core::seal::Vote;
@@ -69,8 +69,13 @@ impl Leader {
         }
     }
 
-    /// A look at which the Sentinels have just been asked.
+    /// A look at which the Sentinels have just been asked, and whether writes are refused after it.
     fn look(&mut self, now_ms: u64, replicas: &[FedReplica], answers: &[Answer]) -> Option<Fenced> {
+        self.verdict(now_ms, replicas, answers);
+        self.watch.fenced().cloned()
+    }
+
+    fn verdict(&mut self, now_ms: u64, replicas: &[FedReplica], answers: &[Answer]) -> Verdict {
         let hearing = Hearing {
             asked_ms: now_ms,
             answers: answers.to_vec(),
@@ -82,8 +87,8 @@ impl Leader {
             replicas,
             hearing: Some(&hearing).filter(|hearing| !hearing.answers.is_empty()),
         });
-        self.watch.carried_out(verdict);
-        self.watch.fenced().cloned()
+        self.watch.carried_out(verdict.clone());
+        verdict
     }
 }
 
@@ -96,34 +101,90 @@ fn agreed(pod: &str) -> Vec<Answer> {
 }
 
 #[test]
-fn whom_nobody_vouches_for_is_fenced_when_the_window_has_passed() {
+fn whom_no_sentinel_answers_and_a_replica_leaves_is_fenced_at_once() {
     let mut leader = Leader::new();
-    assert_eq!(leader.look(10_000, &both(0), &[]), None);
+    assert_eq!(leader.look(10_000, &both(0), &agreed(THIS)), None);
     assert_eq!(leader.look(12_999, &[], &silence()), None);
     assert_eq!(leader.look(13_000, &[], &silence()), Some(Fenced::Isolated));
+    // Sentinels may have promoted the one that left, and the other acknowledges until they have it follow.
+    let mut leader = Leader::new();
+    for second in 1..60 {
+        let fenced = leader.look(second * 1_000, &both(1), &silence());
+        assert_eq!(fenced, None, "{second} s, all replicas are there");
+    }
+    let one = [replica("b-redis-2", 0)];
+    assert_eq!(
+        leader.look(60_000, &one, &silence()),
+        Some(Fenced::Isolated)
+    );
 }
 
 #[test]
-fn what_a_replica_acknowledged_long_ago_vouches_no_longer() {
+fn whom_no_sentinel_answers_takes_writes_with_all_its_replicas_only_by_the_servers_own_rule() {
+    let mut leader = Leader::new();
+    assert_eq!(
+        leader.verdict(1_000, &both(0), &agreed(THIS)),
+        Verdict::Stay
+    );
+    assert_eq!(leader.verdict(3_999, &both(0), &silence()), Verdict::Stay);
+    assert_eq!(leader.verdict(4_000, &both(0), &silence()), Verdict::Bind);
+    // Also where somebody took it back.
+    assert_eq!(leader.verdict(5_000, &both(0), &silence()), Verdict::Bind);
+    assert!(!leader.watch.is_open());
+    assert_eq!(leader.watch.fenced(), None);
+    assert_eq!(
+        leader.verdict(6_000, &both(0), &agreed(THIS)),
+        Verdict::Open
+    );
+    assert_eq!(
+        leader.verdict(6_200, &both(0), &agreed(THIS)),
+        Verdict::Stay
+    );
+    // A fence that ends because all replicas are back leaves the same behind.
+    assert!(leader.look(60_000, &[], &silence()).is_some());
+    assert_eq!(leader.verdict(60_200, &both(0), &silence()), Verdict::Bind);
+}
+
+#[test]
+fn a_replica_that_is_late_is_missing_when_the_window_has_passed() {
     let mut leader = Leader::new();
     assert_eq!(leader.look(10_000, &both(2), &silence()), None);
-    let fenced = leader.look(10_000 + WINDOW, &both(3), &silence());
+    let late = [replica(OTHER, 0), replica("b-redis-2", 3)];
+    let fenced = leader.look(10_000 + WINDOW, &late, &silence());
     assert_eq!(fenced, Some(Fenced::Isolated));
-    // Nor does one that is being sent a copy.
-    let mut sent = both(0);
-    for replica in &mut sent {
-        replica.online = false;
+    // In whole seconds, two may be little more than one.
+    for window in [1_000, 2_000] {
+        let mut leader = Leader::new();
+        leader.config.fencing_window_ms = window;
+        assert_eq!(leader.look(10_000, &both(2), &silence()), None);
+        assert!(leader.look(11_000, &both(3), &silence()).is_some());
     }
+    // So is one that is being sent a copy, however lately it acknowledged.
+    let mut leader = Leader::new();
+    let mut sent = both(0);
+    sent[1].online = false;
     let fenced = leader.look(14_000, &sent, &silence());
     assert_eq!(fenced, Some(Fenced::Isolated));
 }
 
 #[test]
-fn one_replica_or_a_majority_of_sentinels_is_enough() {
-    let one = [replica(OTHER, 1)];
+fn who_is_none_of_the_bus_stands_for_no_replica() {
+    let mut leader = Leader::new();
+    let mut replicas = both(0);
+    "10.0.0.7".clone_into(&mut replicas[1].host);
+    let fenced = leader.look(10_000, &replicas, &silence());
+    assert_eq!(fenced, Some(Fenced::Isolated));
+    let itself = [replica(OTHER, 0), replica(THIS, 0)];
+    let fenced = leader.look(10_200, &itself, &silence());
+    assert_eq!(fenced, Some(Fenced::Isolated));
+}
+
+#[test]
+fn all_replicas_or_a_majority_of_sentinels_are_enough() {
     let unaware = [Answer::Unaware, Answer::Unaware, Answer::Silent];
     for (replicas, answers) in [
-        (&one[..], silence()),
+        (&both(1)[..], silence()),
+        (&[replica(OTHER, 1)], agreed(THIS)),
         (&[], agreed(THIS)),
         (&[], unaware.to_vec()),
     ] {
@@ -136,6 +197,20 @@ fn one_replica_or_a_majority_of_sentinels_is_enough() {
     let mut leader = Leader::new();
     let one = [names(THIS, 2), Answer::Silent, Answer::Silent];
     assert_eq!(leader.look(WINDOW, &[], &one), Some(Fenced::Isolated));
+}
+
+#[test]
+fn of_any_number_of_replicas_each_is_needed_where_no_sentinel_answers() {
+    for replicas in 1..5 {
+        let mut leader = Leader::new();
+        leader.config = agent_json(&bus(&format!("{{replicas: {replicas}}}")));
+        let all: Vec<_> = (1..=replicas)
+            .map(|ordinal| replica(&format!("b-redis-{ordinal}"), 0))
+            .collect();
+        assert_eq!(leader.look(60_000, &all, &silence()), None);
+        let fenced = leader.look(60_200, &all[1..], &silence());
+        assert_eq!(fenced, Some(Fenced::Isolated), "{replicas} replicas");
+    }
 }
 
 #[test]
@@ -186,6 +261,7 @@ fn it_takes_writes_again_when_nobody_else_can_lead() {
     assert_eq!(isolated(&silence(), &one), Some(Fenced::Isolated));
     let unaware = vec![Answer::Unaware; 3];
     assert_eq!(isolated(&unaware, &[]), Some(Fenced::Isolated));
+    assert_eq!(isolated(&unaware, &one), Some(Fenced::Isolated));
     let twice = [replica(OTHER, 0), replica(OTHER, 0)];
     assert_eq!(isolated(&silence(), &twice), Some(Fenced::Isolated));
 }
@@ -215,28 +291,55 @@ fn without_replicas_nothing_is_fenced_and_nobody_asked() {
     leader.config = agent_json(&bus("{replicas: 0}"));
     assert_eq!(leader.look(61_000, &[], &silence()), None);
     assert_eq!(leader.look(90_000, &[], &silence()), None);
-    assert!(!leader.watch.asks(&leader.config));
+    assert!(!leader.watch.asks(&leader.config, 99_000));
     assert!(leader.watch.may_wait(&leader.config, 99_000));
 }
 
 #[test]
-fn sentinels_are_asked_while_a_replica_is_missing_or_writes_are_refused() {
+fn sentinels_are_asked_in_time_and_at_every_look_while_a_replica_is_missing_or_writes_are_not_open()
+{
     let mut leader = Leader::new();
-    leader.look(60_000, &both(1), &[]);
-    assert!(!leader.watch.asks(&leader.config));
-    assert!(leader.watch.may_wait(&leader.config, 60_100));
-    leader.look(61_000, &both(2), &[]);
-    assert!(leader.watch.asks(&leader.config));
-    assert!(!leader.watch.may_wait(&leader.config, 61_000));
-    leader.look(64_000, &[], &silence());
-    leader.watch.judge(&Sight {
-        config: &leader.config,
-        pod: THIS,
-        now_ms: 64_200,
-        replicas: &both(0),
-        hearing: None,
-    });
-    assert!(leader.watch.asks(&leader.config));
+    leader.look(60_000, &both(1), &agreed(THIS));
+    assert!(!leader.watch.asks(&leader.config, 60_900));
+    assert!(leader.watch.asks(&leader.config, 61_000));
+    assert!(leader.watch.may_wait(&leader.config, 61_200));
+    assert!(!leader.watch.may_wait(&leader.config, 61_300));
+    leader.look(61_000, &both(2), &agreed(THIS));
+    assert!(leader.watch.asks(&leader.config, 61_000), "one is late");
+    for replicas in [both(0), Vec::new()] {
+        leader.look(64_000, &replicas, &silence());
+        assert!(leader.watch.asks(&leader.config, 64_000));
+        assert!(!leader.watch.may_wait(&leader.config, 64_000));
+    }
+}
+
+#[test]
+fn no_look_at_a_bus_that_is_well_comes_too_late_whatever_the_window() {
+    for window in [1_000, 2_000, 3_000, 5_000] {
+        let mut leader = Leader::new();
+        leader.config.fencing_window_ms = window;
+        let (mut now, mut asked): (u64, Option<u64>) = (0, None);
+        while now < 60_000 {
+            // What was asked at the look before has been answered meanwhile.
+            let hearing = asked.map(|asked_ms| Hearing {
+                asked_ms,
+                answers: agreed(THIS),
+            });
+            let verdict = leader.watch.judge(&Sight {
+                config: &leader.config,
+                pod: THIS,
+                now_ms: now,
+                replicas: &both(0),
+                hearing: hearing.as_ref(),
+            });
+            assert_eq!(verdict, Verdict::Stay, "{now} ms, window {window} ms");
+            if leader.watch.asks(&leader.config, now) {
+                asked = Some(now);
+            }
+            let waits = leader.watch.may_wait(&leader.config, now);
+            now += if waits { LEISURE_MS } else { 200 };
+        }
+    }
 }
 
 #[test]
@@ -314,6 +417,27 @@ proptest! {
             now += after;
             let fenced = leader.look(now, &[], &silence());
             prop_assert!(fenced.is_some() || now < cut_off + WINDOW);
+        }
+    }
+
+    #[test]
+    fn whatever_was_before_one_that_no_sentinel_answers_takes_no_write_while_a_replica_is_missing(
+        before in prop::collection::vec(any_step(), 0..30),
+        unheard in prop::collection::vec((0_u64..2_000, 0_usize..4), 1..30),
+    ) {
+        let mut leader = Leader::new();
+        let mut now = 0;
+        for step in &before {
+            now += step.after_ms;
+            leader.look(now, &step.replicas, &step.answers);
+        }
+        let cut_off = now;
+        for (after, there) in unheard {
+            now += after;
+            let both = both(0);
+            let replicas = [&both[..], &both[..1], &both[1..], &[]][there];
+            let fenced = leader.look(now, replicas, &silence());
+            prop_assert!(fenced.is_some() || now < cut_off + WINDOW || replicas.len() == 2);
         }
     }
 

@@ -46,6 +46,8 @@ mod seal;
 mod sentinels;
 #[path = "plan/skew.rs"]
 mod skew;
+#[path = "plan/spoilt.rs"]
+mod spoilt;
 #[path = "plan/status.rs"]
 mod status;
 #[path = "plan/steps.rs"]

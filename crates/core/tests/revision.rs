@@ -16,7 +16,8 @@ fn report(node: &Value) -> AgentStatus {
 
 fn leads() -> Value {
     json!({"redis": {
-        "phase": "Leading", "marker": null, "keys": 7, "dataset": true, "fenced": null, "config": {"maxmemory": "1", "min-replicas-max-lag": "10"},
+        "phase": "Leading", "marker": null, "keys": 7, "dataset": true, "fenced": null, "setAside": false,
+        "config": {"maxmemory": "1", "min-replicas-max-lag": "10"},
         "handover": {"number": 1, "cause": "Ordered", "to": "b-redis-1", "outcome": "Running"},
         "replication": {"offset": 9, "linkUp": false, "syncing": false, "replicas": [
             {"host": "one", "online": true, "lag": 0}, {"host": "other", "online": true, "lag": 1},
@@ -56,6 +57,7 @@ fn what_decisions_are_made_from_is_told() {
             json!({"Done": {"writeGapMs": 30}}),
         ),
         ("/redis/fenced", json!("Isolated")),
+        ("/redis/setAside", json!(true)),
         ("/redis/replication/linkUp", json!(true)),
         ("/redis/replication/replicas/0/online", json!(false)),
         ("/redis/replication/replicas/0/host", json!("third")),

@@ -41,6 +41,11 @@ impl Fence {
         self.watch.as_ref()?.fenced()
     }
 
+    /// Whether the server takes writes as the spec says, as far as this is about it.
+    pub(super) fn is_open(&self) -> bool {
+        self.watch.as_ref().is_none_or(Watch::is_open)
+    }
+
     /// Whether the next look at a leading server may wait.
     pub(super) fn may_wait(&self, config: &AgentConfig) -> bool {
         let now_ms = self.now_ms();
@@ -79,7 +84,8 @@ impl Fence {
 }
 
 impl DataAgent {
-    /// Fences and unfences the server, as what is seen of its replicas and of the Sentinels asks for.
+    /// Has the server refuse writes, take them with all its replicas only, or as the spec says, as what is seen of its replicas and
+    /// of the Sentinels asks for.
     pub(super) async fn fence(&mut self) -> Result<(), AgentError> {
         let verdict = match self.phase() {
             Phase::Leading => self.judge_lead().await?,
@@ -88,6 +94,7 @@ impl DataAgent {
             Phase::Down | Phase::Holding | Phase::Loading | Phase::Unknown => Verdict::Stay,
         };
         let before = self.fenced().cloned();
+        let was_open = self.takes_writes_as_asked();
         match &verdict {
             Verdict::Stay => return Ok(()),
             Verdict::Fence(why) => {
@@ -96,17 +103,26 @@ impl DataAgent {
                     tracing::warn!(%why, "fenced: the server refuses writes");
                 }
             }
-            Verdict::Unfence => {
+            Verdict::Bind => {
+                let replicas = self.site.config.replicas.to_string();
+                self.server()?.config_set(&[(DIRECTIVE, &replicas)]).await?;
+                if was_open || before.is_some() {
+                    tracing::warn!(
+                        "no majority of Sentinels answers: writes are taken with all replicas only"
+                    );
+                }
+            }
+            Verdict::Open => {
                 let wanted = replicas_to_write(&self.site.directives()?);
                 self.server()?.config_set(&[(DIRECTIVE, &wanted)]).await?;
-                tracing::info!("no longer fenced");
+                tracing::info!("writes are taken as the spec says again");
             }
         }
         if let Some(running) = &mut self.running {
             if let Some(watch) = &mut running.fence.watch {
                 watch.carried_out(verdict);
             }
-            if running.fence.fenced() != before.as_ref() {
+            if running.fence.fenced() != before.as_ref() || running.fence.is_open() != was_open {
                 running.compare_at = Instant::now();
             }
         }
@@ -116,6 +132,12 @@ impl DataAgent {
     /// Why the server refuses writes, where it does.
     pub(super) fn fenced(&self) -> Option<&Fenced> {
         self.running.as_ref()?.fence.fenced()
+    }
+
+    /// Whether [`DIRECTIVE`] is what the spec asks for, as far as this agent knows.
+    pub(super) fn takes_writes_as_asked(&self) -> bool {
+        let running = self.running.as_ref();
+        running.is_none_or(|running| running.fence.is_open())
     }
 
     async fn judge_lead(&mut self) -> Result<Verdict, AgentError> {
@@ -129,10 +151,11 @@ impl DataAgent {
         fence.listen().await;
         let site = &self.site;
         let verdict = fence.judge(&site.config, &site.pod, &replication);
+        let now_ms = fence.now_ms();
         let asks = fence
             .watch
             .as_ref()
-            .is_some_and(|watch| watch.asks(&site.config));
+            .is_some_and(|watch| watch.asks(&site.config, now_ms));
         if asks && fence.asking.is_none() {
             let credentials = auth::credentials(&site.layout.auth_dir, OPERATOR)?;
             let window = Duration::from_millis(site.config.fencing_window_ms);
@@ -144,10 +167,9 @@ impl DataAgent {
                 .map(|endpoint| endpoint.with_deadline(deadline))
                 .collect();
             let master_name = site.config.master_name.clone();
-            let asked_ms = fence.now_ms();
             fence.asking = Some(tokio::spawn(async move {
                 Hearing {
-                    asked_ms,
+                    asked_ms: now_ms,
                     answers: sentinels::ask(&endpoints, &credentials, &master_name).await,
                 }
             }));
@@ -159,8 +181,8 @@ impl DataAgent {
         let Some(running) = &mut self.running else {
             return Verdict::Stay;
         };
-        if running.fence.fenced().is_some() {
-            return Verdict::Unfence;
+        if !running.fence.is_open() {
+            return Verdict::Open;
         }
         running.fence.watch = None;
         running.fence.hearing = None;

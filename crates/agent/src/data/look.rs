@@ -6,7 +6,7 @@ use super::settings::compared;
 use crate::auth;
 use crate::error::AgentError;
 use crate::site::Site;
-use cachebus_admin::{Server, TlsContext};
+use cachebus_admin::{Endpoint, Server, TlsContext};
 use cachebus_core::credentials::OPERATOR;
 use cachebus_core::protocol::Phase;
 use cachebus_core::seal::{
@@ -110,7 +110,7 @@ impl DataAgent {
         };
         if running.connection.as_ref().is_none_or(Server::is_closed) {
             running.connection = None;
-            running.connected(connect(&self.site, client).await?);
+            running.connected(connect(&self.site, &self.site.server(client)).await?);
         }
         if let Some(server) = &running.connection {
             let info = server.info_all().await?;
@@ -222,7 +222,8 @@ impl DataAgent {
                     ("tls-ca-cert-file", &path(crate::tls::AUTHORITY)),
                 ])
                 .await?;
-            running.connected(connect(&self.site, self.serving.client()).await?);
+            let own = self.site.server(self.serving.client());
+            running.connected(connect(&self.site, &own).await?);
             tracing::info!(
                 expires = mounted.expires,
                 served = running.served,
@@ -262,7 +263,8 @@ impl DataAgent {
     }
 }
 
-async fn connect(site: &Site, client: &Arc<TlsContext>) -> Result<Server, AgentError> {
+/// Connects to a data node, this pod's or another's.
+pub(super) async fn connect(site: &Site, node: &Endpoint) -> Result<Server, AgentError> {
     let credentials = auth::credentials(&site.layout.auth_dir, OPERATOR)?;
-    Ok(Server::connect(&site.server(client), Some(&credentials)).await?)
+    Ok(Server::connect(node, Some(&credentials)).await?)
 }

@@ -82,8 +82,8 @@ impl DataAgent {
         let pairs: Vec<(&str, &str)> = order
             .settings
             .iter()
-            // One that was sent before the operator knew must not undo the fence.
-            .filter(|(directive, _)| self.fenced().is_none() || *directive != DIRECTIVE)
+            // One that was sent before the operator knew must not undo the fence, or the bond to all replicas.
+            .filter(|(directive, _)| self.takes_writes_as_asked() || *directive != DIRECTIVE)
             .map(|(directive, value)| (directive.as_str(), value.as_str()))
             .collect();
         if pairs.is_empty() {

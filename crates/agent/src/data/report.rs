@@ -71,6 +71,7 @@ impl DataAgent {
             handover: self.handover.clone(),
             fenced: self.fenced().cloned(),
             electorate: u32::try_from(self.site.config.sentinels.len()).ok(),
+            set_aside: self.volume.has_set_aside(),
             config: self.told_config(),
         }
     }
@@ -80,14 +81,14 @@ impl DataAgent {
         self.info().filter(|info| !info.loading).map(replication)
     }
 
-    /// The settings to compare with the spec: not the one by which the server is fenced.
+    /// The settings to compare with the spec: not the one by which the server is fenced or bound to its replicas.
     fn told_config(&self) -> BTreeMap<String, String> {
         let mut config = self
             .running
             .as_ref()
             .map(|running| running.config.clone())
             .unwrap_or_default();
-        if self.fenced().is_some() {
+        if !self.takes_writes_as_asked() {
             config.remove(DIRECTIVE);
         }
         config

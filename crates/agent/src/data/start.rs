@@ -24,6 +24,7 @@ impl DataAgent {
     pub(super) async fn start_by_decision(&mut self) -> Result<(), AgentError> {
         self.site.refresh()?;
         let votes = self.ask_sentinels().await?;
+        self.set_spoilt_files_aside(&votes).await;
         match decide(&self.question(&votes)) {
             Start::Hold => {
                 if !self.holding {

@@ -8,8 +8,9 @@ use cachebus_api::engine::EngineKind;
 use cachebus_core::credentials::OPERATOR;
 use cachebus_core::names::{Component, Names, REDIS_ACL};
 use cachebus_core::protocol::{
-    AgentConfig, EngineReport, Marker, MonitorSettings, Phase, TopologyOrder,
+    AgentConfig, EngineReport, Marker, MonitorSettings, NodeStatus, Phase, TopologyOrder,
 };
+use cachebus_core::seal::{Leader, Start, Vote, decide};
 use std::fs;
 use std::path::Path;
 use tokio::sync::oneshot;
@@ -153,4 +154,109 @@ async fn a_marker_of_a_bus_that_was_here_before_is_reported() {
         panic!("a Sentinel");
     };
     assert_eq!(data.marker, Some(marker("before")));
+}
+
+/// A server that says of its files what Redis says, and ends as it does.
+const CANNOT_READ: &str = "echo '9:S 26 Nov 2026 12:34:56.789 # Bad file format reading the append only file appendonly.aof.1.incr.aof: \
+     make a backup of your AOF file, then use ./redis-check-aof --fix <filename.manifest>'; exit 1";
+
+/// An agent whose server has ended in this way over its files.
+async fn ended(folder: &Path, script: &str) -> DataAgent {
+    let aof = folder.join("appendonlydir");
+    fs::create_dir(&aof).unwrap();
+    fs::write(aof.join("appendonly.aof.1.incr.aof"), "spoilt").unwrap();
+    let mut agent = leading(folder).await;
+    agent.running = None;
+    let arguments = ["-c".into(), script.into()];
+    agent
+        .supervisor
+        .spawn("/bin/sh", &arguments, &agent.site.redactor)
+        .unwrap();
+    let ended = agent.supervisor.ended().await.unwrap();
+    agent.supervisor.has_ended(ended).await.unwrap();
+    agent
+}
+
+async fn told(agent: &DataAgent) {
+    while !agent.supervisor.could_not_read() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn names_other() -> Vec<Option<Vote>> {
+    let names = Names::new("b", "ns", "cluster.local");
+    let vote = Vote {
+        primary_host: names.pod_fqdn(Component::Redis, "b-redis-1"),
+        config_epoch: 2,
+    };
+    vec![Some(vote.clone()), Some(vote), None]
+}
+
+#[tokio::test]
+async fn files_that_the_server_cannot_read_are_set_aside_beside_a_leader_and_count_for_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut agent = ended(folder.path(), CANNOT_READ).await;
+    told(&agent).await;
+    let leader = Leader {
+        leads: true,
+        loading: false,
+        keys: 7,
+    };
+    for (leads, keys) in [(false, 7), (true, 0)] {
+        let doubtful = Leader {
+            leads,
+            keys,
+            ..leader
+        };
+        agent.set_aside_beside("b-redis-1", doubtful).await;
+        assert!(agent.volume.has_dataset(), "{doubtful:?}");
+        assert!(!agent.volume.has_set_aside());
+    }
+    agent.set_aside_beside("b-redis-1", leader).await;
+    assert!(!agent.volume.has_files());
+    assert!(!agent.volume.has_dataset());
+    assert!(agent.volume.has_set_aside());
+    let marker = agent.volume.marker().unwrap();
+    assert_eq!((marker.complete, marker.epoch), (false, 0));
+    let aside = folder.path().join("spoilt/appendonlydir");
+    assert!(aside.join("appendonly.aof.1.incr.aof").exists());
+
+    let NodeStatus::Redis(told) = agent.status().node else {
+        panic!("a data pod");
+    };
+    assert!(told.set_aside && !told.dataset);
+    // Sentinels that name this pod after all do not have it lead.
+    let this = agent.site.fqdn.clone();
+    let vote = |_| {
+        Some(Vote {
+            primary_host: this.clone(),
+            config_epoch: 3,
+        })
+    };
+    let votes: Vec<_> = (0..3).map(vote).collect();
+    assert_eq!(decide(&agent.question(&votes)), Start::Hold);
+    assert_eq!(
+        decide(&agent.question(&names_other())),
+        Start::FollowPrimary {
+            pod: "b-redis-1".to_owned(),
+            priority: NEVER_PROMOTE
+        }
+    );
+}
+
+#[tokio::test]
+async fn files_stay_where_nobody_is_named_or_heard_or_the_server_ended_for_another_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut agent = ended(folder.path(), CANNOT_READ).await;
+    told(&agent).await;
+    // The second names a pod that cannot be reached from here.
+    for votes in [vec![None, None, None], names_other()] {
+        agent.set_spoilt_files_aside(&votes).await;
+        assert!(agent.volume.has_dataset());
+    }
+    for script in ["exit 1", "kill -9 $$"] {
+        let folder = tempfile::tempdir().unwrap();
+        let agent = ended(folder.path(), script).await;
+        assert!(!agent.supervisor.could_not_read(), "{script}");
+    }
 }

@@ -74,6 +74,7 @@ fn data() -> NodeStatus {
         handover: None,
         fenced: None,
         electorate: None,
+        set_aside: false,
         config: BTreeMap::new(),
     }))
 }

@@ -129,7 +129,7 @@ impl Bus {
         self.write_config();
     }
 
-    /// Has a primary that should have this many replicas take writes for so long after it saw one, or its Sentinel.
+    /// Has a primary that should have this many replicas and lacks one take writes for so long after its Sentinel last answered.
     pub fn fence(&mut self, replicas: u32, window: Duration) {
         self.config.replicas = replicas;
         self.config.fencing_window_ms = u64::try_from(window.as_millis()).unwrap();

@@ -46,6 +46,15 @@ async fn write(bus: &Bus) -> String {
     said.split(' ').next().unwrap_or_default().to_owned()
 }
 
+/// How many replicas the server asks for.
+async fn required(bus: &Bus) -> String {
+    let live = bus.redis(&["CONFIG", "GET", DIRECTIVE]).await;
+    live.split_whitespace()
+        .last()
+        .unwrap_or_default()
+        .to_owned()
+}
+
 /// Fails at the first write that is refused within twice the window.
 async fn takes_all_writes(bus: &Bus, why: &str) {
     let refused = until(|| async {
@@ -149,7 +158,7 @@ async fn a_primary_without_its_sentinels_refuses_writes_and_takes_them_when_they
 }
 
 #[tokio::test]
-async fn a_replica_vouches_for_its_primary_while_it_acknowledges() {
+async fn the_only_replica_vouches_for_its_primary_while_it_acknowledges() {
     let mut bus = Bus::new();
     bus.fence(1, WINDOW);
     let pod = leading(&bus).await;
@@ -168,6 +177,36 @@ async fn a_replica_vouches_for_its_primary_while_it_acknowledges() {
     fenced(&pod, None).await;
     until_is("OK".to_owned(), || write(&bus)).await;
     pod.stop().await;
+}
+
+#[tokio::test]
+async fn whom_no_sentinel_answers_refuses_writes_in_the_moment_in_which_one_of_two_replicas_leaves()
+{
+    let mut bus = Bus::new();
+    bus.fence(2, WINDOW);
+    let pod = leading(&bus).await;
+    let mut one = Replica::start(&bus, OTHER);
+    let _another = Replica::start(&bus, "b-redis-2");
+    until_is("2".to_owned(), || required(&bus)).await;
+    until_is("OK".to_owned(), || write(&bus)).await;
+    takes_all_writes(&bus, "both replicas acknowledge").await;
+    let told = data(&pod.status().await).config.clone();
+    assert!(!told.contains_key(DIRECTIVE), "it is no drift: {told:?}");
+
+    // As one does that Sentinels promote: before anybody looks.
+    one.0.kill().await.unwrap();
+    let left = Instant::now();
+    until_is("NOREPLICAS".to_owned(), || write(&bus)).await;
+    let took = left.elapsed();
+    assert!(took < WINDOW, "refused after {took:?}");
+    fenced(&pod, Some(Fenced::Isolated)).await;
+
+    let sentinel = naming(&bus, THIS).await;
+    fenced(&pod, None).await;
+    until_is("0".to_owned(), || required(&bus)).await;
+    assert_eq!(write(&bus).await, "OK");
+    pod.stop().await;
+    sentinel.stop().await;
 }
 
 #[tokio::test]

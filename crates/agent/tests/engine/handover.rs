@@ -16,16 +16,16 @@ use std::time::Duration;
 const WRITERS: usize = 4;
 
 /// A bus that runs.
-struct Running<'a> {
+pub struct Running<'a> {
     bus: &'a Bus,
-    access: Access,
-    nodes: Vec<Option<Pod<'a>>>,
+    pub access: Access,
+    pub nodes: Vec<Option<Pod<'a>>>,
     sentinels: Vec<Option<Pod<'a>>>,
 }
 
 impl<'a> Running<'a> {
     /// Three data nodes, the first of which leads, and three Sentinels that know all of them.
-    async fn start(bus: &'a Bus) -> Self {
+    pub async fn start(bus: &'a Bus) -> Self {
         let pods =
             |component| (0..3).map(move |ordinal| Some(Pod::start_nth(bus, component, ordinal)));
         let running = Self {
@@ -77,7 +77,7 @@ impl<'a> Running<'a> {
     }
 
     /// Replicas have come to this primary, and are candidates.
-    async fn in_sync(&self, replicas: &[usize], primary: &str) {
+    pub async fn in_sync(&self, replicas: &[usize], primary: &str) {
         for ordinal in replicas {
             self.node(*ordinal)
                 .status_with(|status| {
@@ -148,7 +148,7 @@ impl<'a> Running<'a> {
         done(&status, 1, HandoverCause::Crashed)
     }
 
-    async fn end(mut self) {
+    pub async fn end(mut self) {
         // Whoever leads would hand over to the others, one after the other.
         for pod in self.sentinels.drain(..).flatten() {
             pod.stop().await;
@@ -310,6 +310,9 @@ async fn without_a_fit_replica_or_a_majority_the_lead_stays_where_it_is() {
     assert_eq!(running.refused(0, Some("b-redis-9")).await, "NotInSync");
     assert_eq!(running.refused(0, Some("b-redis-0")).await, "UnknownPod");
     assert_eq!(running.refused(1, None).await, "NotLeading");
+    // Without a majority of Sentinels the primary takes writes with all its replicas only.
+    running.nodes[2] = Some(Pod::start_nth(&bus, Component::Redis, 2));
+    running.in_sync(&[2], "b-redis-0").await;
     for ordinal in [1, 2] {
         running.sentinels[ordinal].take().unwrap().stop().await;
     }

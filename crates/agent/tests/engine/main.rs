@@ -20,5 +20,6 @@ mod operator_port;
 mod pod;
 mod replay;
 mod sentinel;
+mod spoilt;
 mod switches;
 mod writers;

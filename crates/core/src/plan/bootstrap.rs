@@ -128,6 +128,20 @@ pub fn choose(view: &View<'_>, named: Option<&str>) -> Course {
         };
         return aim(view, best.pod, why, false);
     }
+    let set_aside: Vec<&str> = copies
+        .iter()
+        .filter(|copy| copy.data.set_aside)
+        .map(|copy| copy.pod)
+        .collect();
+    if !set_aside.is_empty() {
+        return Course::Wait(Blocked::new(
+            reason::NO_DATASET,
+            format!(
+                "no copy has data, and what {} could not read and set aside in /data/spoilt may be all that there is",
+                set_aside.join(", ")
+            ),
+        ));
+    }
     // A volume that has not been seen may be one that an earlier bus of this name has left.
     if missing.is_empty() {
         let first = named.or_else(|| copies.first().map(|copy| copy.pod));

@@ -30,6 +30,9 @@ pub mod kind {
     pub const HIBERNATED: &str = "Hibernated";
     /// No pod was ended for want of memory lately. Absent unless one was; a warning: no part of `Ready`.
     pub const MEMORY_SUFFICIENT: &str = "MemorySufficient";
+    /// No volume holds files that were set aside since the server could not read them. Absent unless one does; a warning: no part
+    /// of `Ready`.
+    pub const FILES_READABLE: &str = "FilesReadable";
     /// No engine has a known critical security hole. A warning: no part of `Ready`.
     pub const ENGINE_UP_TO_DATE: &str = "EngineUpToDate";
 }

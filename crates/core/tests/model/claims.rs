@@ -40,8 +40,9 @@ impl World {
         );
     }
 
-    /// For the length of the window a primary may take writes of which nobody knows, and no longer: not where it has neither a
-    /// replica nor a majority of Sentinels, and not where it reaches a majority that names another.
+    /// For the length of the window a primary may take writes of which nobody knows, and no longer: not where no majority of
+    /// Sentinels hears it and a replica is missing, which they may have promoted, and not where it reaches a majority that names
+    /// another.
     pub fn claim_cut_off_is_fenced(&mut self) {
         let now_ms = self.now_ms;
         let window = self.config.fencing_window_ms;
@@ -52,26 +53,28 @@ impl World {
         });
         self.named = named;
         for node in 0..self.nodes.len() {
-            let alone = self.fed_by(node).is_empty() && !self.hears_majority(node);
+            let unheard = !self.hears_majority(node);
+            let lacks_one = self.fed_by(node).len() < self.config.replicas as usize;
             let there = &mut self.nodes[node];
             let (leads, takes_writes) = (there.writable(), there.takes_writes());
             let Some(server) = there.server.as_mut() else {
                 continue;
             };
-            server.alone_since = server.alone_since.filter(|_| alone && leads);
-            if alone && leads {
-                server.alone_since.get_or_insert(now_ms);
+            server.unheard_since = server.unheard_since.filter(|_| unheard && leads);
+            if unheard && leads {
+                server.unheard_since.get_or_insert(now_ms);
             }
-            let alone = server
-                .alone_since
+            let cut_off = server
+                .unheard_since
                 .is_some_and(|since| now_ms - since >= window);
             let outvoted = named.is_some_and(|(elect, since)| {
                 elect != node && now_ms - since.max(server.leads_since) >= window
             });
-            let unheard = outvoted && self.hears_majority(node);
+            let outvoted = outvoted && !unheard;
+            let replaceable = cut_off && lacks_one;
             assert!(
-                self.config.replicas == 0 || !takes_writes || !(alone || unheard),
-                "{} takes writes, alone: {alone}, outvoted: {unheard}:\n{}",
+                self.config.replicas == 0 || !takes_writes || !(replaceable || outvoted),
+                "{} takes writes, replaceable: {replaceable}, outvoted: {outvoted}:\n{}",
                 self.nodes[node].name,
                 self.picture()
             );

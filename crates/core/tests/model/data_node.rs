@@ -67,9 +67,9 @@ pub struct Server {
     pub linked: bool,
     /// What its agent knows of its right to take writes, while it leads.
     pub watch: Option<Watch>,
-    /// Since when its agent sees it lead, and since when neither a replica nor a majority of Sentinels has been with it, milliseconds since 1970.
+    /// Since when its agent sees it lead, and since when no majority of Sentinels has been with it, milliseconds since 1970.
     pub leads_since: u64,
-    pub alone_since: Option<u64>,
+    pub unheard_since: Option<u64>,
 }
 
 impl Server {
@@ -320,7 +320,7 @@ impl DataNode {
             linked: false,
             watch: None,
             leads_since: 0,
-            alone_since: None,
+            unheard_since: None,
         });
         if self.keeps_aof() {
             self.volume.files.get_or_insert(0);
@@ -494,6 +494,7 @@ impl DataNode {
             }),
             fenced: running.and_then(|server| server.watch.as_ref()?.fenced().cloned()),
             electorate: None,
+            set_aside: false,
             config: BTreeMap::new(),
         }
     }

@@ -294,6 +294,35 @@ fn a_missing_copy_may_hold_the_data() {
 }
 
 #[test]
+fn no_empty_copy_leads_beside_files_that_were_set_aside_and_these_count_for_no_copy() {
+    let set_aside = DataStatus {
+        marker: Some(Marker {
+            epoch: 0,
+            complete: false,
+            ..marker("b-redis-0", 9)
+        }),
+        set_aside: true,
+        ..empty()
+    };
+    let scene = restarted()
+        .node(0, empty())
+        .node(1, set_aside.clone())
+        .node(2, empty());
+    let scene = waiting_for(scene, 400);
+    assert_eq!(scene.actions(), []);
+    let blocked = &scene.plan().blocked[0];
+    assert_eq!(blocked.reason, reason::NO_DATASET);
+    assert!(blocked.message.contains("b-redis-1"), "{blocked:?}");
+    // However old another is, and though it has received keys that it was not sent in full.
+    let partly = DataStatus {
+        keys: Some(1_000),
+        ..set_aside
+    };
+    let older = scene.node(1, partly).node(2, sealed(1, "b-redis-2", 1));
+    assert_eq!(older.chosen(), ("b-redis-2".to_owned(), false));
+}
+
+#[test]
 fn no_empty_copy_leads_while_a_volume_has_not_been_seen() {
     let scene = Scene::new("{}")
         .sentinels_idle()

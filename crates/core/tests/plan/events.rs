@@ -1,10 +1,11 @@
 //! Events for people.
 
-use crate::scene::{Scene, primary};
+use crate::scene::{Scene, follows, primary};
 use crate::status::{condition, reported};
 use cachebus_api::CacheBusStatus;
 use cachebus_core::bus::Violation;
 use cachebus_core::events::between;
+use cachebus_core::protocol::DataStatus;
 use cachebus_core::status::{invalid, kind};
 
 fn reasons(previous: &CacheBusStatus, next: &CacheBusStatus) -> Vec<(bool, String)> {
@@ -46,6 +47,28 @@ fn a_pod_that_was_ended_for_want_of_memory_is_told_of_once_and_for_an_hour() {
     assert_eq!(reasons(&said, &said), []);
     scene.pod("b-redis-1").out_of_memory_ms = Some(now_ms - 3_600_000);
     let over = reported(&scene);
+    assert_eq!(over.conditions.len(), before.conditions.len());
+    assert_eq!(reasons(&said, &over), []);
+}
+
+#[test]
+fn files_that_were_set_aside_are_told_of_once_and_until_they_are_taken_away() {
+    let before = reported(&Scene::well());
+    let set_aside = DataStatus {
+        set_aside: true,
+        ..follows("b-redis-0", 1)
+    };
+    let said = reported(&Scene::well().node(1, set_aside));
+    let found = condition(&said, kind::FILES_READABLE);
+    assert_eq!((&*found.status, &*found.reason), ("False", "FilesSetAside"));
+    assert!(found.message.ends_with(": b-redis-1"), "{}", found.message);
+    assert_eq!(
+        condition(&said, kind::READY),
+        condition(&before, kind::READY)
+    );
+    assert_eq!(reasons(&before, &said), [warns("FilesSetAside")]);
+    assert_eq!(reasons(&said, &said), []);
+    let over = reported(&Scene::well());
     assert_eq!(over.conditions.len(), before.conditions.len());
     assert_eq!(reasons(&said, &over), []);
 }

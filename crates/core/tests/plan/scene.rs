@@ -424,6 +424,7 @@ pub fn empty() -> DataStatus {
         handover: None,
         fenced: None,
         electorate: Some(3),
+        set_aside: false,
         config: [("maxmemory".to_owned(), "2147483648".to_owned())].into(),
     }
 }

@@ -63,13 +63,15 @@ pub const ALL: &[Fault] = &[
         "a replica's server dies, and what its append-only file ends with is no command",
         |scene| Box::pin(async { damage(scene, &scene.replica()?, SPOIL_TAIL).await }),
     )
-    .loses(Loses::Nothing),
+    .loses(Loses::Nothing)
+    .tells(&["FilesSetAside"]),
     Fault::new(
         "spoilt-snapshot",
         "a replica's server dies, and the snapshot in its files is damaged",
         |scene| Box::pin(async { damage(scene, &scene.replica()?, SPOIL_SNAPSHOT).await }),
     )
-    .loses(Loses::Nothing),
+    .loses(Loses::Nothing)
+    .tells(&["FilesSetAside"]),
 ];
 
 /// Runs a script on the node of a pod, with the folder of the pod's volume.
