@@ -178,37 +178,47 @@ impl<'a> Rollout<'a> {
         let given_up = node.claim.as_ref();
         let given_up = given_up.filter(|claim| is_of(claim, restart.claim.as_ref()));
         if seen.uid == restart.uid {
-            return owed.filter(|owed| self.may_go(owed)).map(|owed| {
-                self.unless_hindered(owed, || Action::Restart {
-                    pod: pod.to_owned(),
-                    uid: seen.uid.clone(),
-                    claim: given_up
-                        .filter(|claim| !claim.terminating && self.gives_up(owed))
-                        .map(|claim| claim.uid.clone()),
-                })
+            let owed = owed.filter(|owed| self.may_go(owed))?;
+            let step = self.unless_hindered(owed, || Action::Restart {
+                pod: pod.to_owned(),
+                uid: seen.uid.clone(),
+                claim: given_up
+                    .filter(|claim| !claim.terminating && self.gives_up(owed))
+                    .map(|claim| claim.uid.clone()),
             });
+            return Some(self.unless_broken(step));
         }
         if given_up.is_some_and(|claim| claim.terminating) {
             return Some(Step::Wait(restarting(pod, &restart.reason)));
         }
-        match (owed, self.flaws.get(pod)) {
+        let step = match (owed, self.flaws.get(pod)) {
             // Somebody else deleted the pod, and it came back with the volume that it had.
-            (Some(owed), _) if given_up.is_some() && !self.is_primary(pod) => {
-                Some(self.restart(owed))
-            }
+            (Some(owed), _) if given_up.is_some() && !self.is_primary(pod) => self.restart(owed),
             (Some(owed), _) if self.asked(owed).is_some_and(|asked| same(restart, &asked)) => {
-                Some(Step::Halt(format!(
+                return Some(Step::Halt(format!(
                     "{pod} was restarted and is still {}",
                     owed.reason()
-                )))
+                )));
             }
-            (Some(owed), Some(_)) if self.may_go(owed) => Some(self.restart(owed)),
-            (Some(_), _) | (None, None) => None,
+            (Some(owed), Some(_)) if self.may_go(owed) => self.restart(owed),
+            (Some(_), _) | (None, None) => return None,
             (None, Some(flaw)) if seen.trouble.is_some() => {
-                Some(Step::Halt(format!("{pod} was restarted and {flaw}")))
+                Step::Halt(format!("{pod} was restarted and {flaw}"))
             }
-            (None, Some(flaw)) => Some(Step::Wait(format!("{pod} was restarted and {flaw}"))),
+            (None, Some(flaw)) => Step::Wait(format!("{pod} was restarted and {flaw}")),
+        };
+        Some(self.unless_broken(step))
+    }
+
+    /// What would have to wait for others gives way to a pod that does not come up and waits for nobody.
+    fn unless_broken(&self, step: Step) -> Step {
+        if matches!(step, Step::Act(_)) {
+            return step;
         }
+        let mut owed = self.owed.iter();
+        let broken =
+            owed.find(|owed| self.is_broken(owed) && !self.gives_up(owed) && self.may_go(owed));
+        broken.map_or(step, |owed| self.restart(owed))
     }
 
     /// The next step when none is under way.

@@ -262,6 +262,26 @@ fn a_pod_that_a_bad_template_broke_goes_first_when_that_is_mended() {
 }
 
 #[test]
+fn a_broken_pod_goes_before_a_recorded_one_that_waits_for_it() {
+    let broken = |scene: Scene| scene.older("b-sentinel-1").broken("b-sentinel-1");
+    let not_begun = restarting(owing(&["b-redis-2"]), "b-redis-2", "2", 5);
+    let withdrawn = restarting(
+        Scene::well().templated().silent(2),
+        "b-redis-2",
+        "before",
+        5,
+    );
+    let mut changed = restarting(owing(&["b-redis-2"]).silent(2), "b-redis-2", "before", 5);
+    changed.bus.generation = 2;
+    for scene in [not_begun, withdrawn, changed] {
+        assert_ne!(scene.record_of_restart().as_deref(), Some("b-sentinel-1"));
+        assert_eq!(chosen(&broken(scene)), "b-sentinel-1");
+    }
+    let again = restarting(owing(&["b-redis-2"]), "b-redis-2", "before", 5);
+    assert_eq!(broken(again).record_of_restart(), None, "it was of no use");
+}
+
+#[test]
 fn a_broken_pod_is_left_alone_where_a_restart_brings_nothing() {
     let scene = Scene::well().templated().broken("b-redis-1");
     assert_eq!(scene.record_of_restart(), None);
