@@ -121,11 +121,11 @@ impl<'a> Rollout<'a> {
         let owed: Vec<Owed> = owed(view, desired)
             .into_iter()
             .filter(Owed::is_due)
-            .filter(|owed| view.nodes.contains(&owed.pod) || view.sentinels.contains(&owed.pod))
+            .filter(|owed| view.nodes.contains(&owed.pod) || view.told().any(|pod| pod == owed.pod))
             .collect();
         Self {
             view,
-            done: view.nodes.len() + view.sentinels.len() - owed.len(),
+            done: view.nodes.len() + view.told().count() - owed.len(),
             owed,
             flaws: flaws(view, desired),
         }
@@ -148,7 +148,7 @@ impl<'a> Rollout<'a> {
     }
 
     fn progress(&self) -> String {
-        let pods = self.view.nodes.len() + self.view.sentinels.len();
+        let pods = self.view.nodes.len() + self.view.told().count();
         format!("{} of {pods} pods run what the spec asks for", self.done)
     }
 
@@ -328,7 +328,8 @@ impl<'a> Rollout<'a> {
     /// A pod that should exist.
     fn node(&self, pod: &str) -> Option<&Node> {
         let observed = self.view.observed;
-        let mut expected = self.view.nodes.iter().chain(&self.view.sentinels);
+        let nodes = self.view.nodes.iter().map(String::as_str);
+        let mut expected = nodes.chain(self.view.told());
         expected.find(|expected| *expected == pod)?;
         observed
             .data

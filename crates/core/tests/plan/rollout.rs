@@ -2,7 +2,7 @@
 
 use crate::scene::{Scene, ago, follows, leads, leads_as, primary, target};
 use crate::status::{condition, is, reported};
-use cachebus_api::status::{Restart, Topology};
+use cachebus_api::status::{Electorate, Restart, Topology};
 use cachebus_core::engine::capabilities;
 use cachebus_core::events::between;
 use cachebus_core::plan::{Action, reason, restart_intended};
@@ -460,6 +460,25 @@ fn while_nobody_leads_no_other_pod_goes_and_none_twice_for_the_same() {
         ..primary("b-redis-0", 1)
     });
     assert_eq!(aimed.record_of_restart(), None);
+}
+
+#[test]
+fn a_sentinel_that_cannot_join_for_its_template_is_replaced_when_that_is_mended() {
+    let mut scene = Scene::well();
+    scene.bus.spec.sentinel.replicas = 4;
+    let topology = scene.observed.status.topology.as_mut().unwrap();
+    topology.sentinels = Some(Electorate {
+        members: 3,
+        pods: 4,
+    });
+    scene.bus = scene.bus.of_record(scene.observed.status.topology.as_ref());
+    let young = scene.observed.sentinels["b-sentinel-2"].clone();
+    let sentinels = &mut scene.observed.sentinels;
+    sentinels.insert("b-sentinel-3".to_owned(), young);
+    let scene = scene.all_watch("b-redis-0", 0).templated();
+    let broken = scene.broken("b-sentinel-3");
+    assert_eq!(broken.record_of_restart(), None);
+    assert_eq!(chosen(&broken.older("b-sentinel-3")), "b-sentinel-3");
 }
 
 #[test]
