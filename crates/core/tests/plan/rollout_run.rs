@@ -74,6 +74,9 @@ impl Run {
         let changes = plan.actions.iter();
         let changes = changes.filter(|action| action.changes_topology(&world.scene.observed));
         assert!(changes.count() <= 1, "{:?}", plan.actions);
+        for action in &plan.actions {
+            self.claim_all_well(action);
+        }
         if let Some(late) = self.late.take_if(|_| chance.is_multiple_of(3)) {
             self.carry_out(&late, chance);
         }
@@ -150,6 +153,17 @@ impl Run {
         self.restarts.push(restart);
         world.replace(name, 3 + chance % 4, claim.is_some());
         world.pod(name).restarted = true;
+    }
+
+    /// A pod that works goes only where all others were seen to work.
+    fn claim_all_well(&self, action: &Action) {
+        let world = &self.world;
+        if let Action::Restart { pod, .. } = action
+            && world.works(pod)
+        {
+            let unwell = world.pods.keys().find(|other| !world.works(other));
+            assert_eq!(unwell, None, "{pod} goes");
+        }
     }
 
     /// A volume is given up only where every other copy is whole, or where nobody reaches it any more and the leader has all.
