@@ -126,6 +126,14 @@ pub struct PodView {
     pub out_of_memory_ms: Option<u64>,
 }
 
+impl PodView {
+    /// It does not come up.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.trouble.is_some() && !self.ready && !self.terminating
+    }
+}
+
 impl Observed {
     /// The oldest engine among the one that the spec asks for and those that run: what is sent to nodes while they are
     /// upgraded one by one must be understood by all.

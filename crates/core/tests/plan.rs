@@ -36,6 +36,8 @@ mod restoring;
 mod rollout;
 #[path = "plan/rollout_run.rs"]
 mod rollout_run;
+#[path = "plan/rollout_world.rs"]
+mod rollout_world;
 #[path = "plan/routes.rs"]
 mod routes;
 #[path = "plan/scene.rs"]

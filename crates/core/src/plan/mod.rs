@@ -32,7 +32,7 @@ pub use electorate::retirement_intended;
 pub use handover::{handover_intended, refused};
 pub use rest::asleep;
 pub use restore::{Restoration, restoration};
-pub use rollout::restart_intended;
+pub use rollout::{primary_may_go, restart_intended};
 pub use routes::routes;
 pub use storage::{grows, replacement_intended};
 

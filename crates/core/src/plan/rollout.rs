@@ -6,13 +6,14 @@
 
 use super::blocked::{Blocked, reason};
 use super::handover::{best, decide, failed, why};
-use super::health::flaws;
+use super::health::{flaws, leading};
 use super::pending::{Owed, owed};
 use super::storage::{is_of, is_templated};
 use super::view::View;
 use super::{Action, Desired, Plan};
+use crate::bus::Bus;
 use crate::names::Component;
-use crate::observed::{Node, PodView};
+use crate::observed::{Node, Observed, PodView};
 use cachebus_api::status::{Restart, Topology};
 use std::collections::BTreeMap;
 
@@ -40,23 +41,32 @@ pub fn roll(view: &View<'_>, desired: &Desired, plan: &mut Plan) {
     rollout.take(step, plan);
 }
 
-/// Brings Sentinels back whose volumes are lost with their node while nobody leads: without them nobody may ever do so again.
+/// Brings back what does not come up and may, while nobody leads: pods that owe a restart, and Sentinels whose volumes are lost with
+/// their node. Without them nobody may ever lead again; and what is wrong with the others is that nobody leads.
 pub fn revive(view: &View<'_>, desired: &Desired, plan: &mut Plan) {
     let mut rollout = Rollout::new(view, desired);
-    let sentinel = |owed: &Owed| owed.lost && owed.component == Component::Sentinel;
-    rollout.owed.retain(sentinel);
-    let changing = view.topology.target.is_some() || view.topology.primary.is_none();
-    if changing || rollout.owed.is_empty() {
+    let may_come_up: Vec<Owed> = std::mem::take(&mut rollout.owed)
+        .into_iter()
+        .filter(|owed| rollout.may_come_up(owed))
+        .collect();
+    rollout.owed = may_come_up;
+    if view.topology.target.is_some() || rollout.owed.is_empty() {
         return;
     }
-    if let Some(step) = rollout.lost().or_else(|| rollout.carry_on()) {
+    let owed = &rollout.owed;
+    rollout
+        .flaws
+        .retain(|pod, _| owed.iter().any(|owed| owed.pod == *pod));
+    let step = rollout.lost().or_else(|| rollout.carry_on());
+    let step = step.or_else(|| rollout.first_to_come_up());
+    if let Some(step) = step {
         rollout.take(step, plan);
     }
 }
 
-/// Whether a record still asks for a restart. `alone`: the spec asks for no replicas, so that the primary itself may go.
+/// Whether a record still asks for a restart. `primary_too`: [`primary_may_go`].
 #[must_use]
-pub fn restart_intended(topology: &Topology, pod: &str, uid: &str, alone: bool) -> bool {
+pub fn restart_intended(topology: &Topology, pod: &str, uid: &str, primary_too: bool) -> bool {
     let restart = topology.restart.as_ref();
     restart.is_some_and(|restart| restart.pod == pod && restart.uid == uid)
         && topology.target.is_none()
@@ -64,7 +74,15 @@ pub fn restart_intended(topology: &Topology, pod: &str, uid: &str, alone: bool) 
             .handover
             .as_ref()
             .is_none_or(|handover| handover.failed.is_some())
-        && (alone || topology.primary.as_deref() != Some(pod))
+        && (primary_too || topology.primary.as_deref() != Some(pod))
+}
+
+/// Whether a pod may be restarted though it is the primary: the spec asks for no replica that could lead meanwhile, or the pod does
+/// not come up.
+#[must_use]
+pub fn primary_may_go(bus: &Bus, observed: &Observed, pod: &str) -> bool {
+    let seen = observed.data.get(pod).and_then(|node| node.pod.as_ref());
+    bus.spec.replicas == 0 || seen.is_some_and(PodView::is_broken)
 }
 
 /// What an action of the rollout does, for people; `None`: it is over.
@@ -93,18 +111,22 @@ fn restarting(pod: &str, reason: &str) -> String {
 struct Rollout<'a> {
     view: &'a View<'a>,
     owed: Vec<Owed>,
+    /// Pods that run what the spec asks for.
+    done: usize,
     flaws: BTreeMap<&'a str, String>,
 }
 
 impl<'a> Rollout<'a> {
     fn new(view: &'a View<'a>, desired: &Desired) -> Self {
+        let owed: Vec<Owed> = owed(view, desired)
+            .into_iter()
+            .filter(Owed::is_due)
+            .filter(|owed| view.nodes.contains(&owed.pod) || view.told().any(|pod| pod == owed.pod))
+            .collect();
         Self {
             view,
-            owed: owed(view, desired)
-                .into_iter()
-                .filter(Owed::is_due)
-                .filter(|owed| view.nodes.contains(&owed.pod) || view.sentinels.contains(&owed.pod))
-                .collect(),
+            done: view.nodes.len() + view.told().count() - owed.len(),
+            owed,
             flaws: flaws(view, desired),
         }
     }
@@ -126,9 +148,8 @@ impl<'a> Rollout<'a> {
     }
 
     fn progress(&self) -> String {
-        let pods = self.view.nodes.len() + self.view.sentinels.len();
-        let done = pods - self.owed.len();
-        format!("{done} of {pods} pods run what the spec asks for")
+        let pods = self.view.nodes.len() + self.view.told().count();
+        format!("{} of {pods} pods run what the spec asks for", self.done)
     }
 
     /// A pod whose volume is lost with its node waits for nobody, and nobody waits for it: it cannot start. `None`: there is none,
@@ -157,38 +178,47 @@ impl<'a> Rollout<'a> {
         let given_up = node.claim.as_ref();
         let given_up = given_up.filter(|claim| is_of(claim, restart.claim.as_ref()));
         if seen.uid == restart.uid {
-            let may_go = self.alone() || !self.is_primary(pod);
-            return owed.filter(|_| may_go).map(|owed| {
-                self.unless_hindered(owed, || Action::Restart {
-                    pod: pod.to_owned(),
-                    uid: seen.uid.clone(),
-                    claim: given_up
-                        .filter(|claim| !claim.terminating && self.gives_up(owed))
-                        .map(|claim| claim.uid.clone()),
-                })
+            let owed = owed.filter(|owed| self.may_go(owed))?;
+            let step = self.unless_hindered(owed, || Action::Restart {
+                pod: pod.to_owned(),
+                uid: seen.uid.clone(),
+                claim: given_up
+                    .filter(|claim| !claim.terminating && self.gives_up(owed))
+                    .map(|claim| claim.uid.clone()),
             });
+            return Some(self.unless_broken(step));
         }
         if given_up.is_some_and(|claim| claim.terminating) {
             return Some(Step::Wait(restarting(pod, &restart.reason)));
         }
-        match (owed, self.flaws.get(pod)) {
+        let step = match (owed, self.flaws.get(pod)) {
             // Somebody else deleted the pod, and it came back with the volume that it had.
-            (Some(owed), _) if given_up.is_some() && !self.is_primary(pod) => {
-                Some(self.restart(owed))
-            }
+            (Some(owed), _) if given_up.is_some() && !self.is_primary(pod) => self.restart(owed),
             (Some(owed), _) if self.asked(owed).is_some_and(|asked| same(restart, &asked)) => {
-                Some(Step::Halt(format!(
+                return Some(Step::Halt(format!(
                     "{pod} was restarted and is still {}",
                     owed.reason()
-                )))
+                )));
             }
-            (Some(owed), Some(_)) if !self.is_primary(pod) => Some(self.restart(owed)),
-            (Some(_), _) | (None, None) => None,
+            (Some(owed), Some(_)) if self.may_go(owed) => self.restart(owed),
+            (Some(_), _) | (None, None) => return None,
             (None, Some(flaw)) if seen.trouble.is_some() => {
-                Some(Step::Halt(format!("{pod} was restarted and {flaw}")))
+                Step::Halt(format!("{pod} was restarted and {flaw}"))
             }
-            (None, Some(flaw)) => Some(Step::Wait(format!("{pod} was restarted and {flaw}"))),
+            (None, Some(flaw)) => Step::Wait(format!("{pod} was restarted and {flaw}")),
+        };
+        Some(self.unless_broken(step))
+    }
+
+    /// What would have to wait for others gives way to a pod that does not come up and waits for nobody.
+    fn unless_broken(&self, step: Step) -> Step {
+        if matches!(step, Step::Act(_)) {
+            return step;
         }
+        let mut owed = self.owed.iter();
+        let broken =
+            owed.find(|owed| self.is_broken(owed) && !self.gives_up(owed) && self.may_go(owed));
+        broken.map_or(step, |owed| self.restart(owed))
     }
 
     /// The next step when none is under way.
@@ -224,6 +254,17 @@ impl<'a> Rollout<'a> {
                 Step::Halt(format!("no replica could take over from {}", owed.pod))
             }
         }
+    }
+
+    /// The next step while nobody leads: Sentinels first, and then the primary, whose copy is the newest.
+    fn first_to_come_up(&self) -> Option<Step> {
+        let first = self.owed.iter().min_by_key(|owed| {
+            (
+                owed.component == Component::Redis,
+                !self.is_primary(&owed.pod),
+            )
+        });
+        first.map(|owed| self.restart(owed))
     }
 
     /// Records that a pod is to be restarted.
@@ -278,10 +319,17 @@ impl<'a> Rollout<'a> {
         self.view.bus.spec.replicas == 0
     }
 
+    /// Whether a pod is to be restarted though it may be the primary.
+    fn may_go(&self, owed: &Owed) -> bool {
+        let leads = leading(self.view).is_some();
+        !self.is_primary(&owed.pod) || self.alone() || (self.is_broken(owed) && !leads)
+    }
+
     /// A pod that should exist.
     fn node(&self, pod: &str) -> Option<&Node> {
         let observed = self.view.observed;
-        let mut expected = self.view.nodes.iter().chain(&self.view.sentinels);
+        let nodes = self.view.nodes.iter().map(String::as_str);
+        let mut expected = nodes.chain(self.view.told());
         expected.find(|expected| *expected == pod)?;
         observed
             .data

@@ -10,7 +10,6 @@ use cachebus_core::plan::{Action, Plan, plan, reason, retirement_intended};
 use cachebus_core::protocol::{KnownSentinel, Monitored, NodeStatus, SentinelStatus};
 use cachebus_core::status::{kind, report};
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Passes in which all is as the spec asks for, once nothing disturbs any more.
@@ -251,12 +250,7 @@ impl Run {
 }
 
 proptest! {
-    // The same histories in each run: others are looked for by another seed.
-    #![proptest_config(ProptestConfig {
-        cases: 60,
-        rng_seed: RngSeed::Fixed(1),
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
     fn sentinels_scale_through_faults_and_majorities_always_meet(

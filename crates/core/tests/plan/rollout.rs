@@ -1,8 +1,8 @@
 //! Pods that run with something older are restarted, one by one.
 
-use crate::scene::{Scene, ago, follows, leads, leads_as, primary};
+use crate::scene::{Scene, ago, follows, leads, leads_as, primary, target};
 use crate::status::{condition, is, reported};
-use cachebus_api::status::{Restart, Topology};
+use cachebus_api::status::{Electorate, Restart, Topology};
 use cachebus_core::engine::capabilities;
 use cachebus_core::events::between;
 use cachebus_core::plan::{Action, reason, restart_intended};
@@ -262,6 +262,26 @@ fn a_pod_that_a_bad_template_broke_goes_first_when_that_is_mended() {
 }
 
 #[test]
+fn a_broken_pod_goes_before_a_recorded_one_that_waits_for_it() {
+    let broken = |scene: Scene| scene.older("b-sentinel-1").broken("b-sentinel-1");
+    let not_begun = restarting(owing(&["b-redis-2"]), "b-redis-2", "2", 5);
+    let withdrawn = restarting(
+        Scene::well().templated().silent(2),
+        "b-redis-2",
+        "before",
+        5,
+    );
+    let mut changed = restarting(owing(&["b-redis-2"]).silent(2), "b-redis-2", "before", 5);
+    changed.bus.generation = 2;
+    for scene in [not_begun, withdrawn, changed] {
+        assert_ne!(scene.record_of_restart().as_deref(), Some("b-sentinel-1"));
+        assert_eq!(chosen(&broken(scene)), "b-sentinel-1");
+    }
+    let again = restarting(owing(&["b-redis-2"]), "b-redis-2", "before", 5);
+    assert_eq!(broken(again).record_of_restart(), None, "it was of no use");
+}
+
+#[test]
 fn a_broken_pod_is_left_alone_where_a_restart_brings_nothing() {
     let scene = Scene::well().templated().broken("b-redis-1");
     assert_eq!(scene.record_of_restart(), None);
@@ -368,4 +388,109 @@ fn a_directive_that_the_oldest_engine_lacks_is_not_asked_for_yet() {
     let redis = cachebus_api::engine::EngineKind::Redis;
     scene.bus = scene.bus.for_engine(capabilities(redis, "7.0").unwrap());
     assert!(!cachebus_core::config::settings(&scene.bus).contains_key(name));
+}
+
+/// Nobody has come up with this template, and it is mended.
+fn all_broken(scene: Scene) -> Scene {
+    let pods: Vec<String> = scene.observed.data.keys().cloned().collect();
+    let sentinels: Vec<String> = scene.observed.sentinels.keys().cloned().collect();
+    let scene = scene.templated();
+    pods.iter()
+        .chain(&sentinels)
+        .fold(scene, |scene, pod| scene.older(pod).broken(pod))
+}
+
+/// The pods that are restarted one after another, each of which comes up.
+fn coming_up(mut scene: Scene) -> Vec<String> {
+    let mut restarted = Vec::new();
+    while let Some(pod) = scene.record_of_restart() {
+        scene = scene.clone().recorded(scene.record());
+        let deletion = Action::Restart {
+            pod: pod.clone(),
+            uid: scene.pod(&pod).uid.clone(),
+            claim: None,
+        };
+        assert_eq!(scene.actions(), [deletion]);
+        let seen = scene.pod(&pod);
+        seen.uid = format!("another of {pod}");
+        seen.revision = Some("new".to_owned());
+        (seen.ready, seen.trouble) = (true, None);
+        restarted.push(pod);
+    }
+    restarted
+}
+
+#[test]
+fn pods_that_a_bad_template_broke_come_up_though_nobody_leads() {
+    let sentinels = ["b-sentinel-0", "b-sentinel-1", "b-sentinel-2"];
+    let first_boot = all_broken(Scene::new("{}"));
+    let data = ["b-redis-0", "b-redis-1", "b-redis-2"];
+    assert_eq!(coming_up(first_boot), [sentinels, data].concat());
+    // The copy that had all that was acknowledged comes first.
+    let later = all_broken(Scene::new("{}").recorded(primary("b-redis-1", 2)));
+    let data = ["b-redis-1", "b-redis-0", "b-redis-2"];
+    assert_eq!(coming_up(later), [sentinels, data].concat());
+    let alone = all_broken(Scene::new("{replicas: 0}").recorded(primary("b-redis-0", 1)));
+    assert_eq!(coming_up(alone), [&sentinels[..], &data[1..2]].concat());
+}
+
+#[test]
+fn a_majority_of_sentinels_comes_up_beside_a_primary_that_died() {
+    let scene = owing(&["b-sentinel-0", "b-sentinel-1", "b-redis-2"])
+        .broken("b-sentinel-0")
+        .broken("b-sentinel-1")
+        .silent(0);
+    assert_eq!(coming_up(scene.clone()), ["b-sentinel-0", "b-sentinel-1"]);
+    let message = "3 of 6 pods run what the spec asks for: b-sentinel-0 is being restarted (made from an older pod template)";
+    assert_eq!(told(&scene), rolling(message));
+}
+
+#[test]
+fn while_nobody_leads_no_other_pod_goes_and_none_twice_for_the_same() {
+    let works = owing(&["b-sentinel-0", "b-redis-1"]).silent(0);
+    assert_eq!(works.record_of_restart(), None);
+    let current = Scene::well().templated().broken("b-sentinel-0").silent(0);
+    assert_eq!(current.record_of_restart(), None);
+    let stubborn = all_broken(Scene::new("{}").recorded(primary("b-redis-0", 1)));
+    let stubborn = restarting(stubborn, "b-redis-1", "before", 5);
+    assert_eq!(stubborn.record_of_restart(), None);
+    assert_eq!(told(&stubborn).0, reason::ROLLOUT_HALTED);
+    let aimed = all_broken(Scene::new("{}")).recorded(Topology {
+        target: Some(target("b-redis-1", 2, false)),
+        ..primary("b-redis-0", 1)
+    });
+    assert_eq!(aimed.record_of_restart(), None);
+}
+
+#[test]
+fn a_sentinel_that_cannot_join_for_its_template_is_replaced_when_that_is_mended() {
+    let mut scene = Scene::well();
+    scene.bus.spec.sentinel.replicas = 4;
+    let topology = scene.observed.status.topology.as_mut().unwrap();
+    topology.sentinels = Some(Electorate {
+        members: 3,
+        pods: 4,
+    });
+    scene.bus = scene.bus.of_record(scene.observed.status.topology.as_ref());
+    let young = scene.observed.sentinels["b-sentinel-2"].clone();
+    let sentinels = &mut scene.observed.sentinels;
+    sentinels.insert("b-sentinel-3".to_owned(), young);
+    let scene = scene.all_watch("b-redis-0", 0).templated();
+    let broken = scene.broken("b-sentinel-3");
+    assert_eq!(broken.record_of_restart(), None);
+    assert_eq!(chosen(&broken.older("b-sentinel-3")), "b-sentinel-3");
+}
+
+#[test]
+fn a_primary_that_leads_stays_whatever_kubelet_says_of_it() {
+    let scene = owing(&["b-redis-0"]);
+    let leader = scene.observed.data["b-redis-0"].agent.clone();
+    let mut scene = restarting(scene.broken("b-redis-0"), "b-redis-0", "0", 5);
+    scene.observed.data.get_mut("b-redis-0").unwrap().agent = leader;
+    let restarts = |action: &Action| matches!(action, Action::Restart { .. });
+    assert!(
+        !scene.actions().iter().any(restarts),
+        "{:?}",
+        scene.actions()
+    );
 }

@@ -9,7 +9,7 @@ use crate::partial::PartialPod;
 use cachebus_core::events::refused as event_of_refusal;
 use cachebus_core::names::Component;
 use cachebus_core::observed::Observed;
-use cachebus_core::plan::{handover_intended, refused, restart_intended};
+use cachebus_core::plan::{handover_intended, primary_may_go, refused, restart_intended};
 use cachebus_core::protocol::{HandoverOrder, NodeStatus, Phase};
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{DeleteParams, Preconditions};
@@ -71,7 +71,8 @@ impl Acting<'_> {
         observed: &Observed,
     ) {
         let alone = self.bus.spec.replicas == 0;
-        let still = self.still(|topology| restart_intended(topology, pod, uid, alone));
+        let primary_too = primary_may_go(self.bus, observed, pod);
+        let still = self.still(|topology| restart_intended(topology, pod, uid, primary_too));
         if !still.await {
             return;
         }

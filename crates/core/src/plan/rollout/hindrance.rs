@@ -3,6 +3,7 @@
 use super::{Rollout, SETTLING_MS, Step};
 use crate::engine::line;
 use crate::names::Component;
+use crate::observed::PodView;
 use crate::plan::Action;
 use crate::plan::pending::Owed;
 use crate::protocol::Phase;
@@ -66,8 +67,15 @@ impl Rollout<'_> {
 
     /// It does not come up, and nothing is lost by replacing it.
     pub(super) fn is_broken(&self, owed: &Owed) -> bool {
-        let pod = self.pod(&owed.pod);
-        pod.is_some_and(|pod| pod.trouble.is_some() && !pod.ready && !pod.terminating)
+        self.pod(&owed.pod).is_some_and(PodView::is_broken)
+    }
+
+    /// Whether it does not come up, and may do so without the data that its volume holds, or with it.
+    pub(super) fn may_come_up(&self, owed: &Owed) -> bool {
+        if owed.lost {
+            return owed.component == Component::Sentinel && self.view.topology.primary.is_some();
+        }
+        self.is_broken(owed) && !self.gives_up(owed)
     }
 
     /// A replica that runs an older engine than the primary may be unable to read what that sends.
