@@ -7,7 +7,7 @@ use crate::polls::Polls;
 use crate::watches::Stores;
 use cachebus_core::bus::Platform;
 use kube::Client;
-use kube::runtime::events::Recorder;
+use kube::runtime::events::Reporter;
 
 /// What a pass over a bus works with.
 pub struct Context {
@@ -23,8 +23,8 @@ pub struct Context {
     pub platform: Platform,
     /// What is remembered between passes.
     pub memory: Memory,
-    /// Where Events go.
-    pub recorder: Recorder,
+    /// Who publishes Events.
+    pub reporter: Reporter,
     /// What is counted.
     pub metrics: Metrics,
 }

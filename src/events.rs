@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::error::brief;
 use cachebus_core::events::EventDraft;
 use kube::Resource;
-use kube::runtime::events::{Event, EventType};
+use kube::runtime::events::{Event, EventType, Recorder};
 
 /// Publishes Events. One that cannot be published is logged and lost: nothing depends on it.
 pub async fn publish<K>(context: &Context, object: &K, drafts: Vec<EventDraft>)
@@ -12,7 +12,7 @@ where
     K: Resource<DynamicType = ()>,
 {
     let mut reference = object.object_ref(&());
-    // Else the same Event of two versions of the object would count as two.
+    // An Event is of the object, not of one of its versions.
     reference.resource_version = None;
     for draft in drafts {
         let EventDraft {
@@ -32,7 +32,10 @@ where
             action,
             secondary: None,
         };
-        match context.recorder.publish(&event, &reference).await {
+        // A recorder counts Events of one reason as one, and keeps the text of the first: "pod 0 is the primary" would stand there,
+        // counted twice, when it is pod 1 by now. Each of ours is a transition and has a text of its own.
+        let recorder = Recorder::new(context.client.clone(), context.reporter.clone());
+        match recorder.publish(&event, &reference).await {
             Ok(()) => {}
             Err(error) if in_terminating_namespace(&error) => return,
             Err(error) => {

@@ -17,7 +17,7 @@ use anyhow::Context as _;
 use cachebus_core::names::MANAGER;
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, Shared, join_all};
-use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::events::Reporter;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -63,7 +63,6 @@ fn contexts(
         controller: MANAGER.to_owned(),
         instance: Some(settings.pod_name.clone()),
     };
-    let recorder = Recorder::new(client.clone(), reporter);
     settings
         .scopes()
         .iter()
@@ -76,7 +75,7 @@ fn contexts(
                 polls: Polls::new(triggers.clone()),
                 platform: settings.platform(),
                 memory: memory.clone(),
-                recorder: recorder.clone(),
+                reporter: reporter.clone(),
                 metrics: metrics.clone(),
             };
             (Arc::new(context), triggers)

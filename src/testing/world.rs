@@ -13,7 +13,7 @@ use cachebus_core::bus::Platform;
 use futures::StreamExt as _;
 use futures::channel::mpsc::UnboundedReceiver;
 use kube::runtime::controller::Action;
-use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::events::Reporter;
 use kube::runtime::reflector::ObjectRef;
 use serde_json::Value;
 use std::sync::Arc;
@@ -64,7 +64,7 @@ impl World {
             polls: Polls::new(triggers),
             platform,
             memory: Memory::default(),
-            recorder: Recorder::new(api.client(), reporter),
+            reporter,
             metrics,
         };
         Self {

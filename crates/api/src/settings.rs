@@ -34,7 +34,8 @@ pub enum EvictionPolicy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = Rule::new("quantity(self.max).compareTo(quantity('16Mi')) >= 0").message("memory.max must be at least 16Mi").field_path(".max"))]
 pub struct Memory {
-    /// `maxmemory`: bytes for data. Must leave a fifth of the container's memory limit free for buffers and forks.
+    /// `maxmemory`: bytes for data. Must leave a fifth of the container's memory limit free for buffers and forks. Set live; where
+    /// `resources` is left to its default, which follows it, the data pods are restarted one by one.
     #[serde(default = "Memory::default_max")]
     pub max: Bytes,
     /// `maxmemory-policy`.

@@ -38,8 +38,24 @@ const PLANNED_REASONS: [&str; 5] = [
     HIBERNATED,
 ];
 
-/// The Events between two statuses: one for each condition that became true or ceased to be, one for a change of the primary or
-/// one that failed, and one for a restart that was decided.
+/// What a person has to mend. It is told of anew when it is something else, though the condition was false before, too.
+const FOR_PEOPLE: [&str; 9] = [
+    reason::ROLLOUT_HALTED,
+    reason::ONLY_COPY,
+    reason::VOLUME_LOST,
+    reason::VOLUME_UNKNOWN,
+    reason::NO_DATASET,
+    reason::RESTORE_FAILED,
+    reason::AUTHORITY_LOST,
+    reason::NAME_CONFLICT,
+    reason::REJECTED,
+];
+
+/// For so long after a planned change of the primary, replicas that are not in sync are on their way. Seconds.
+const SETTLING_S: i64 = 5;
+
+/// The Events between two statuses: one for each condition that became true or ceased to be, or calls for a person for another
+/// reason than before, one for a change of the primary or one that failed, and one for a restart that was decided.
 ///
 /// What nobody can tell (`Unknown`) is not true. A condition that is false from the first makes an Event too; as a rule it is no
 /// warning, since a bus that starts is not ready yet.
@@ -50,7 +66,7 @@ pub fn between(previous: &CacheBusStatus, next: &CacheBusStatus) -> Vec<EventDra
             .conditions
             .iter()
             .find(|known| known.type_ == condition.type_);
-        transition(before, condition)
+        transition(before, condition, is_settling(next, condition))
     });
     let changes = [
         primary(previous, next),
@@ -71,15 +87,18 @@ pub fn refused(asked: &str, why: &str) -> EventDraft {
     }
 }
 
-fn transition(before: Option<&Condition>, now: &Condition) -> Option<EventDraft> {
+fn transition(before: Option<&Condition>, now: &Condition, settling: bool) -> Option<EventDraft> {
     let was = before.map(|condition| condition.status.as_str());
     let at_once = WARN_AT_ONCE.contains(&now.type_.as_str());
     let warning = match (was, now.status.as_str()) {
-        (Some("True"), "False" | "Unknown") => !PLANNED_REASONS.contains(&now.reason.as_str()),
+        (Some("True"), "False" | "Unknown") => {
+            !settling && !PLANNED_REASONS.contains(&now.reason.as_str())
+        }
         (Some("False" | "Unknown"), "True") => false,
         (None, "False") => at_once,
         // Until now nobody could tell.
         (Some("Unknown"), "False") if at_once => true,
+        (Some("False"), "False") if before.is_some_and(|before| calls_anew(before, now)) => true,
         _ => return None,
     };
     Some(EventDraft {
@@ -87,6 +106,26 @@ fn transition(before: Option<&Condition>, now: &Condition) -> Option<EventDraft>
         reason: now.reason.clone(),
         action: now.type_.clone(),
         note: now.message.clone(),
+    })
+}
+
+/// Whether a person is called for another reason than before. `Ready` repeats what the other conditions say.
+fn calls_anew(before: &Condition, now: &Condition) -> bool {
+    match now.type_.as_str() {
+        kind::VALID => (&before.reason, &before.message) != (&now.reason, &now.message),
+        kind::READY => false,
+        _ => before.reason != now.reason && FOR_PEOPLE.contains(&now.reason.as_str()),
+    }
+}
+
+/// Whether a condition became what it is because the primary has just been changed by plan.
+fn is_settling(status: &CacheBusStatus, condition: &Condition) -> bool {
+    let planned = status.last_failover.as_ref();
+    let planned = planned.filter(|failover| PLANNED.contains(&failover.reason.as_str()));
+    planned.is_some_and(|failover| {
+        let after =
+            condition.last_transition_time.0.as_second() - failover.finished_at.0.as_second();
+        condition.type_ == kind::REPLICATION_HEALTHY && (0..=SETTLING_S).contains(&after)
     })
 }
 

@@ -118,8 +118,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         group: "events.k8s.io",
         resource: "events",
-        verbs: &["create", "patch"],
-        why: "Events on buses; one that repeats is counted up",
+        verbs: &["create"],
+        why: "Events on buses, one for each transition",
     },
 ];
 

@@ -196,7 +196,7 @@ impl<'a> Rollout<'a> {
             (Some(owed), _) if given_up.is_some() && !self.is_primary(pod) => self.restart(owed),
             (Some(owed), _) if self.asked(owed).is_some_and(|asked| same(restart, &asked)) => {
                 return Some(Step::Halt(format!(
-                    "{pod} was restarted and is still {}",
+                    "{pod} was restarted, and yet: {}",
                     owed.reason()
                 )));
             }

@@ -7,6 +7,7 @@ use cachebus_core::bus::Violation;
 use cachebus_core::events::between;
 use cachebus_core::protocol::DataStatus;
 use cachebus_core::status::{invalid, kind};
+use serde_json::json;
 
 fn reasons(previous: &CacheBusStatus, next: &CacheBusStatus) -> Vec<(bool, String)> {
     between(previous, next)
@@ -167,4 +168,77 @@ fn a_wrong_spec_and_a_holed_engine_warn_from_the_first() {
     }
     let status = reported(&holed);
     assert!(reasons(&nothing, &status).contains(&warns("KnownHoles")));
+}
+
+/// A status in which a condition that was true is false for this reason.
+fn fails(well: &CacheBusStatus, kind: &str, reason: &str, message: &str) -> CacheBusStatus {
+    let mut status = well.clone();
+    let condition = status
+        .conditions
+        .iter_mut()
+        .find(|condition| condition.type_ == kind);
+    let condition = condition.unwrap();
+    condition.status = "False".to_owned();
+    condition.reason = reason.to_owned();
+    condition.message = message.to_owned();
+    status
+}
+
+#[test]
+fn what_a_person_has_to_mend_is_told_anew_when_it_is_something_else() {
+    let well = reported(&Scene::well());
+    let rolling = fails(&well, kind::ROLLOUT_COMPLETE, "RollingOut", "1 of 6");
+    let halted = fails(
+        &well,
+        kind::ROLLOUT_COMPLETE,
+        "RolloutHalted",
+        "1 of 6: for this",
+    );
+    let further = fails(
+        &well,
+        kind::ROLLOUT_COMPLETE,
+        "RolloutHalted",
+        "2 of 6: for this",
+    );
+    assert_eq!(reasons(&well, &rolling), [tells("RollingOut")]);
+    assert_eq!(reasons(&rolling, &halted), [warns("RolloutHalted")]);
+    assert_eq!(reasons(&halted, &further), []);
+    assert_eq!(reasons(&halted, &rolling), []);
+    let one = fails(
+        &well,
+        kind::VALID,
+        "DirectiveRefused",
+        "spec.config.bind: no",
+    );
+    let other = fails(
+        &well,
+        kind::VALID,
+        "DirectiveRefused",
+        "spec.config.port: no",
+    );
+    assert_eq!(reasons(&one, &other), [warns("DirectiveRefused")]);
+    let (one, other) = (
+        fails(&well, kind::READY, "A", ""),
+        fails(&well, kind::READY, "Rejected", ""),
+    );
+    assert_eq!(reasons(&one, &other), []);
+}
+
+#[test]
+fn replicas_that_are_on_their_way_after_a_planned_change_are_no_warning() {
+    let well = reported(&Scene::well());
+    for (reason, warning) in [("Switchover", false), ("Crash", true)] {
+        let mut behind = fails(&well, kind::REPLICATION_HEALTHY, "ReplicasNotInSync", "");
+        let since = &behind.conditions[0].last_transition_time;
+        behind.last_failover = serde_json::from_value(json!({
+            "from": "b-redis-0", "to": "b-redis-1", "reason": reason, "finishedAt": since,
+        }))
+        .unwrap();
+        let said = reasons(&well, &behind);
+        assert_eq!(
+            said,
+            [(warning, "ReplicasNotInSync".to_owned())],
+            "{reason}"
+        );
+    }
 }

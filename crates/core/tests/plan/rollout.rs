@@ -224,7 +224,7 @@ fn what_a_restart_does_not_bring_in_is_told_and_not_tried_again() {
     assert_eq!(
         told(&stubborn),
         halted(
-            "5 of 6 pods run what the spec asks for: b-redis-1 was restarted and is still made from an older pod template"
+            "5 of 6 pods run what the spec asks for: b-redis-1 was restarted, and yet: made from an older pod template"
         )
     );
     scene.bus.generation = 2;

@@ -113,6 +113,13 @@ async fn a_request_that_cannot_be_met_is_taken_off_and_told() {
         note.ends_with("b-redis-7 is none of the 3 data pods of the spec"),
         "{note}"
     );
+
+    // The next one is told in its own words.
+    ask(&world, "b-redis-8");
+    world.see();
+    world.pass().await.unwrap();
+    let [_, (_, note)] = events(&world, &["SwitchoverRefused"]).try_into().unwrap();
+    assert!(note.contains("b-redis-8"), "{note}");
 }
 
 #[tokio::test]
