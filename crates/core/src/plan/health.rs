@@ -89,7 +89,7 @@ pub fn replica(
         Phase::Down => Some("does not run"),
         Phase::Holding | Phase::Sealed => Some("waits to be told whom to follow"),
         Phase::Loading => Some("reads its files"),
-        Phase::Leading => Some("leads too"),
+        Phase::Leading => Some("leads still, or already"),
         Phase::Unknown => Some("is where this operator has no word for"),
         Phase::Following(host) if names.data_pod_of_host(host).as_deref() != Some(primary) => {
             Some("follows another")

@@ -33,6 +33,16 @@ pub fn answer(view: &View<'_>, changing: Option<&Blocked>, plan: &mut Plan) {
     });
 }
 
+/// Refuses the request, where there is one: later, when it could be met, it may not be wanted any more.
+pub fn refuse(view: &View<'_>, why: &str, plan: &mut Plan) {
+    if let Some(asked) = view.observed.request.clone() {
+        plan.act(Action::Answer {
+            asked,
+            refusal: Some(why.to_owned()),
+        });
+    }
+}
+
 fn refusal(view: &View<'_>, to: Option<&str>, changing: Option<&Blocked>) -> Option<String> {
     if view.bus.spec.replicas == 0 {
         return Some("the bus has no replicas".to_owned());

@@ -3,7 +3,7 @@
 use super::blocked::{Blocked, reason};
 use super::topology::{Course, course};
 use super::view::View;
-use super::{Action, Plan, labels, restore};
+use super::{Action, Plan, labels, request, restore};
 use crate::bus::Bus;
 use crate::names::Component;
 use crate::observed::{Node, Observed};
@@ -27,8 +27,12 @@ pub fn follow(view: &View<'_>, plan: &mut Plan) {
     }
     labels::settle(view, followed.as_ref().unwrap_or(&view.topology), plan);
     if view.bus.spec.paused {
+        request::refuse(view, "the bus is paused", plan);
         view.absences(plan);
-    } else if let Some(stopping) = stopping(view) {
+        return;
+    }
+    request::refuse(view, "the bus is hibernated", plan);
+    if let Some(stopping) = stopping(view) {
         plan.wait(stopping);
     }
 }

@@ -56,6 +56,22 @@ fn a_paused_bus_is_given_no_order() {
 }
 
 #[test]
+fn a_request_for_another_primary_is_not_kept_for_when_the_pause_ends() {
+    let mut hibernated = Scene::well().asks("any");
+    hibernated.bus.spec.hibernated = true;
+    for (scene, why) in [
+        (paused(Scene::well().asks("any")), "the bus is paused"),
+        (hibernated, "the bus is hibernated"),
+    ] {
+        let answer = Action::Answer {
+            asked: "any".to_owned(),
+            refusal: Some(why.to_owned()),
+        };
+        assert_eq!(scene.actions(), [answer]);
+    }
+}
+
+#[test]
 fn the_record_and_the_labels_of_a_paused_bus_follow_its_sentinels() {
     let scene = paused(Scene::well().switched("b-redis-1"));
     assert_eq!(scene.record().primary.as_deref(), Some("b-redis-1"));

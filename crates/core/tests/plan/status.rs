@@ -168,7 +168,7 @@ fn a_replica_that_synchronises_leads_or_holds_is_not_well() {
     };
     for (data, flaw) in [
         (syncing, "b-redis-1 is not in sync"),
-        (leads(1), "b-redis-1 leads too"),
+        (leads(1), "b-redis-1 leads still, or already"),
         (holds(), "b-redis-1 waits to be told whom to follow"),
         (follows("b-redis-2", 1), "b-redis-1 follows another"),
     ] {
