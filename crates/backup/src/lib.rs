@@ -57,6 +57,7 @@ pub async fn carry_out(task: &Task, layout: &Layout) -> Result<Report, BackupErr
     match task {
         Task::Backup(task) => Ok(Report::Taken(take::take(task, layout).await?)),
         Task::Verify(task) => Ok(Report::Verified(verify::verify(task, layout).await?)),
+        Task::Prune(task) => Ok(Report::Pruned(prune::prune(task, layout).await)),
         Task::Restore(task) => Ok(Report::Restored(restore::restore(task, layout).await?)),
     }
 }

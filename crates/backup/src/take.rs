@@ -3,7 +3,6 @@
 use crate::error::BackupError;
 use crate::keys::Sealer;
 use crate::layout::Layout;
-use crate::prune;
 use crate::storage::Storage;
 use crate::upload::{Stored, Upload};
 use cachebus_admin::{Credentials, Endpoint, Snapshot, TlsContext};
@@ -80,21 +79,12 @@ pub(crate) async fn take(task: &BackupTask, layout: &Layout) -> Result<Taken, Ba
     };
     storage.complete(&folder, &manifest).await?;
     tracing::info!(size, keys = head.keys, "the backup is whole");
-    let (pruned, prune_failure) = match prune::prune(&storage, task, taken_at_s).await {
-        Ok(pruned) => (pruned, None),
-        Err(error) => {
-            tracing::warn!(%error, "older backups are not deleted");
-            (Vec::new(), Some(error.reason().to_owned()))
-        }
-    };
     Ok(Taken {
         source: source.pod.clone(),
         engine_version: head.engine_version,
         size_bytes: size,
         keys: head.keys,
         sha256,
-        pruned,
-        prune_failure,
     })
 }
 
@@ -164,7 +154,7 @@ async fn copy(
     head(&first).ok_or_else(|| BackupError::NotADataset(pod.to_owned()))
 }
 
-fn now_s() -> u64 {
+pub(crate) fn now_s() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.unwrap_or_default().as_secs()
 }

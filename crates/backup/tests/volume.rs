@@ -7,9 +7,12 @@ use age::secrecy::ExposeSecret as _;
 use cachebus_agent::{VolumeHolds, holds};
 use cachebus_api::backup::{Destination, Retention};
 use cachebus_backup::{BackupError, Layout, carry_out};
-use cachebus_core::backup::{BackupTask, Report, Restoration, RestoreTask, Source, Taken, Task};
-use std::fs;
-use std::path::Path;
+use cachebus_core::backup::{
+    BackupTask, PruneTask, Pruned, Report, Restoration, RestoreTask, Source, Taken, Task,
+};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
@@ -74,6 +77,29 @@ impl Pod {
             Report::Restored(restored) => Ok(restored),
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Keeps one.
+    async fn prune(&self) -> Pruned {
+        let task = Task::Prune(PruneTask {
+            bus: "b".to_owned(),
+            namespace: "n".to_owned(),
+            uid: "uid-of-another".to_owned(),
+            destination: volume(),
+            retention: Retention {
+                count: Some(1),
+                age: None,
+            },
+        });
+        match carry_out(&task, &self.layout).await.unwrap() {
+            Report::Pruned(pruned) => pruned,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Where a backup is.
+    fn folder(&self, backup: &str) -> PathBuf {
+        self.layout.backup_dir.join("n/b").join(backup)
     }
 
     fn data(&self) -> &Path {
@@ -148,7 +174,6 @@ fn task(backup: &str, port: u16) -> BackupTask {
         }],
         port,
         tls: false,
-        retention: None,
     }
 }
 
@@ -255,35 +280,67 @@ async fn a_backup_is_never_written_over_and_an_attempt_that_came_to_nothing_is()
 }
 
 #[tokio::test]
-async fn older_backups_go_and_those_that_a_person_asked_for_stay() {
+async fn older_backups_go_and_those_that_are_not_the_schedules_or_the_buss_stay() {
     let pod = Pod::new();
     let port = whole().await;
     let mine = BackupTask {
         scheduled: false,
         ..task("mine", port)
     };
-    pod.take(mine).await.unwrap();
-    pod.take(task("one", port)).await.unwrap();
-    let manifest = pod.layout.backup_dir.join("n/b/one/manifest.json");
-    let text = fs::read_to_string(&manifest).unwrap();
-    let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
-    value["takenAtS"] = 5.into();
-    fs::write(&manifest, value.to_string()).unwrap();
-    let last = BackupTask {
-        retention: Some(Retention {
-            count: Some(1),
-            age: None,
-        }),
-        ..task("two", port)
+    let earlier = BackupTask {
+        uid: "uid-of-an-earlier-one".to_owned(),
+        ..task("earlier", port)
     };
-    assert_eq!(pod.take(last).await.unwrap().pruned, ["one"]);
-    let stored = pod.stored();
-    assert!(
-        stored.iter().all(|path| !path.contains("/one")),
-        "{stored:?}"
+    for backup in [mine, earlier, task("one", port), task("two", port)] {
+        pod.take(backup).await.unwrap();
+    }
+    for backup in ["mine", "earlier", "one"] {
+        let manifest = pod.folder(backup).join("manifest.json");
+        let text = fs::read_to_string(&manifest).unwrap();
+        let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        value["takenAtS"] = 5.into();
+        fs::write(&manifest, value.to_string()).unwrap();
+    }
+    let pruned = pod.prune().await;
+    assert_eq!(
+        (&pruned.deleted[..], pruned.failure),
+        (&["one".to_owned()][..], None)
     );
-    assert_eq!(stored.len(), 4);
-    assert!(!pod.layout.backup_dir.join("n/b/one").exists());
+    assert!(!pod.folder("one").exists());
+    for kept in ["mine", "earlier", "two"] {
+        assert!(pod.folder(kept).join("manifest.json").exists(), "{kept}");
+    }
+}
+
+#[tokio::test]
+async fn a_manifest_that_cannot_be_read_keeps_no_other_from_going() {
+    let pod = Pod::new();
+    let port = whole().await;
+    for backup in ["damaged", "one", "two"] {
+        pod.take(task(backup, port)).await.unwrap();
+    }
+    fs::write(pod.folder("damaged").join("manifest.json"), "{").unwrap();
+    let pruned = pod.prune().await;
+    assert_eq!(pruned.deleted.len(), 1);
+    assert_eq!(pruned.failure.as_deref(), Some("Damaged"));
+    assert!(pod.folder("damaged").join("dump.rdb").exists());
+}
+
+#[tokio::test]
+async fn what_killed_attempts_have_left_goes_after_a_day() {
+    let pod = Pod::new();
+    pod.take(task("one", whole().await)).await.unwrap();
+    for (attempt, hours) in [("now", 1), ("long-ago", 25)] {
+        // As an upload to a volume is called until it is whole.
+        let file = pod.folder(attempt).join("dump.rdb#1");
+        fs::create_dir_all(pod.folder(attempt)).unwrap();
+        fs::write(&file, "half of one").unwrap();
+        let then = SystemTime::now() - Duration::from_hours(hours);
+        File::open(&file).unwrap().set_modified(then).unwrap();
+    }
+    assert_eq!(pod.prune().await, Pruned::default());
+    assert!(pod.folder("now").exists());
+    assert!(!pod.folder("long-ago").exists());
 }
 
 #[tokio::test]

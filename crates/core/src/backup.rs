@@ -17,6 +17,6 @@ pub use rdb::{Head, LONGEST_HEAD, head};
 pub use retention::{Kept, outlived};
 pub use schedule::{latest, scheduled_name, violation as schedule_violation};
 pub use task::{
-    BackupTask, Failure, Loaded, Report, Restoration, RestoreTask, Source, TASK_VARIABLE, Taken,
-    Task, VerifyTask, judge_load,
+    BackupTask, Failure, Loaded, PruneTask, Pruned, Report, Restoration, RestoreTask, Source,
+    TASK_VARIABLE, Taken, Task, VerifyTask, judge_load,
 };

@@ -36,6 +36,8 @@ pub struct Bus {
     pub engine: &'static Capabilities,
     /// Image that holds the engine.
     pub image: String,
+    /// Data pods that there are to be now besides the primary: while a bus that shrinks keeps its primary's pod, those below it too.
+    pub replicas: u32,
     /// The Sentinels as they are to be now. Their number changes one at a time, see [`Bus::of_record`].
     pub electorate: Electorate,
 }
@@ -61,11 +63,22 @@ impl Bus {
         }
     }
 
-    /// The same bus with the Sentinels that the record asks for.
+    /// How many data pods there are to be while this one is the primary. A StatefulSet takes pods away from the highest ordinal
+    /// down, and never the primary: a bus that shrinks keeps the pods up to it until another leads.
+    #[must_use]
+    pub fn data_pods(&self, primary: Option<&str>) -> u32 {
+        let kept = primary.and_then(|pod| self.names.data_ordinal(pod));
+        let kept = kept.map_or(0, |ordinal| ordinal.saturating_add(1));
+        kept.max(1 + self.spec.replicas)
+    }
+
+    /// The same bus with the pods that the record asks for.
     #[must_use]
     pub fn of_record(&self, topology: Option<&Topology>) -> Self {
         let recorded = topology.and_then(|topology| topology.sentinels);
+        let primary = topology.and_then(|topology| topology.primary.as_deref());
         Self {
+            replicas: self.data_pods(primary) - 1,
             electorate: recorded.unwrap_or_else(|| electorate(&self.spec)),
             ..self.clone()
         }

@@ -56,6 +56,7 @@ pub fn keep(bus: &Bus) -> String {
         spec,
         engine: _,
         image,
+        replicas: _,
         electorate: _,
     } = bus;
     json!({"generation": generation, "image": image, "spec": spec}).to_string()
@@ -86,6 +87,7 @@ pub fn restore(text: &str, metadata: &ObjectMeta, platform: &Platform) -> Result
         ),
         uid: metadata.uid.clone().unwrap_or_default(),
         generation,
+        replicas: spec.replicas,
         electorate: electorate(&spec),
         spec,
         engine,

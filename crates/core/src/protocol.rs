@@ -61,7 +61,8 @@ pub struct AgentConfig {
     pub quorum: u32,
     /// `replica-priority` of a copy that may be promoted.
     pub replica_priority: u32,
-    /// Copies that are asked for besides the primary's.
+    /// Data pods that there are to be besides the primary's. A bus that shrinks has more of them than it asks for, until its primary
+    /// runs in a pod that stays.
     #[serde(default)]
     pub replicas: u32,
     /// How long a primary that lacks a replica takes writes after a majority of Sentinels last answered it, milliseconds; 0: always.

@@ -3,6 +3,7 @@
 
 mod common;
 
+use cachebus_api::status::Topology;
 use cachebus_core::config::agent_json;
 use cachebus_core::fence::{Answer, Hearing, LEISURE_MS, Sight, Verdict, Watch};
 use cachebus_core::names::Component;
@@ -293,6 +294,19 @@ fn without_replicas_nothing_is_fenced_and_nobody_asked() {
     assert_eq!(leader.look(90_000, &[], &silence()), None);
     assert!(!leader.watch.asks(&leader.config, 99_000));
     assert!(leader.watch.may_wait(&leader.config, 99_000));
+}
+
+#[test]
+fn a_bus_that_shrinks_is_fenced_while_it_keeps_other_pods() {
+    let topology = Topology {
+        primary: Some("b-redis-2".to_owned()),
+        ..Topology::default()
+    };
+    let shrinking = bus("{replicas: 0}").of_record(Some(&topology));
+    let mut leader = Leader::new();
+    leader.config = agent_json(&shrinking);
+    assert_eq!(leader.config.replicas, 2);
+    assert!(leader.look(60_000, &[], &silence()).is_some());
 }
 
 #[test]

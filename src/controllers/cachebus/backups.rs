@@ -37,9 +37,15 @@ pub async fn act(context: &Context, bus: &Bus, observed: &Observed) -> Vec<Error
         if failed.contains(&name) {
             continue;
         }
-        if let Err(error) = acting.carry_out(action).await {
-            failures.push(error);
-            failed.insert(name);
+        match acting.carry_out(action).await {
+            Ok(true) => {}
+            Ok(false) => {
+                failed.insert(name);
+            }
+            Err(error) => {
+                failures.push(error);
+                failed.insert(name);
+            }
         }
     }
     failures
@@ -61,9 +67,11 @@ struct Acting<'a> {
 }
 
 impl Acting<'_> {
-    async fn carry_out(&self, action: BackupAction) -> Result<(), Error> {
+    /// `false`: it was not done, since the object is another than was seen.
+    async fn carry_out(&self, action: BackupAction) -> Result<bool, Error> {
         match action {
-            BackupAction::Schedule { name } => self.schedule(&name).await,
+            BackupAction::Report { name, status } => return self.report(&name, *status).await,
+            BackupAction::Schedule { name } => self.schedule(&name).await?,
             BackupAction::Start {
                 name,
                 tasks,
@@ -74,17 +82,18 @@ impl Acting<'_> {
                     destination: &destination,
                     encryption: encryption.as_ref(),
                 };
-                self.start(&name, place, &tasks).await
+                self.start(&name, place, &tasks).await?;
             }
-            BackupAction::Report { name, status } => self.report(&name, *status).await,
             BackupAction::Sweep { name } => {
-                self.delete::<Pod>(&self.bus.names.backup_pod(&name)).await
+                let pod = self.bus.names.backup_pod(&name);
+                self.delete::<Pod>(&pod).await?;
             }
             BackupAction::Forget { name } => {
                 tracing::info!(backup = name, "a backup has outlived itself");
-                self.delete::<CacheBusBackup>(&name).await
+                self.delete::<CacheBusBackup>(&name).await?;
             }
         }
+        Ok(true)
     }
 
     async fn restore(&self, decided: &Restoration) -> Result<(), Error> {
@@ -134,10 +143,10 @@ impl Acting<'_> {
         self.create(&pod).await
     }
 
-    /// Writes a status if the object is as it was seen, and tells people how it differs. Where it is not, the next pass sees to it.
-    async fn report(&self, name: &str, status: BackupStatus) -> Result<(), Error> {
+    /// Writes a status if the object is as it was seen, and tells people how it differs. `false`: it is not; the next pass sees to it.
+    async fn report(&self, name: &str, status: BackupStatus) -> Result<bool, Error> {
         let Some(mut object) = self.backup(name) else {
-            return Ok(());
+            return Ok(false);
         };
         let before = object.status.replace(status).unwrap_or_default();
         let api: Api<CacheBusBackup> = self.api();
@@ -146,13 +155,13 @@ impl Acting<'_> {
             .await
         {
             Ok(_) => {}
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => return Ok(()),
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => return Ok(false),
             Err(error) => return Err(Error::api("update", "CacheBusBackup", name, &error)),
         }
         let after = object.status.clone().unwrap_or_default();
         self.count(&before, &after);
         events::publish(self.context, &object, told(&before, &after)).await;
-        Ok(())
+        Ok(true)
     }
 
     fn count(&self, before: &BackupStatus, after: &BackupStatus) {

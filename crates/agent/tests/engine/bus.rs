@@ -269,6 +269,7 @@ fn core(namespace: &str, spec: cachebus_api::CacheBusSpec) -> cachebus_core::bus
         names: Names::new("b", namespace, "cluster.local"),
         uid: UID.to_owned(),
         generation: 1,
+        replicas: spec.replicas,
         electorate: cachebus_core::bus::electorate(&spec),
         spec,
         engine: engine::under_test(),

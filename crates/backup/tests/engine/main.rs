@@ -150,7 +150,6 @@ async fn a_backup_of_a_real_server_is_loaded_and_restored_with_all_keys_and_ttls
         }],
         port: source.port,
         tls: false,
-        retention: None,
     }));
     let Report::Taken(taken) = carry_out(&take, &layout).await.unwrap() else {
         panic!("it is taken");

@@ -15,6 +15,8 @@ pub enum Task {
     Backup(Box<BackupTask>),
     /// Load a backup into an engine, and count.
     Verify(VerifyTask),
+    /// Delete backups that have outlived themselves.
+    Prune(PruneTask),
     /// Put a backup onto the volume of a data pod that is yet to start.
     Restore(RestoreTask),
 }
@@ -43,9 +45,6 @@ pub struct BackupTask {
     pub port: u16,
     /// Whether they speak TLS there.
     pub tls: bool,
-    /// Which older backups of the schedule are deleted once this one is whole. Absent: none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub retention: Option<Retention>,
 }
 
 /// A data pod.
@@ -66,6 +65,21 @@ pub struct VerifyTask {
     pub path: String,
     /// Family of the engine that loads it.
     pub engine: EngineKind,
+}
+
+/// What is to be left of a bus's backups, once the newest is whole and, where that was asked for, proven.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PruneTask {
+    /// Name of the bus.
+    pub bus: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its UID. Those of an earlier bus of its name are not counted, and stay.
+    pub uid: String,
+    /// Where they are.
+    pub destination: Destination,
+    /// Which of the schedule's are deleted.
+    pub retention: Retention,
 }
 
 /// A backup that a bus begins with.
@@ -89,6 +103,8 @@ pub enum Report {
     Taken(Taken),
     /// A backup was loaded, and holds what it should.
     Verified(Loaded),
+    /// Older backups were looked through.
+    Pruned(Pruned),
     /// A backup is on the volume.
     Restored(Restoration),
     /// Nothing came of it.
@@ -109,12 +125,17 @@ pub struct Taken {
     pub keys: Option<u64>,
     /// Lower-case hex SHA-256 of what is stored.
     pub sha256: String,
-    /// Older backups that were deleted.
+}
+
+/// What was deleted of older backups.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pruned {
+    /// Names of those that were.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub pruned: Vec<String>,
-    /// Why older backups could not be deleted. That takes nothing from this one.
+    pub deleted: Vec<String>,
+    /// Why others could not be, one word. That takes nothing from the new one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prune_failure: Option<String>,
+    pub failure: Option<String>,
 }
 
 /// What an engine found in a backup.

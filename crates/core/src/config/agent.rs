@@ -36,7 +36,7 @@ pub fn agent_json(bus: &Bus) -> AgentConfig {
             .collect(),
         quorum: bus.electorate.pods / 2 + 1,
         replica_priority: REPLICA_PRIORITY,
-        replicas: bus.spec.replicas,
+        replicas: bus.replicas,
         fencing_window_ms: fencing_window_ms(bus),
         monitor: MonitorSettings {
             down_after_ms: milliseconds(&sentinel.down_after),

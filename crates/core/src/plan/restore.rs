@@ -74,7 +74,7 @@ pub(crate) fn noted(bus: &Bus, observed: &Observed) -> Option<Restored> {
     let reports = &observed.backups.restoring.as_ref()?.reports;
     let restored = reports.iter().find_map(|report| match report {
         Report::Restored(restored) => Some(restored),
-        Report::Taken(_) | Report::Verified(_) | Report::Failed(_) => None,
+        Report::Taken(_) | Report::Verified(_) | Report::Pruned(_) | Report::Failed(_) => None,
     })?;
     let taken_at = i64::try_from(restored.taken_at_s).ok();
     let taken_at = taken_at.and_then(|seconds| Timestamp::from_second(seconds).ok());
@@ -93,7 +93,9 @@ pub(super) fn wait(view: &View<'_>, plan: &mut Plan) {
     let failure = pod.and_then(|pod| {
         pod.reports.iter().find_map(|report| match report {
             Report::Failed(failure) => Some(format!("{}: {}", failure.reason, failure.message)),
-            Report::Taken(_) | Report::Verified(_) | Report::Restored(_) => None,
+            Report::Taken(_) | Report::Verified(_) | Report::Pruned(_) | Report::Restored(_) => {
+                None
+            }
         })
     });
     let trouble = pod.and_then(|pod| pod.trouble.clone());

@@ -95,6 +95,7 @@ pub fn backup_pod(
                 steps.push(container::install(platform));
                 steps.push(verify(bus, place, task));
             }
+            Task::Prune(_) => steps.push(step(platform, "prune", task, place_mounts(place, false))),
             Task::Backup(_) | Task::Restore(_) => steps.push(take(platform, place, task)),
         }
     }

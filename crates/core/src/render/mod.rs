@@ -178,7 +178,7 @@ pub fn render(bus: &Bus, platform: &Platform, inputs: &Inputs<'_>) -> Rendered {
             bus,
             platform,
             Redis,
-            awake(Redis, workload::data_pods(bus, *primary)),
+            awake(Redis, bus.data_pods(*primary)),
             &claim(Redis),
         ),
         sentinel: workload::stateful_set(

@@ -10,14 +10,6 @@ use k8s_openapi::api::apps::v1::{
     StatefulSetUpdateStrategy,
 };
 
-/// How many data pods there are to be. A StatefulSet takes pods away from the highest ordinal down, and never the primary: a
-/// bus that shrinks keeps the pods up to it until another leads.
-pub(super) fn data_pods(bus: &Bus, primary: Option<&str>) -> u32 {
-    let kept = primary.and_then(|pod| bus.names.data_ordinal(pod));
-    let kept = kept.map_or(0, |ordinal| ordinal.saturating_add(1));
-    kept.max(1 + bus.spec.replicas)
-}
-
 /// The pods of a component, with this claim template.
 pub(super) fn stateful_set(
     bus: &Bus,

@@ -8,14 +8,13 @@ use super::{Question, Start, decide};
 use crate::protocol::Marker;
 
 /// What a server says of files that are damaged, as its lines begin.
-const DAMAGED: [&str; 7] = [
+const DAMAGED: [&str; 6] = [
     "Bad file format reading the append only file",
     "Unexpected end of file reading the append only file",
     "Error reading the RDB base file",
     "Error reading the RDB preamble of the AOF file",
     "Internal error in RDB reading offset",
     "Wrong RDB checksum",
-    "Wrong signature trying to load DB from file",
 ];
 
 /// What it says, anywhere in a line, where it is not the files that are at fault, whatever else it says: an engine that is too old

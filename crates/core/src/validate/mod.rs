@@ -46,6 +46,7 @@ impl Bus {
             ),
             uid: object.metadata.uid.clone().unwrap_or_default(),
             generation: object.metadata.generation.unwrap_or_default(),
+            replicas: spec.replicas,
             electorate: electorate(spec),
             spec: spec.clone(),
             engine,

@@ -15,6 +15,7 @@ pub fn bus(yaml: &str) -> Bus {
         names: Names::new("b", "n", "cluster.local"),
         uid: UID.to_owned(),
         generation: 1,
+        replicas: spec.replicas,
         electorate: electorate(&spec),
         spec,
         engine,

@@ -77,8 +77,6 @@ fn taken() -> Report {
         size_bytes: 5,
         keys: Some(3),
         sha256: "abc".to_owned(),
-        pruned: Vec::new(),
-        prune_failure: None,
     })
 }
 
@@ -123,8 +121,6 @@ fn the_first_that_was_asked_for_is_made_of_replicas_in_sync_and_the_next_waits()
     assert_eq!(pods, ["b-redis-2", "b-redis-1"]);
     assert_eq!(verify.path, "n/b/one");
     assert!(take.encrypted);
-    // One that a person asked for deletes none of the others.
-    assert_eq!(take.retention, None);
     let status = written(&scene);
     assert_eq!(status.phase, Some(BackupPhase::Running));
     assert_eq!(status.destination.as_deref(), Some("s3://backups"));
@@ -138,6 +134,24 @@ fn the_first_that_was_asked_for_is_made_of_replicas_in_sync_and_the_next_waits()
         ..scene
     };
     assert_eq!(actions(&busy), []);
+}
+
+#[test]
+fn older_ones_are_deleted_after_one_of_the_schedule_that_is_whole_and_proven() {
+    let mut of_schedule = asked("one", 100);
+    let steps = |backup: &BackupView| {
+        let (_, tasks) = started(&scene(BACKUP, vec![backup.clone()])).unwrap();
+        let step = |task: &Task| match task {
+            Task::Backup(_) => "take",
+            Task::Verify(_) => "verify",
+            Task::Prune(_) => "prune",
+            Task::Restore(_) => "restore",
+        };
+        tasks.iter().map(step).collect::<Vec<_>>()
+    };
+    assert_eq!(steps(&of_schedule), ["take", "verify"]);
+    of_schedule.scheduled = true;
+    assert_eq!(steps(&of_schedule), ["take", "verify", "prune"]);
 }
 
 #[test]

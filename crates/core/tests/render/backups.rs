@@ -1,8 +1,8 @@
 //! The pods that make and restore backups.
 
 use crate::fixture::{bus, platform};
-use cachebus_api::backup::{Destination, Encryption};
-use cachebus_core::backup::{BackupTask, RestoreTask, Task, VerifyTask};
+use cachebus_api::backup::{Destination, Encryption, Retention};
+use cachebus_core::backup::{BackupTask, PruneTask, RestoreTask, Task, VerifyTask};
 use cachebus_core::render::{Place, backup_pod, restore_claim, restore_pod};
 use serde_json::Value;
 
@@ -29,7 +29,6 @@ fn tasks(destination: &Destination) -> Vec<Task> {
             sources: Vec::new(),
             port: 6379,
             tls: true,
-            retention: None,
         })),
         Task::Verify(VerifyTask {
             destination: destination.clone(),
@@ -74,6 +73,36 @@ fn the_pod_of_a_plain_backup_to_a_volume_runs_one_container() {
     let pod: Value = serde_json::to_value(pod).unwrap();
     assert_eq!(pod["spec"]["initContainers"], Value::Null);
     assert_eq!(pod["spec"]["containers"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_deletes_older_backups_comes_last_and_may_write_to_the_volume() {
+    let destination = volume();
+    let place = Place {
+        destination: &destination,
+        encryption: None,
+    };
+    let mut all = tasks(&destination);
+    all.push(Task::Prune(PruneTask {
+        bus: "platform".to_owned(),
+        namespace: "data".to_owned(),
+        uid: bus("{}").uid,
+        destination: destination.clone(),
+        retention: Retention {
+            count: Some(1),
+            age: None,
+        },
+    }));
+    let pod = backup_pod(&bus("{}"), &platform(), ("nightly", "uid"), place, &all);
+    let pod: Value = serde_json::to_value(pod).unwrap();
+    let [last] = &pod["spec"]["containers"].as_array().unwrap()[..] else {
+        panic!("{pod}");
+    };
+    assert_eq!(last["name"], "prune");
+    let mounts = last["volumeMounts"].as_array().unwrap();
+    let volume = mounts.iter().find(|mount| mount["mountPath"] == "/backup");
+    assert_ne!(volume.unwrap()["readOnly"], true, "{mounts:?}");
+    assert_eq!(pod["spec"]["initContainers"].as_array().unwrap().len(), 3);
 }
 
 #[test]

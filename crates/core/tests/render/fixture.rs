@@ -45,6 +45,7 @@ pub fn bus(spec: &str) -> Bus {
         generation: 3,
         image: image.unwrap_or_else(|| format!("example.com/engine:{}", spec.engine.version)),
         engine,
+        replicas: spec.replicas,
         electorate: electorate(&spec),
         spec,
     }

@@ -61,8 +61,6 @@ fn taken() -> Report {
         size_bytes: 5,
         keys: Some(3),
         sha256: "abc".to_owned(),
-        pruned: Vec::new(),
-        prune_failure: None,
     })
 }
 
@@ -110,6 +108,27 @@ async fn a_store_that_lags_makes_no_second_backup() {
     world.pass().await.unwrap();
     assert_eq!(world.api.all("pods").len(), 7);
     assert_eq!(status(&world, "one"), before);
+}
+
+#[tokio::test]
+async fn a_pod_stays_until_what_it_said_is_written() {
+    let (mut world, _pods) = with_backups().await;
+    ask(&world, "one");
+    world.see();
+    world.pass().await.unwrap();
+    end(&world, "one-backup", "Succeeded", Some(&taken()));
+    world.see();
+    // Somebody labels the object after it was seen.
+    world.api.change("cachebusbackups", "one", |backup| {
+        backup["metadata"]["labels"] = json!({"team": "data"});
+    });
+    world.pass().await.unwrap();
+    assert_eq!(status(&world, "one")["phase"], "Running");
+    assert!(world.api.get("pods", "one-backup").is_some());
+    world.see();
+    world.pass().await.unwrap();
+    assert_eq!(status(&world, "one")["phase"], "Succeeded");
+    assert!(world.api.get("pods", "one-backup").is_none());
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! What becomes of a backup that is being made, and what people are told of it.
 
-use super::super::task::{Failure, Loaded, Report, Taken};
+use super::super::task::{Failure, Loaded, Pruned, Report, Taken};
 use super::{
     BackupAction, BackupView, DEADLINE_MS, GRACE_MS, TaskPhase, TaskPod, backup_reason as reason,
 };
@@ -71,11 +71,13 @@ fn failed(backup: &BackupView, reason: &str, message: &str) -> BackupStatus {
 fn ended(backup: &BackupView, pod: &TaskPod) -> BackupStatus {
     let mut taken: Option<&Taken> = None;
     let mut verified: Option<&Loaded> = None;
+    let mut pruned: Option<&Pruned> = None;
     let mut failure: Option<&Failure> = None;
     for report in &pod.reports {
         match report {
             Report::Taken(report) => taken = Some(report),
             Report::Verified(report) => verified = Some(report),
+            Report::Pruned(report) => pruned = Some(report),
             Report::Failed(report) => failure = Some(report),
             Report::Restored(_) => {}
         }
@@ -115,9 +117,8 @@ fn ended(backup: &BackupView, pod: &TaskPod) -> BackupStatus {
     BackupStatus {
         phase: Some(BackupPhase::Succeeded),
         reason: Some(reason::DONE.to_owned()),
-        message: taken
-            .prune_failure
-            .as_ref()
+        message: pruned
+            .and_then(|pruned| pruned.failure.as_ref())
             .map(|why| format!("older backups are not deleted: {why}")),
         verified: verified.map(|_| true),
         ..stored

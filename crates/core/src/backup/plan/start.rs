@@ -1,7 +1,7 @@
 //! How a backup begins.
 
 use super::super::manifest::folder;
-use super::super::task::{BackupTask, Source, Task, VerifyTask};
+use super::super::task::{BackupTask, PruneTask, Source, Task, VerifyTask};
 use super::{BackupAction, BackupView, backup_reason as reason};
 use crate::bus::Bus;
 use crate::config::agent_json;
@@ -97,6 +97,16 @@ fn tasks(
 ) -> Vec<Task> {
     let agent = agent_json(bus);
     let settings = bus.spec.backup.as_ref();
+    let retention = settings.and_then(|settings| settings.retention.clone());
+    let prune = retention.filter(|_| backup.scheduled).map(|retention| {
+        Task::Prune(PruneTask {
+            bus: agent.bus.clone(),
+            namespace: agent.namespace.clone(),
+            uid: agent.uid.clone(),
+            destination: wanted.destination.clone(),
+            retention,
+        })
+    });
     let take = Task::Backup(Box::new(BackupTask {
         bus: agent.bus,
         namespace: agent.namespace,
@@ -108,9 +118,6 @@ fn tasks(
         sources,
         port: agent.port,
         tls: agent.tls,
-        retention: settings
-            .filter(|_| backup.scheduled)
-            .and_then(|settings| settings.retention.clone()),
     }));
     let verify = wanted.verify.then(|| {
         Task::Verify(VerifyTask {
@@ -119,7 +126,8 @@ fn tasks(
             engine: agent.engine,
         })
     });
-    [take].into_iter().chain(verify).collect()
+    // What went before it has succeeded by then: nothing is deleted for a backup that is not whole, or not what it should be.
+    [take].into_iter().chain(verify).chain(prune).collect()
 }
 
 /// The data pods that can give a backup, in the order in which they are asked: replicas in sync. The primary gives one only

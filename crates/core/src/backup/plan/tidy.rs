@@ -29,7 +29,11 @@ pub(super) fn tidy(bus: &Bus, all: &[&BackupView]) -> Vec<BackupAction> {
         .iter()
         .take(surplus)
         .map(|backup| backup.name.clone());
-    let swept = in_phase(BackupPhase::Succeeded).filter_map(BackupView::sweep);
+    let is_whole = |backup: &&&BackupView| backup.status.phase == Some(BackupPhase::Succeeded);
+    let swept = all
+        .iter()
+        .filter(is_whole)
+        .filter_map(|backup| backup.sweep());
     old.into_iter()
         .chain(failed)
         .map(|name| BackupAction::Forget { name })
