@@ -11,7 +11,7 @@ pub use manifest::{ENCRYPTED_FILE, MANIFEST_FILE, Manifest, PLAIN_FILE, folder, 
 pub(crate) use plan::last_scheduled;
 pub use plan::{
     BackupAction, BackupEvents, BackupView, Backups, GRACE_MS, TaskPhase, TaskPod, backup_reason,
-    plan_backups, told,
+    plan_backups, rejected, told,
 };
 pub use rdb::{Head, LONGEST_HEAD, head};
 pub use retention::{Kept, outlived};

@@ -7,7 +7,7 @@ use crate::metrics::Ending;
 use crate::watches::WatchedBackup;
 use cachebus_api::status::BackupPhase;
 use cachebus_api::{BackupStatus, CacheBusBackup, CacheBusBackupSpec};
-use cachebus_core::backup::{BackupAction, Task, plan_backups, told};
+use cachebus_core::backup::{BackupAction, Task, plan_backups, rejected, told};
 use cachebus_core::bus::Bus;
 use cachebus_core::names::{BUS_LABEL, SCHEDULED_LABEL};
 use cachebus_core::observed::Observed;
@@ -37,13 +37,22 @@ pub async fn act(context: &Context, bus: &Bus, observed: &Observed) -> Vec<Error
         if failed.contains(&name) {
             continue;
         }
+        let starts = matches!(action, BackupAction::Start { .. });
         match acting.carry_out(action).await {
             Ok(true) => {}
             Ok(false) => {
                 failed.insert(name);
             }
             Err(error) => {
-                failures.push(error);
+                let mut all = observed.backups.all.iter();
+                let backup = all.find(|backup| starts && backup.name == name);
+                match backup.filter(|_| error.is_rejected()) {
+                    Some(backup) => {
+                        let status = rejected(backup, &error.to_string(), observed.now_ms);
+                        failures.extend(acting.report(&name, status).await.err());
+                    }
+                    None => failures.push(error),
+                }
                 failed.insert(name);
             }
         }

@@ -5,7 +5,7 @@ mod outcome;
 mod start;
 mod tidy;
 
-pub use outcome::{BackupEvents, told};
+pub use outcome::{BackupEvents, rejected, told};
 
 use super::schedule::{latest, scheduled_name};
 use super::task::{Report, Task};
@@ -34,6 +34,8 @@ pub mod backup_reason {
     pub const POD_LOST: &str = "PodLost";
     /// Its pod has ended without a word.
     pub const POD_FAILED: &str = "PodFailed";
+    /// The API server refuses its pod.
+    pub const REJECTED: &str = "Rejected";
     /// It took too long.
     pub const DEADLINE: &str = "DeadlineExceeded";
     /// It is stored, and could not be loaded, or not with all of its keys.

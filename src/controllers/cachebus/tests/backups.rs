@@ -132,9 +132,32 @@ async fn a_pod_stays_until_what_it_said_is_written() {
 }
 
 #[tokio::test]
-async fn a_backup_whose_pod_cannot_be_made_is_not_said_to_run() {
+async fn a_backup_whose_pod_is_refused_has_failed_and_keeps_no_other_waiting() {
     let (mut world, _pods) = with_backups().await;
     world.api.refuse("pods");
+    ask(&world, "one");
+    world.see();
+    world.pass().await.unwrap();
+    let said = status(&world, "one");
+    assert_eq!(
+        (&said["phase"], &said["reason"]),
+        (&json!("Failed"), &json!("Rejected"))
+    );
+    assert!(
+        said["message"].as_str().unwrap().contains("one-backup"),
+        "{said}"
+    );
+    world.api.recover();
+    ask(&world, "two");
+    world.see();
+    world.pass().await.unwrap();
+    assert_eq!(status(&world, "two")["phase"], "Running");
+}
+
+#[tokio::test]
+async fn a_backup_whose_pod_cannot_be_made_is_not_said_to_run() {
+    let (mut world, _pods) = with_backups().await;
+    world.api.fail("pods");
     ask(&world, "one");
     world.see();
     world.pass().await.unwrap_err();

@@ -67,6 +67,12 @@ fn failed(backup: &BackupView, reason: &str, message: &str) -> BackupStatus {
     }
 }
 
+/// A backup whose pod the API server refuses. It has ended: one that waited would keep all others from being made.
+#[must_use]
+pub fn rejected(backup: &BackupView, why: &str, now_ms: u64) -> BackupStatus {
+    finished(failed(backup, reason::REJECTED, why), now_ms)
+}
+
 /// What a pod that has ended has made.
 fn ended(backup: &BackupView, pod: &TaskPod) -> BackupStatus {
     let mut taken: Option<&Taken> = None;
