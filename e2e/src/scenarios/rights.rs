@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use cachebus_api::CacheBus;
 use cachebus_core::rbac::{CLUSTER_RULES, LEADER_RULES, RULES};
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -12,7 +11,7 @@ use serde_json::json;
 
 use super::Scenario;
 use crate::audit::Right;
-use crate::bus::{Bus, READY, condition_status, small};
+use crate::bus::{Bus, small};
 use crate::lab::Lab;
 use crate::wait;
 

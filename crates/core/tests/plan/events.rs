@@ -178,9 +178,9 @@ fn fails(well: &CacheBusStatus, kind: &str, reason: &str, message: &str) -> Cach
         .iter_mut()
         .find(|condition| condition.type_ == kind);
     let condition = condition.unwrap();
-    condition.status = "False".to_owned();
-    condition.reason = reason.to_owned();
-    condition.message = message.to_owned();
+    "False".clone_into(&mut condition.status);
+    reason.clone_into(&mut condition.reason);
+    message.clone_into(&mut condition.message);
     status
 }
 
