@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use cachebus_core::names::{API_PORT, Component, HTTP_PORT};
 use k8s_openapi::api::core::v1::{Namespace, Pod, Secret, Service};
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::json;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+use tokio::time::timeout;
 
 use super::Scenario;
 use crate::agreement;
@@ -31,7 +33,7 @@ pub const SCENARIO: Scenario = Scenario {
 };
 
 async fn run(lab: Lab) -> anyhow::Result<()> {
-    let enforced = Enforced::begin()?;
+    let enforced = Enforced::begin().await?;
     let result = enforced_on(&lab).await;
     enforced.end().await?;
     result
@@ -192,8 +194,28 @@ async fn copy_binding(lab: &Lab, bus: &Bus, namespace: &str) -> anyhow::Result<(
 struct Enforced(Child);
 
 impl Enforced {
-    fn begin() -> anyhow::Result<Self> {
-        task("follow").spawn().map(Self).context("the lab's task")
+    /// Begins, and waits until the first rules are loaded.
+    async fn begin() -> anyhow::Result<Self> {
+        let mut child = task("follow")
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("the lab's task")?;
+        let said = child.stderr.take().context("no output")?;
+        let mut said = BufReader::new(said).lines();
+        let enforced = async {
+            while let Some(line) = said.next_line().await? {
+                if line.contains("enforce") {
+                    return Ok(());
+                }
+            }
+            bail!("the lab's task has ended")
+        };
+        timeout(LIMIT, enforced)
+            .await
+            .context("policies are not enforced in time")??;
+        // What it says of later changes is taken, so that it never waits.
+        tokio::spawn(async move { while let Ok(Some(_)) = said.next_line().await {} });
+        Ok(Self(child))
     }
 
     async fn end(mut self) -> anyhow::Result<()> {

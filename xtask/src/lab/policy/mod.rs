@@ -39,6 +39,7 @@ pub(super) fn follow(lab: &Lab) -> anyhow::Result<()> {
         if ruleset != loaded {
             load(&ruleset)?;
             loaded = ruleset;
+            note("policies are enforced as they are now");
         }
         std::thread::sleep(INTERVAL);
     }
