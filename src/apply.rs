@@ -72,19 +72,26 @@ struct Sender<'a> {
     bus: &'a Bus,
 }
 
+impl Sender<'_> {
+    /// Sends where the Services lead. That of the primary first: kube-proxy lets a second pass after the first of two changes.
+    async fn routes(&self, rendered: &Rendered) -> Vec<Result<Outcome, Error>> {
+        let store = &self.context.stores.endpoint_slices;
+        let mut sent = Vec::new();
+        let slices = rendered.primary_endpoints.iter();
+        for slice in slices.chain([&rendered.replicas_endpoints]) {
+            sent.push(self.object(store, slice).await);
+        }
+        sent
+    }
+}
+
 /// Sends where the Services of a bus lead, and nothing else: of a bus that is to be left as it is.
 pub async fn routes(context: &Context, bus: &Bus, rendered: &Rendered) -> Applied {
-    let send = Sender { context, bus };
-    let routes = send.both(
-        &context.stores.endpoint_slices,
-        &rendered.primary_endpoints,
-        &rendered.replicas_endpoints,
-    );
     let mut applied = Applied {
         founded: true,
         ..Applied::default()
     };
-    applied.add(routes.await);
+    applied.add(Sender { context, bus }.routes(rendered).await);
     applied
 }
 
@@ -116,8 +123,8 @@ pub async fn apply(
         primary,
         replicas,
         sentinels,
-        primary_endpoints,
-        replicas_endpoints,
+        primary_endpoints: _,
+        replicas_endpoints: _,
         redis,
         sentinel,
         redis_budget,
@@ -126,12 +133,7 @@ pub async fn apply(
     let send = Sender { context, bus };
     let stores = &context.stores;
     // Where clients go rests on nothing else, and must follow a failover whatever stands in the way of the rest.
-    let routes = send.both(
-        &stores.endpoint_slices,
-        primary_endpoints,
-        replicas_endpoints,
-    );
-    let routes = routes.await;
+    let routes = send.routes(rendered).await;
     let copies = [
         (serving_certificate, FaultPoint::ServingCertificateStored),
         (operator_certificate, FaultPoint::OperatorCertificateStored),

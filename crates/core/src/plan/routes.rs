@@ -6,6 +6,10 @@ use crate::bus::Bus;
 use crate::observed::Observed;
 use crate::protocol::{DataStatus, Phase};
 use crate::render::{Endpoint, Routes};
+use crate::status::kind;
+
+/// How long a route stays after its pod has gone. Sentinels that see a connection refused need less.
+const STAYS_MS: u64 = 10_000;
 
 /// The primary Service leads to one pod: the one that a majority of Sentinels names, else the recorded one. One that does not
 /// lead is left in place until another is named: its clients are refused either way, and a route that is taken away first
@@ -21,13 +25,28 @@ pub fn routes(bus: &Bus, observed: &Observed) -> Routes {
     let Some(primary) = named.or(view.topology.primary.as_deref()) else {
         return Routes::default();
     };
+    let to_primary = endpoint(observed, primary, view.leads(primary));
     Routes {
-        primary: endpoint(observed, primary, view.leads(primary)),
+        stays: to_primary.is_none() && is_recent(bus, observed),
+        primary: to_primary,
         replicas: readable(&view, primary)
             .into_iter()
             .filter_map(|pod| endpoint(observed, pod, true))
             .collect(),
     }
+}
+
+/// Whether the primary was there until just now, as far as people were told: its pod was deleted by force, and in a moment
+/// Sentinels name another. For longer a route to nowhere must not stand: clients would wait, and the address gets a new owner.
+fn is_recent(bus: &Bus, observed: &Observed) -> bool {
+    let mut conditions = observed.status.conditions.iter();
+    let available = conditions.find(|condition| condition.type_ == kind::AVAILABLE);
+    !bus.spec.hibernated
+        && available.is_some_and(|available| {
+            let since = available.last_transition_time.0.as_millisecond();
+            let since = u64::try_from(since).unwrap_or_default();
+            available.status == "True" || observed.now_ms.saturating_sub(since) < STAYS_MS
+        })
 }
 
 /// The replicas that are in sync with the primary. While none has come to it yet, those that are in sync with the one before:

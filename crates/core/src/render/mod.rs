@@ -76,8 +76,8 @@ pub struct Rendered {
     pub replicas: Service,
     /// Leads to the Sentinels.
     pub sentinels: Service,
-    /// Where [`Self::primary`] leads.
-    pub primary_endpoints: EndpointSlice,
+    /// Where [`Self::primary`] leads. `None`: where it has led.
+    pub primary_endpoints: Option<EndpointSlice>,
     /// Where [`Self::replicas`] leads.
     pub replicas_endpoints: EndpointSlice,
     /// The data pods.
@@ -114,6 +114,8 @@ pub struct Inputs<'a> {
 pub struct Routes {
     /// The primary, where there is one.
     pub primary: Option<Endpoint>,
+    /// There is none, and the way to the one before stays as it is: another is about to be named.
+    pub stays: bool,
     /// The replicas.
     pub replicas: Vec<Endpoint>,
 }
@@ -168,11 +170,10 @@ pub fn render(bus: &Bus, platform: &Platform, inputs: &Inputs<'_>) -> Rendered {
         primary: services::routed(bus, &bus.names.primary_service()),
         replicas: services::routed(bus, &bus.names.replicas_service()),
         sentinels: services::sentinels(bus),
-        primary_endpoints: endpoints::slice(
-            bus,
-            &bus.names.primary_service(),
-            routes.primary.as_slice(),
-        ),
+        primary_endpoints: (!routes.stays).then(|| {
+            let service = bus.names.primary_service();
+            endpoints::slice(bus, &service, routes.primary.as_slice())
+        }),
         replicas_endpoints: endpoints::slice(bus, &bus.names.replicas_service(), &routes.replicas),
         redis: workload::stateful_set(
             bus,

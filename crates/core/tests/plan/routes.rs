@@ -1,6 +1,7 @@
 //! Where the Services lead, also while the primary moves.
 
 use crate::scene::{Scene, follows, holds, leads, primary, sealed};
+use crate::status::reported;
 use cachebus_core::protocol::{DataStatus, Phase};
 use proptest::prelude::*;
 
@@ -47,6 +48,24 @@ fn a_primary_that_does_not_lead_is_left_in_place_until_another_is_named() {
     }
     let named_other = at_rest.all_watch("b-redis-1", 1);
     assert_eq!(named_other.routed().0.as_deref(), Some("b-redis-1"));
+}
+
+#[test]
+fn the_route_to_a_pod_that_was_deleted_by_force_stays_until_another_is_named_or_it_was_long_ago() {
+    let mut gone = Scene::well();
+    gone.observed.status.conditions = reported(&gone).conditions;
+    let node = gone.observed.data.get_mut("b-redis-0").unwrap();
+    (node.pod, node.agent) = (None, None);
+    assert!(gone.route_stays());
+    let moved = gone.clone().all_watch("b-redis-1", 1);
+    assert!(!moved.route_stays());
+    assert_eq!(moved.routed().0.as_deref(), Some("b-redis-1"));
+
+    gone.observed.status.conditions = reported(&gone).conditions;
+    assert!(gone.route_stays(), "it has just been told");
+    gone.observed.now_ms += 10_000;
+    assert!(!gone.route_stays());
+    assert_eq!(gone.routed().0, None);
 }
 
 #[test]

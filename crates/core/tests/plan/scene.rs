@@ -332,6 +332,11 @@ impl Scene {
         )
     }
 
+    /// Whether the primary's Service is left as it is.
+    pub fn route_stays(&self) -> bool {
+        routes(&self.bus, &self.observed).stays
+    }
+
     /// Whether the primary's Service counts its pod as ready, where it leads anywhere.
     pub fn routed_ready(&self) -> Option<bool> {
         let routes = routes(&self.bus, &self.observed);

@@ -102,6 +102,7 @@ pub fn endpoint(ordinal: u8) -> Endpoint {
 pub fn rendered(bus: &Bus) -> Rendered {
     let routes = Routes {
         primary: Some(endpoint(0)),
+        stays: false,
         replicas: vec![endpoint(1), endpoint(2)],
     };
     rendered_with(bus, &routes, &Sets::new())

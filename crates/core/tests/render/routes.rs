@@ -16,10 +16,21 @@ fn endpoints(routes: &Routes) -> (Value, Value) {
 fn without_a_primary_its_service_leads_nowhere() {
     let (primary, replicas) = endpoints(&Routes {
         primary: None,
+        stays: false,
         replicas: vec![endpoint(1)],
     });
     assert_eq!(primary, json!([]));
     assert_eq!(replicas[0]["targetRef"]["name"], "platform-redis-1");
+}
+
+#[test]
+fn a_route_that_stays_is_not_sent() {
+    let routes = Routes {
+        stays: true,
+        ..Routes::default()
+    };
+    let rendered = rendered_with(&bus(SERVICES), &routes, &Sets::new());
+    assert_eq!(rendered.primary_endpoints, None);
 }
 
 #[test]
@@ -31,6 +42,7 @@ fn a_replica_that_is_not_ready_takes_no_connections() {
     };
     let (_, replicas) = endpoints(&Routes {
         primary: Some(endpoint(0)),
+        stays: false,
         replicas: vec![waiting],
     });
     assert_eq!(
