@@ -19,7 +19,7 @@ use cachebus_core::protocol::TopologyOrder;
 use cachebus_core::status::recorded;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// Age at which what was seen is too old to act on, milliseconds.
@@ -227,21 +227,26 @@ impl Acting<'_> {
     }
 
     async fn label(&mut self, pod: &str, role: &str) {
+        let labels = json!({"metadata": {"labels": {ROLE_LABEL: role}}});
+        self.patch_pod(pod, &Patch::Merge(labels)).await;
+    }
+
+    /// Changes a pod, if it is still there; one that comes in its place is seen to later. `false`: it failed.
+    async fn patch_pod(&mut self, pod: &str, patch: &Patch<Value>) -> bool {
         let api: Api<PartialPod> =
             Api::namespaced(self.context.client.clone(), self.bus.names.namespace());
-        let patch = json!({"metadata": {"labels": {ROLE_LABEL: role}}});
         let params = PatchParams {
             field_manager: Some(MANAGER.to_owned()),
             ..PatchParams::default()
         };
-        match api.patch(pod, &params, &Patch::Merge(&patch)).await {
-            Ok(_) => {}
-            // Gone since it was seen; its successor will be labelled.
-            Err(kube::Error::Api(status)) if status.code == 404 => {}
-            Err(error) => self
-                .acted
-                .failures
-                .push(Error::api("patch", "Pod", pod, &error)),
+        match api.patch(pod, &params, patch).await {
+            Ok(_) => true,
+            Err(kube::Error::Api(status)) if status.code == 404 => true,
+            Err(error) => {
+                let error = Error::api("patch", "Pod", pod, &error);
+                self.acted.failures.push(error);
+                false
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::Acting;
 use super::changes::only;
 use crate::error::Error;
-use crate::partial::{PartialClaim, PartialPod, PartialStatefulSet};
+use crate::partial::{PartialClaim, PartialStatefulSet};
 use cachebus_core::names::{Component, MANAGER};
 use cachebus_core::observed::Observed;
 use cachebus_core::plan::{Blocked, reason, replacement_intended};
@@ -57,12 +57,6 @@ impl Acting<'_> {
 
     /// Adds the bus to the owners of the pods of a component. `false`: not of all of them.
     async fn own_pods(&mut self, component: Component, observed: &Observed) -> bool {
-        let api: Api<PartialPod> =
-            Api::namespaced(self.context.client.clone(), self.bus.names.namespace());
-        let params = PatchParams {
-            field_manager: Some(MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
         // Of a strategic patch, references are added by UID.
         let owners = Patch::Strategic(json!({
             "metadata": {"ownerReferences": [second_owner(self.bus)]},
@@ -72,14 +66,8 @@ impl Acting<'_> {
             Component::Sentinel => &observed.sentinels,
         };
         for (pod, _) in nodes.iter().filter(|(_, node)| node.pod.is_some()) {
-            match api.patch(pod, &params, &owners).await {
-                Ok(_) => {}
-                Err(kube::Error::Api(status)) if status.code == 404 => {}
-                Err(error) => {
-                    let error = Error::api("patch", "Pod", pod, &error);
-                    self.acted.failures.push(error);
-                    return false;
-                }
+            if !self.patch_pod(pod, &owners).await {
+                return false;
             }
         }
         true

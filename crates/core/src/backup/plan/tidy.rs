@@ -12,9 +12,10 @@ pub(super) fn tidy(bus: &Bus, all: &[&BackupView]) -> Vec<BackupAction> {
     let in_phase = |phase| {
         all.iter()
             .copied()
-            .filter(move |backup| backup.scheduled && backup.status.phase == Some(phase))
+            .filter(move |backup| backup.status.phase == Some(phase))
     };
-    let whole: Vec<Kept> = in_phase(BackupPhase::Succeeded).map(kept).collect();
+    let scheduled = |phase| in_phase(phase).filter(|backup| backup.scheduled);
+    let whole: Vec<Kept> = scheduled(BackupPhase::Succeeded).map(kept).collect();
     // What the pod of the newest one went by.
     let newest = whole.iter().map(|kept| kept.taken_at_s).max();
     let settings = bus.spec.backup.as_ref();
@@ -23,17 +24,14 @@ pub(super) fn tidy(bus: &Bus, all: &[&BackupView]) -> Vec<BackupAction> {
         (Some(retention), Some(newest)) => outlived(&whole, retention, newest),
         _ => Vec::new(),
     };
-    let failed: Vec<&BackupView> = in_phase(BackupPhase::Failed).collect();
+    let failed: Vec<&BackupView> = scheduled(BackupPhase::Failed).collect();
     let surplus = failed.len().saturating_sub(FAILED);
     let failed = failed
         .iter()
         .take(surplus)
         .map(|backup| backup.name.clone());
-    let is_whole = |backup: &&&BackupView| backup.status.phase == Some(BackupPhase::Succeeded);
-    let swept = all
-        .iter()
-        .filter(is_whole)
-        .filter_map(|backup| backup.sweep());
+    // Also of those that a person asked for.
+    let swept = in_phase(BackupPhase::Succeeded).filter_map(BackupView::sweep);
     old.into_iter()
         .chain(failed)
         .map(|name| BackupAction::Forget { name })
