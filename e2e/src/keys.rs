@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::bus::Bus;
 use crate::client_pod::ClientPod;
 use crate::lab::Lab;
-use crate::wait;
+use crate::{wait, watch};
 
 /// How many.
 const KEYS: u64 = 100_000;
@@ -29,9 +29,9 @@ struct Verified {
     amiss: BTreeMap<String, u64>,
 }
 
-/// A bus that evicts nothing and has room for the keys.
+/// A bus that evicts nothing, has room for the keys, and can be watched.
 pub fn spec() -> Value {
-    json!({
+    watch::granted(json!({
         "memory": {"max": "160Mi", "policy": "noeviction"},
         "resources": {"limits": {"memory": "320Mi"}},
         "storage": {"size": "256Mi"},
@@ -41,7 +41,7 @@ pub fn spec() -> Value {
         ]},
         "events": {"channels": [{"name": "agent", "events": ["updated"]}]},
         "services": [{"name": WRITER, "cache": {"write": ["agent", "lock"]}, "publish": ["agent"]}],
-    })
+    }))
 }
 
 /// Writes the keys, and waits until every byte of every copy has left the servers' memory.

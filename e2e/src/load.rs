@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::bus::Bus;
 use crate::client_pod::{ClientPod, Program};
 use crate::nodes::Node;
+use crate::watch;
 
 /// The image of the client in Python, as the lab loads it.
 const PYTHON: &str = "localhost/cachebus-e2e-python:dev";
@@ -47,19 +48,15 @@ pub struct Load {
 /// A part of a spec: what a bus has to grant the clients.
 pub fn granted() -> Value {
     let writers: Vec<&str> = contract::writers().collect();
-    json!({
+    watch::granted(json!({
         "memory": {"policy": "noeviction"},
-        "cache": {"keyspaces": [
-            {"name": contract::PROBES, "key": format!("{}:{{node}}", contract::PROBES), "ttl": "1m"},
-        ]},
         "events": {"channels": [{"name": contract::GROUP, "events": writers, "history": 100}]},
         "services": [{
             "name": contract::SERVICE,
-            "cache": {"write": [contract::PROBES]},
             "publish": [contract::GROUP],
             "subscribe": [contract::GROUP],
         }],
-    })
+    }))
 }
 
 impl Load {

@@ -77,7 +77,7 @@ impl Running {
         let node = faults::node_of(bus, &from).await?;
         let known = last_failover(bus).await?;
         let load = Load::start(bus, name, style, apart.then_some(node.as_str())).await?;
-        let watch = Watch::writes(bus);
+        let watch = Watch::start(bus);
         tokio::time::sleep(AROUND).await;
         Ok(Self {
             bus: bus.clone(),

@@ -1,4 +1,5 @@
-//! Which servers lead, asked of each of them all the time.
+//! Which servers lead, asked of each of them all the time, by a write: one that hands its lead over says that it is the primary
+//! for some time after it has taken its last.
 //!
 //! From this machine straight to the pods' addresses: no Service, no API server and no other pod is in the way.
 
@@ -6,13 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use cachebus_e2e::history::{Answer, Clock, Micros, Probe, Seen, contract};
+use cachebus_e2e::history::{self, Answer, Probe, Seen, contract};
+use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::access::Access;
 use crate::bus::Bus;
-use crate::nodes::{self, Node, OPERATOR, Place};
+use crate::nodes::{self, Node, Place};
 
 /// Between two questions to a server.
 const PAUSE: Duration = Duration::from_millis(15);
@@ -23,58 +25,48 @@ const AWAY: Duration = Duration::from_millis(50);
 /// Time for a connection, and for an answer.
 const LIMIT: Duration = Duration::from_millis(500);
 
-/// How a server is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Question {
-    /// By a write.
-    Write,
-    /// By `ROLE`.
-    Role,
-}
-
 /// Asks until it is dropped.
 pub struct Watch {
     seen: Arc<Mutex<Seen>>,
-    clock: Clock,
     _tasks: JoinSet<()>,
 }
 
+/// A part of a spec, and besides it what a bus has to grant a watch.
+pub fn granted(mut spec: Value) -> Value {
+    let prober = json!({"name": contract::PROBER, "cache": {"write": [contract::PROBES]}});
+    let key = format!("{}:{{node}}", contract::PROBES);
+    let keyspace = json!({"name": contract::PROBES, "key": key, "ttl": "1m"});
+    add(&mut spec["services"], prober);
+    add(&mut spec["cache"]["keyspaces"], keyspace);
+    spec
+}
+
+fn add(list: &mut Value, item: Value) {
+    match list {
+        Value::Array(items) => items.push(item),
+        other => *other = json!([item]),
+    }
+}
+
 impl Watch {
-    /// Tries writes on every server of a bus that has granted them, see [`crate::load::granted`].
-    pub fn writes(bus: &Bus) -> Self {
-        Self::start(bus, Question::Write)
-    }
-
-    /// Asks every server for its role. A bus whose Secrets are not there yet is asked once they are.
-    pub fn roles(bus: &Bus) -> Self {
-        Self::start(bus, Question::Role)
-    }
-
-    fn start(bus: &Bus, question: Question) -> Self {
+    /// Tries writes on every server of a bus that has [`granted`] them. A bus whose Secrets are not there yet is asked once they are.
+    pub fn start(bus: &Bus) -> Self {
         let seen = Arc::default();
-        let clock = Clock::start();
         let mut tasks = JoinSet::new();
         for place in bus.data_places() {
             let server = Server {
                 bus: bus.clone(),
                 place,
-                question,
                 access: None,
                 address: None,
                 session: None,
             };
-            tasks.spawn(server.keep_asking(clock, Arc::clone(&seen)));
+            tasks.spawn(server.keep_asking(Arc::clone(&seen)));
         }
         Self {
             seen,
-            clock,
             _tasks: tasks,
         }
-    }
-
-    /// The time, by the clock of what is seen.
-    pub fn now(&self) -> Micros {
-        self.clock.now()
     }
 
     /// What was seen so far.
@@ -95,16 +87,15 @@ pub fn never_two(seen: &Seen) -> anyhow::Result<()> {
 struct Server {
     bus: Bus,
     place: Place,
-    question: Question,
     access: Option<Access>,
     address: Option<String>,
     session: Option<Node>,
 }
 
 impl Server {
-    async fn keep_asking(mut self, clock: Clock, seen: Arc<Mutex<Seen>>) {
+    async fn keep_asking(mut self, seen: Arc<Mutex<Seen>>) {
         loop {
-            let started = clock.now();
+            let started = history::now();
             let answer = match self.ask().await {
                 Ok(answer) => answer,
                 Err(error) => refusal(&error),
@@ -112,7 +103,7 @@ impl Server {
             let probe = Probe {
                 node: self.place.pod.clone(),
                 started,
-                ended: clock.now(),
+                ended: history::now(),
                 answer,
             };
             seen.lock()
@@ -128,17 +119,9 @@ impl Server {
             Some(node) => node,
             None => self.open().await?,
         };
-        let answer = match self.question {
-            Question::Write => {
-                let key = format!("{}:{}", contract::PROBES, self.place.pod);
-                let written = node.call::<()>(&["SET", &key, "1", "EX", "60"]).await;
-                written.map(|()| Answer::Leads)
-            }
-            Question::Role => node.role().await.map(|role| match role.as_str() {
-                "master" => Answer::Leads,
-                _ => Answer::Follows,
-            }),
-        };
+        let key = format!("{}:{}", contract::PROBES, self.place.pod);
+        let written = node.call::<()>(&["SET", &key, "1", "EX", "60"]).await;
+        let answer = written.map(|()| Answer::Leads);
         // One that refuses is there, and goes on answering; any other failure needs a new session.
         let refused = |error| refusal(error) != Answer::Silent;
         if answer.as_ref().err().is_none_or(refused) {
@@ -161,13 +144,9 @@ impl Server {
         let address = self.address.clone();
         let address = address.with_context(|| format!("{} has no address", self.place.pod))?;
         let place = &self.place;
-        let user = match self.question {
-            Question::Write => contract::SERVICE,
-            Question::Role => OPERATOR,
-        };
         let opening = async {
             let stream = nodes::to_address(&address, access, place).await?;
-            Node::over(stream, access, place, user, LIMIT).await
+            Node::over(stream, access, place, contract::PROBER, LIMIT).await
         };
         timeout(LIMIT, opening).await?
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use cachebus_e2e::cells::Way;
-use cachebus_e2e::history::{Clock, Outcome, Read, Record, Write, code, contract};
+use cachebus_e2e::history::{self, Outcome, Read, Record, Write, code, contract};
 use redis::aio::MultiplexedConnection;
 use redis::{RedisError, RedisResult};
 use tokio::signal::unix::{SignalKind, signal};
@@ -57,7 +57,6 @@ struct Load {
     binding: Binding,
     run: String,
     confirm: u32,
-    clock: Clock,
     log: Log,
     /// Writers that had no write acknowledged yet.
     idle: AtomicUsize,
@@ -75,7 +74,6 @@ pub async fn run(binding: Binding, options: Options) -> anyhow::Result<()> {
         binding,
         run: options.run,
         confirm: options.confirm,
-        clock: Clock::start(),
         log: Log::create(&options.folder)?,
         idle: AtomicUsize::new(count),
     });
@@ -124,7 +122,7 @@ impl Load {
                 _ = stopped.changed() => break,
             }
             let value = format!("{}-{name}-{sequence}", self.run);
-            let started = self.clock.now();
+            let started = history::now();
             let outcome = self
                 .append(&mut door, &mut connection, &contract::key(name), &value)
                 .await;
@@ -135,7 +133,7 @@ impl Load {
                 key: contract::key(name),
                 value,
                 started,
-                ended: self.clock.now(),
+                ended: history::now(),
                 outcome: outcome.clone(),
             }))?;
             if outcome != Outcome::Acknowledged {
@@ -214,7 +212,7 @@ impl Load {
                 },
             };
             let key = contract::key(writer);
-            let started = self.clock.now();
+            let started = history::now();
             let mut command = redis::cmd("LRANGE");
             command.arg(&key).arg(0).arg(0);
             let answer = timeout(ANSWER, command.query_async::<Vec<String>>(open)).await;
@@ -231,7 +229,7 @@ impl Load {
                     .next()
                     .filter(|value| value.starts_with(&format!("{}-", self.run))),
                 started,
-                ended: self.clock.now(),
+                ended: history::now(),
             }))?;
         }
         Ok(())

@@ -11,15 +11,17 @@ mod primaries;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 pub use check::{Verdict, check};
 pub use gaps::{Gap, gaps};
 pub use primaries::{Answer, Probe, Seen};
 
-/// A moment, microseconds since 1970. All parts of a lab read the same clock.
+/// A moment, microseconds since the machine started. All parts of a lab read the same clock, its kernel's.
 pub type Micros = u64;
 
 /// The lists as they are in the end, oldest value first, by key.
@@ -99,31 +101,15 @@ pub struct Read {
     pub ended: Micros,
 }
 
-/// A clock that never goes back, in [`Micros`].
-#[derive(Clone, Copy, Debug)]
-pub struct Clock {
-    began: Instant,
-    at: Micros,
-}
-
-impl Clock {
-    /// Set by the system's clock, once.
-    #[must_use]
-    pub fn start() -> Self {
-        let at = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Self {
-            began: Instant::now(),
-            at: micros(at),
-        }
-    }
-
-    /// The time.
-    #[must_use]
-    pub fn now(&self) -> Micros {
-        self.at + micros(self.began.elapsed())
-    }
+/// The time.
+///
+/// Not by a clock of each part's own that it sets when it starts: one that is held up at that moment would run behind the
+/// others, and a read would seem to have missed a write that it began before.
+#[must_use]
+pub fn now() -> Micros {
+    // Every kernel has this clock.
+    let since_start = clock_gettime(ClockId::CLOCK_MONOTONIC).unwrap_or(TimeSpec::new(0, 0));
+    micros(Duration::from(since_start))
 }
 
 /// A duration in microseconds.
@@ -140,7 +126,10 @@ pub mod contract {
     /// The channel group whose histories the lists are.
     pub const GROUP: &str = "load";
 
-    /// The keyspace of the probes.
+    /// The service that asks servers whether they lead.
+    pub const PROBER: &str = "prober";
+
+    /// The keyspace of its questions.
     pub const PROBES: &str = "probe";
 
     /// Writers of the Rust client through the primary's Service.

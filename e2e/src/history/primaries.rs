@@ -9,7 +9,7 @@ use super::Micros;
 /// What a server answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It took the write, or says that it is the primary.
+    /// It took the write.
     Leads,
     /// It is made to refuse writes, or has too few replicas.
     NoReplicas,
@@ -77,13 +77,6 @@ impl Seen {
     /// Every server that led.
     pub fn primaries(&self) -> BTreeSet<&str> {
         self.leads().map(Run::node).collect()
-    }
-
-    /// Drops what was seen until this server first fell silent: it was rightly the primary until then.
-    pub fn forget_before_silence(&mut self, primary: &str) {
-        if let Some(death) = self.first(primary, Answer::Silent, 0) {
-            self.runs.retain(|run| run.first.ended > death);
-        }
     }
 
     /// How long more than one server led, as far as it is proven: a server surely leads from its first answer to the last
@@ -223,16 +216,5 @@ mod tests {
         ];
         assert_eq!(seen(&moment).two_at_once(), Duration::from_micros(1));
         assert_eq!(seen(&moment[..4]).two_at_once(), Duration::ZERO);
-    }
-
-    #[test]
-    fn what_was_before_the_primary_died_can_be_forgotten() {
-        let mut seen = seen(&[
-            ("a", 0, Answer::Leads),
-            ("a", 100, Answer::Silent),
-            ("b", 200, Answer::Leads),
-        ]);
-        seen.forget_before_silence("a");
-        assert_eq!(seen.primaries(), BTreeSet::from(["b"]));
     }
 }

@@ -72,7 +72,7 @@ pub const SCENARIO: Scenario = Scenario {
 
 async fn run(lab: Lab) -> anyhow::Result<()> {
     let namespace = lab.namespace().await?;
-    let bus = Bus::ready(&lab, &namespace, "bus", small(json!({}))?).await?;
+    let bus = Bus::ready(&lab, &namespace, "bus", small(watch::granted(json!({})))?).await?;
     let primary = agreement::check(&bus).await?;
     let replica = bus
         .data_places()
@@ -167,10 +167,9 @@ async fn server_killed(lab: &Lab, bus: &Bus, pod: &str) -> anyhow::Result<()> {
 /// Its agent hands the lead to a replica at once, and has the server follow.
 async fn primary_killed(lab: &Lab, bus: &Bus, primary: &str) -> anyhow::Result<()> {
     bus.on_primary::<()>(&["SET", "agent:2", "kept"]).await?;
-    let watched = Watch::roles(bus);
+    let watched = Watch::start(bus);
     server_killed(lab, bus, primary).await?;
-    let mut history = watched.seen();
-    history.forget_before_silence(primary);
+    let history = watched.seen();
     watch::never_two(&history)?;
     let value: Option<String> = bus.on_primary(&["GET", "agent:2"]).await?;
     ensure!(value.as_deref() == Some("kept"), "the key is {value:?}");

@@ -48,11 +48,12 @@ async fn unattended(lab: &Lab, bus: &Bus, doomed: &str) -> anyhow::Result<()> {
 }
 
 async fn restart(lab: &Lab, bus: &Bus) -> anyhow::Result<()> {
-    let before = bus.primary().await?;
     let uids = bus.pods().uids().await?;
-    let watched = Watch::roles(bus);
+    let watched = Watch::start(bus);
     let began = std::time::Instant::now();
     bus.pods().kill().await?;
+    // The pods that come; those that die may hand their lead over first.
+    let reborn = Watch::start(bus);
     bus.pods().await_replaced(&uids, BACK).await?;
     let after = wait::until("all agree on one primary", BACK, || {
         agreement::unattended(bus)
@@ -62,9 +63,8 @@ async fn restart(lab: &Lab, bus: &Bus) -> anyhow::Result<()> {
         "without an operator: back after {:.1} s, {after} leads",
         began.elapsed().as_secs_f64()
     ));
-    let mut history = watched.seen();
-    history.forget_before_silence(&before);
-    watch::never_two(&history)?;
+    watch::never_two(&watched.seen())?;
+    let history = reborn.seen();
     ensure!(
         history
             .primaries()

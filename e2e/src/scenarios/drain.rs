@@ -63,7 +63,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
 
 async fn drained(lab: &Lab, bus: &Bus, nodes: &[String]) -> anyhow::Result<()> {
     let load = Load::start(bus, "drain", trial::USUAL, None).await?;
-    let watch = Watch::writes(bus);
+    let watch = Watch::start(bus);
     let mut primaries = BTreeSet::from([bus.primary().await?]);
     for node in nodes {
         drain::cordon(&lab.client, node, true).await?;

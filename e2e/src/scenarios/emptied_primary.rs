@@ -37,7 +37,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
 /// Has the primary come back without its data, and so many replicas with it, while the others live.
 async fn empty(lab: &Lab, bus: &Bus, replicas: usize) -> anyhow::Result<()> {
     let before = agreement::check(bus).await?;
-    let watched = Watch::roles(bus);
+    let watched = Watch::start(bus);
     let pods = bus.pods();
     let others = bus.data_places().into_iter().map(|place| place.pod);
     let others: Vec<String> = others.filter(|pod| *pod != before).collect();
@@ -52,6 +52,8 @@ async fn empty(lab: &Lab, bus: &Bus, replicas: usize) -> anyhow::Result<()> {
     for pod in &emptied {
         pods.kill_one(pod).await?;
     }
+    // The pods that come; with what they had, those that die rightly led until then, and may have handed the lead over.
+    let reborn = Watch::start(bus);
     pods.await_replaced(&uids, LIMIT).await?;
     let after = wait::until("another primary", LIMIT, || async {
         let now = bus.primary().await?;
@@ -70,12 +72,8 @@ async fn empty(lab: &Lab, bus: &Bus, replicas: usize) -> anyhow::Result<()> {
         "the primary moved again"
     );
     keys::verify(lab, bus).await?;
-    let mut history = watched.seen();
-    watch::never_two(&history)?;
-    // With what they had, the pods rightly led until they died, and may have handed the lead over.
-    for pod in &emptied {
-        history.forget_before_silence(pod);
-    }
+    watch::never_two(&watched.seen())?;
+    let history = reborn.seen();
     ensure!(
         history
             .primaries()

@@ -61,10 +61,10 @@ async fn all(lab: &Lab, namespace: &str) -> anyhow::Result<()> {
 
 async fn one(lab: &Lab, namespace: &str, name: &str, point: &str) -> anyhow::Result<()> {
     let planned = is_of_planned_changes(point);
-    let mut spec = small(json!({
+    let mut spec = small(watch::granted(json!({
         "cache": {"keyspaces": [{"name": "agent", "key": "agent:{id}", "ttl": "1h"}]},
         "services": [{"name": "writer", "cache": {"write": ["agent"]}}],
-    }))?;
+    })))?;
     if planned {
         let operator = OperatorPod::start(lab, None, &[]).await?;
         Bus::ready(lab, namespace, name, spec.clone()).await?;
@@ -74,7 +74,7 @@ async fn one(lab: &Lab, namespace: &str, name: &str, point: &str) -> anyhow::Res
     }
     let operator = OperatorPod::start(lab, None, &[("CACHEBUS_FAULT_POINT", point)]).await?;
     let bus = Bus::apply(lab, namespace, name, spec).await?;
-    let watched = Watch::roles(&bus);
+    let watched = Watch::start(&bus);
     let code = operator.ended(REACHED).await?;
     let said = operator.logs().await?;
     ensure!(

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use cachebus_e2e::history::{Answer, Micros, Seen};
+use cachebus_e2e::history::{self, Answer, Micros, Seen};
 use kube::ResourceExt as _;
 use serde_json::json;
 
@@ -43,7 +43,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     let bus = Bus::ready(&lab, &namespace, "bus", small(spec)?).await?;
     let before = agreement::check(&bus).await?;
     let (node, address) = whereabouts(&bus, &before).await?;
-    let watched = Watch::writes(&bus);
+    let watched = Watch::start(&bus);
     let answered = |answer, from| {
         let seen = watched.seen();
         let first = seen.first(&before, answer, from);
@@ -55,7 +55,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     .await?;
 
     let isolated = Rules::isolated(&node, &address)?;
-    let cut = watched.now();
+    let cut = history::now();
     let fenced = wait::until("it refuses writes", FAILOVER, || async {
         answered(Answer::NoReplicas, cut)
     })

@@ -10,7 +10,7 @@ use crate::agreement;
 use crate::bus::{Bus, READY, small};
 use crate::lab::Lab;
 use crate::wait;
-use crate::watch::Watch;
+use crate::watch::{self, Watch};
 use serde_json::json;
 
 pub const SCENARIO: Scenario = Scenario {
@@ -22,10 +22,10 @@ pub const SCENARIO: Scenario = Scenario {
 
 async fn run(lab: Lab) -> anyhow::Result<()> {
     let namespace = lab.namespace().await?;
-    let bus = Bus::ready(&lab, &namespace, "bus", small(json!({}))?).await?;
+    let bus = Bus::ready(&lab, &namespace, "bus", small(watch::granted(json!({})))?).await?;
     let primary = agreement::check(&bus).await?;
     bus.on_primary::<()>(&["SET", "agent:1", "kept"]).await?;
-    let watched = Watch::roles(&bus);
+    let watched = Watch::start(&bus);
     let replica = bus
         .data_places()
         .into_iter()

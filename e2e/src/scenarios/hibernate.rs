@@ -58,7 +58,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     .await?;
     ensure!(self::claims(&bus).await? == claims, "other claims");
 
-    let watched = Watch::roles(&bus);
+    let watched = Watch::start(&bus);
     let began = Instant::now();
     bus.spec.hibernated = false;
     bus.send().await?;

@@ -51,13 +51,13 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
         &lab,
         &namespace,
         "bus",
-        small(json!({
+        small(watch::granted(json!({
             "cache": {"keyspaces": [{"name": "agent", "key": "agent:{id}", "ttl": "1h"}]},
             "services": [{"name": "writer", "cache": {"write": ["agent"]}}],
-        }))?,
+        })))?,
     )
     .await?;
-    let watched = Watch::roles(&bus);
+    let watched = Watch::start(&bus);
     // An intent is on record, and little has come of it.
     let intent = |bus: Option<&CacheBus>| {
         let status = bus.and_then(|bus| bus.status.as_ref());

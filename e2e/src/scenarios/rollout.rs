@@ -30,10 +30,10 @@ pub const SCENARIO: Scenario = Scenario {
 
 async fn run(lab: Lab) -> anyhow::Result<()> {
     let namespace = lab.namespace().await?;
-    let mut bus = Bus::ready(&lab, &namespace, "bus", small(json!({}))?).await?;
+    let mut bus = Bus::ready(&lab, &namespace, "bus", small(watch::granted(json!({})))?).await?;
     let before = agreement::check(&bus).await?;
     let uids = bus.pods().uids().await?;
-    let watched = Watch::roles(&bus);
+    let watched = Watch::start(&bus);
     let writer = Writer::start(&bus);
 
     bus.spec.connections.tcp_backlog += 1;

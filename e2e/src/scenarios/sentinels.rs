@@ -38,7 +38,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     let mut bus = Bus::ready(&lab, &namespace, "bus", small(load::granted())?).await?;
     agreement::check(&bus).await?;
     let load = Load::start(&bus, "scaled", LONG, None).await?;
-    let watch = Watch::writes(&bus);
+    let watch = Watch::start(&bus);
     // Each step of the count waits for kubelet to bring the number to every data pod, a minute or so.
     let sizes: &[u32] = if lab.long { &[5, 3] } else { &[5] };
     for &sentinels in sizes {

@@ -35,7 +35,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     let mut bus = Bus::ready(&lab, &namespace, "bus", small(spec)?).await?;
     keys::load(&lab, &bus).await?;
     let before = bus.primary().await?;
-    let watched = Watch::roles(&bus);
+    let watched = Watch::start(&bus);
     let uid = bus
         .pods()
         .uids()

@@ -15,6 +15,7 @@ use super::Scenario;
 use crate::audit::{Asked, Audit};
 use crate::bus::{Bus, small};
 use crate::lab::Lab;
+use crate::nodes::Node;
 use crate::process::Process;
 use crate::{commands, wait};
 
@@ -100,9 +101,12 @@ async fn measure(lab: &Lab, buses: &[Bus], time: Duration) -> anyhow::Result<()>
     let user = lab.operator.user().await?;
     rest(lab, &user).await?;
     let before = changes(buses).await?;
+    let sessions = sessions(buses).await?;
+    let opened_before = connections(&sessions).await?;
     let audit = Audit::now(&lab.client).await?;
     tokio::time::sleep(time).await;
     let asked = audit.asked(&user).await?;
+    let opened = commands::grown(&opened_before, &connections(&sessions).await?);
     let after = changes(buses).await?;
 
     let minutes = time.as_secs_f64() / 60.0;
@@ -114,11 +118,12 @@ async fn measure(lab: &Lab, buses: &[Bus], time: Duration) -> anyhow::Result<()>
         .context("the operator's processes have ended")?
         .div_ceil(1024);
     lab.note(format_args!(
-        "{} buses, {:.0} s: {} API writes, {each:.2} API reads per bus and minute, {memory} MiB resident, {} state-changing commands",
+        "{} buses, {:.0} s: {} API writes, {each:.2} API reads per bus and minute, {memory} MiB resident, {} state-changing commands, {} new connections",
         buses.len(),
         time.as_secs_f64(),
         asked.writes.len(),
         commands::grown(&before, &after).len(),
+        opened.values().sum::<u64>(),
     ));
     let Asked {
         leases,
@@ -133,6 +138,7 @@ async fn measure(lab: &Lab, buses: &[Bus], time: Duration) -> anyhow::Result<()>
     );
     let grown = commands::grown(&before, &after);
     ensure!(grown.is_empty(), "state-changing commands: {grown:?}");
+    ensure!(opened.is_empty(), "new connections: {opened:?}");
     ensure!(
         memory <= MEMORY_MIB,
         "{memory} MiB resident, more than {MEMORY_MIB}"
@@ -152,6 +158,28 @@ async fn rest(lab: &Lab, user: &str) -> anyhow::Result<()> {
         .await
     })
     .await
+}
+
+/// Connections opened so far, by server. Asked by sessions that are open, so that asking opens none.
+async fn connections(sessions: &[(String, Node)]) -> anyhow::Result<BTreeMap<String, u64>> {
+    let mut all = BTreeMap::new();
+    for (bus, node) in sessions {
+        let stats = node.info("stats").await?;
+        let opened = stats.get("total_connections_received");
+        let opened = opened.context("no count of connections")?.parse()?;
+        all.insert(format!("{bus}/{}", node.pod), opened);
+    }
+    Ok(all)
+}
+
+async fn sessions(buses: &[Bus]) -> anyhow::Result<Vec<(String, Node)>> {
+    let mut all = Vec::new();
+    for bus in buses {
+        let nodes = [bus.data_nodes().await?, bus.sentinel_nodes().await?];
+        let nodes = nodes.into_iter().flatten();
+        all.extend(nodes.map(|node| (bus.names.bus().to_owned(), node)));
+    }
+    Ok(all)
 }
 
 /// Calls so far of every state-changing command, on every node.

@@ -20,7 +20,7 @@ use crate::faults;
 use crate::lab::Lab;
 use crate::outage::Lost;
 use crate::wait;
-use crate::watch::{Watch, never_two};
+use crate::watch::{Watch, granted, never_two};
 
 /// Time for all volumes to be replaced one by one.
 const ROLLED: Duration = Duration::from_mins(10);
@@ -59,8 +59,14 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
 }
 
 async fn volumes(lab: &Lab, namespace: &str) -> anyhow::Result<()> {
-    let mut bus = Bus::ready(lab, namespace, "bus", small(everywhere(json!({})))?).await?;
-    let watched = Watch::roles(&bus);
+    let mut bus = Bus::ready(
+        lab,
+        namespace,
+        "bus",
+        small(everywhere(granted(json!({}))))?,
+    )
+    .await?;
+    let watched = Watch::start(&bus);
     let writer = Writer::start(&bus);
     bus.spec.storage.size = serde_json::from_value(json!("96Mi"))?;
     if lab.long {

@@ -28,7 +28,7 @@ pub const SCENARIO: Scenario = Scenario {
 
 async fn run(lab: Lab) -> anyhow::Result<()> {
     let namespace = lab.namespace().await?;
-    let bus = Bus::ready(&lab, &namespace, "bus", small(json!({}))?).await?;
+    let bus = Bus::ready(&lab, &namespace, "bus", small(watch::granted(json!({})))?).await?;
     let first = agreement::check(&bus).await?;
     let uids = bus.pods().uids().await?;
 
@@ -54,7 +54,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
 /// Asks for another primary under writes, and returns it.
 async fn switch(lab: &Lab, bus: &Bus, for_whom: &str) -> anyhow::Result<String> {
     let before = bus.primary().await?;
-    let watched = Watch::roles(bus);
+    let watched = Watch::start(bus);
     let writer = Writer::start(bus);
     ask(bus, for_whom).await?;
     answered(bus).await?;

@@ -3,10 +3,11 @@
 use super::DataAgent;
 use crate::auth;
 use crate::error::AgentError;
-use crate::sentinels;
+use crate::sentinels::Lines;
 use cachebus_core::credentials::OPERATOR;
 use cachebus_core::fence::{DIRECTIVE, Hearing, Sight, UNMET, Verdict, Watch};
 use cachebus_core::protocol::{AgentConfig, Fenced, Phase, ReplicationStatus};
+use std::mem;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -23,7 +24,9 @@ pub(super) struct Fence {
     watch: Option<Watch>,
     hearing: Option<Hearing>,
     /// Sentinels are being asked. Their silence must not hold up the look that has to notice it.
-    asking: Option<JoinHandle<Hearing>>,
+    asking: Option<JoinHandle<(Lines, Hearing)>>,
+    /// By which they were asked last.
+    lines: Lines,
 }
 
 impl Fence {
@@ -33,6 +36,7 @@ impl Fence {
             watch: None,
             hearing: None,
             asking: None,
+            lines: Lines::default(),
         }
     }
 
@@ -60,8 +64,12 @@ impl Fence {
 
     /// Takes up what Sentinels have said meanwhile.
     async fn listen(&mut self) {
-        if let Some(asking) = self.asking.take_if(|asking| asking.is_finished()) {
-            self.hearing = asking.await.ok().or(self.hearing.take());
+        let asked = self.asking.take_if(|asking| asking.is_finished());
+        if let Some(asked) = asked
+            && let Ok((lines, hearing)) = asked.await
+        {
+            self.lines = lines;
+            self.hearing = Some(hearing);
         }
     }
 
@@ -167,11 +175,13 @@ impl DataAgent {
                 .map(|endpoint| endpoint.with_deadline(deadline))
                 .collect();
             let master_name = site.config.master_name.clone();
+            let mut lines = mem::take(&mut fence.lines);
             fence.asking = Some(tokio::spawn(async move {
-                Hearing {
+                let hearing = Hearing {
                     asked_ms: now_ms,
-                    answers: sentinels::ask(&endpoints, &credentials, &master_name).await,
-                }
+                    answers: lines.ask(&endpoints, &credentials, &master_name).await,
+                };
+                (lines, hearing)
             }));
         }
         Ok(verdict)

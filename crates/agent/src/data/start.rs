@@ -6,7 +6,7 @@ use crate::atomic_file;
 use crate::auth;
 use crate::error::AgentError;
 use crate::redis_conf::{RedisConf, Upstream};
-use crate::sentinels;
+use crate::sentinels::Lines;
 use cachebus_core::credentials::{OPERATOR, REPLICATION};
 use cachebus_core::fence::Answer;
 use cachebus_core::names::REDIS_CONF;
@@ -121,7 +121,10 @@ impl DataAgent {
         self.ask_at = Instant::now() + ASK;
         let credentials = auth::credentials(&self.site.layout.auth_dir, OPERATOR)?;
         let endpoints = self.site.sentinels(self.serving.client());
-        let answers = sentinels::ask(&endpoints, &credentials, &self.site.config.master_name).await;
+        let mut lines = Lines::default();
+        let answers = lines
+            .ask(&endpoints, &credentials, &self.site.config.master_name)
+            .await;
         Ok(answers.iter().map(Answer::vote).collect())
     }
 }
