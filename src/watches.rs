@@ -10,7 +10,7 @@ use crate::error::brief;
 use crate::partial::{PartialClaim, PartialPod, PartialStatefulSet};
 use crate::readiness::Readiness;
 use cachebus_api::{CacheBus, CacheBusBackup};
-use cachebus_core::names::{BUS_LABEL, MANAGER, SWITCHOVER_ANNOTATION};
+use cachebus_core::names::{AWAITS_ANNOTATION, BUS_LABEL, MANAGER, SWITCHOVER_ANNOTATION};
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
@@ -270,12 +270,7 @@ fn changes_of_buses(
     writer: Writer<WatchedBus>,
 ) -> impl Stream<Item = watcher::Result<WatchedBus>> + Send + 'static {
     events
-        .modify(|bus| {
-            let request = request(bus).map(str::to_owned);
-            strip(bus);
-            bus.meta_mut().annotations =
-                request.map(|asked| [(SWITCHOVER_ANNOTATION.to_owned(), asked)].into());
-        })
+        .modify(strip)
         .reflect(writer)
         .map_ok(mark)
         .touched_objects()
@@ -317,10 +312,15 @@ fn spread(limit: u32) -> u32 {
     u32::try_from(drawn).unwrap_or_default()
 }
 
+/// The annotations that somebody reads.
+const READ: [&str; 2] = [SWITCHOVER_ANNOTATION, AWAITS_ANNOTATION];
+
 /// Drops what nobody reads and what is large.
 fn strip<K: Resource>(object: &mut K) {
     object.meta_mut().managed_fields = None;
-    object.meta_mut().annotations = None;
+    if let Some(annotations) = &mut object.meta_mut().annotations {
+        annotations.retain(|name, _| READ.contains(&name.as_str()));
+    }
 }
 
 /// What a person asks of a bus's primary.

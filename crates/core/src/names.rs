@@ -15,6 +15,8 @@ pub const BUS_LABEL: &str = "cachebus.dev/bus";
 pub const COMPONENT_LABEL: &str = "app.kubernetes.io/component";
 /// Label on data pods for people: `primary` or `replica`.
 pub const ROLE_LABEL: &str = "cachebus.dev/role";
+/// Annotation of a data pod: what it was last seen to lack of what it mounts.
+pub const AWAITS_ANNOTATION: &str = "cachebus.dev/awaits";
 /// Label, `true`, of backups that the schedule asked for.
 pub const SCHEDULED_LABEL: &str = "cachebus.dev/scheduled";
 /// Annotation of a bus by which a person asks for another primary: the name of a data pod, or [`ANY_REPLICA`].

@@ -120,6 +120,8 @@ pub struct PodView {
     pub revision: Option<String>,
     /// Value of [`crate::names::ROLE_LABEL`].
     pub role: Option<String>,
+    /// Value of [`crate::names::AWAITS_ANNOTATION`].
+    pub awaits: Option<String>,
     /// Why it does not run, where kubelet or the scheduler say so (`Unschedulable`, `ErrImagePull`, `CrashLoopBackOff` …), for people.
     pub trouble: Option<String>,
     /// When its container was last ended for more memory than its limit, milliseconds since 1970, where kubelet says so.

@@ -24,6 +24,8 @@ mod handover;
 mod last_failover;
 #[path = "plan/marker.rs"]
 mod marker;
+#[path = "plan/mounts.rs"]
+mod mounts;
 #[path = "plan/overruled.rs"]
 mod overruled;
 #[path = "plan/parity.rs"]

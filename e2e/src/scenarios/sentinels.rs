@@ -39,7 +39,6 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     agreement::check(&bus).await?;
     let load = Load::start(&bus, "scaled", LONG, None).await?;
     let watch = Watch::start(&bus);
-    // Each step of the count waits for kubelet to bring the number to every data pod, a minute or so.
     let sizes: &[u32] = if lab.long { &[5, 3] } else { &[5] };
     for &sentinels in sizes {
         let began = Instant::now();

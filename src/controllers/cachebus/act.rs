@@ -12,7 +12,7 @@ use crate::fault::{self, FaultPoint};
 use crate::partial::{PartialBus, PartialPod};
 use cachebus_api::status::Topology;
 use cachebus_core::bus::Bus;
-use cachebus_core::names::{Component, MANAGER, ROLE_LABEL};
+use cachebus_core::names::{AWAITS_ANNOTATION, Component, MANAGER, ROLE_LABEL};
 use cachebus_core::observed::Observed;
 use cachebus_core::plan::{Action, Blocked, Plan, intended, reason, retirement_intended};
 use cachebus_core::protocol::TopologyOrder;
@@ -127,8 +127,13 @@ impl Acting<'_> {
                 self.send(component, pod, "/v1/acl", order, observed).await;
             }
             Action::Label { pod, role } => {
-                self.label(pod, role).await;
+                let labels = json!({"metadata": {"labels": {ROLE_LABEL: role}}});
+                self.patch_pod(pod, &Patch::Merge(labels)).await;
                 fault::point(FaultPoint::AfterLabel);
+            }
+            Action::Refresh { pod, awaited } => {
+                let noted = json!({"metadata": {"annotations": {AWAITS_ANNOTATION: awaited}}});
+                self.patch_pod(pod, &Patch::Merge(noted)).await;
             }
         }
     }
@@ -224,11 +229,6 @@ impl Acting<'_> {
         tracing::warn!(%error, path, "an order was not carried out");
         self.lost.insert(pod.to_owned());
         self.acted.blocked.push(not_obeyed(error));
-    }
-
-    async fn label(&mut self, pod: &str, role: &str) {
-        let labels = json!({"metadata": {"labels": {ROLE_LABEL: role}}});
-        self.patch_pod(pod, &Patch::Merge(labels)).await;
     }
 
     /// Changes a pod, if it is still there; one that comes in its place is seen to later. `false`: it failed.

@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::partial::PartialPod;
 use cachebus_api::Bytes;
 use cachebus_core::bus::Bus;
-use cachebus_core::names::{BUS_LABEL, COMPONENT_LABEL, Component, ROLE_LABEL};
+use cachebus_core::names::{AWAITS_ANNOTATION, BUS_LABEL, COMPONENT_LABEL, Component, ROLE_LABEL};
 use cachebus_core::observed::{Node, Observed, PodView};
 use futures::future::join_all;
 use kube::ResourceExt as _;
@@ -138,6 +138,7 @@ fn view(pod: &PartialPod) -> PodView {
         terminating: pod.metadata.deletion_timestamp.is_some(),
         revision: pod.labels().get("controller-revision-hash").cloned(),
         role: pod.labels().get(ROLE_LABEL).cloned(),
+        awaits: pod.annotations().get(AWAITS_ANNOTATION).cloned(),
         trouble: trouble::trouble(status),
         out_of_memory_ms: trouble::out_of_memory_ms(status),
     }

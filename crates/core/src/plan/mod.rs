@@ -12,6 +12,7 @@ mod ghosts;
 pub(crate) mod handover;
 pub(crate) mod health;
 mod labels;
+mod mounts;
 pub(crate) mod orders;
 pub(crate) mod pending;
 mod request;
@@ -150,6 +151,13 @@ pub enum Action {
         /// `primary` or `replica`.
         role: &'static str,
     },
+    /// Note on a data pod what it is to take up from its mounts, by which kubelet brings it at once.
+    Refresh {
+        /// Data pod.
+        pod: String,
+        /// Value of [`crate::names::AWAITS_ANNOTATION`].
+        awaited: String,
+    },
 }
 
 impl Action {
@@ -174,7 +182,8 @@ impl Action {
             | Self::Retire { .. }
             | Self::Configure { .. }
             | Self::SetUsers { .. }
-            | Self::Label { .. } => false,
+            | Self::Label { .. }
+            | Self::Refresh { .. } => false,
         }
     }
 }
@@ -271,6 +280,7 @@ fn pursue(view: &View<'_>, desired: &Desired, plan: &mut Plan) {
     storage::settle(view, plan);
     let record = plan.record().cloned();
     labels::settle(view, record.as_ref().unwrap_or(&view.topology), plan);
+    mounts::settle(view, desired, plan);
 }
 
 /// What people and the spec ask for of a primary and its pods that are well: a switchover, fewer pods, other pods.

@@ -253,7 +253,7 @@ impl World {
                 let node = self.node_of(&pod);
                 self.nodes[node].role_label = Some(role.to_owned());
             }
-            Action::Configure { .. } | Action::SetUsers { .. } => {
+            Action::Configure { .. } | Action::SetUsers { .. } | Action::Refresh { .. } => {
                 panic!("nothing drifts here");
             }
             Action::HandOver { .. }

@@ -195,7 +195,7 @@ impl Run {
                     let own = names.sentinel_ordinal(&pod).unwrap();
                     self.sentinels.get_mut(&own).unwrap().known = None;
                 }
-                Action::Label { .. } => {}
+                Action::Label { .. } | Action::Refresh { .. } => {}
                 other => panic!("{other:?}"),
             }
         }

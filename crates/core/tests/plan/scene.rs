@@ -272,10 +272,10 @@ impl Scene {
         plan(&self.bus, &self.observed, &desired())
     }
 
-    /// The actions but labels.
+    /// The actions but what is written on pods.
     pub fn actions(&self) -> Vec<Action> {
         let mut actions = self.plan().actions;
-        actions.retain(|action| !matches!(action, Action::Label { .. }));
+        actions.retain(|action| !matches!(action, Action::Label { .. } | Action::Refresh { .. }));
         actions
     }
 
