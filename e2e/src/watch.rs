@@ -83,6 +83,13 @@ pub fn never_two(seen: &Seen) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Fails where two servers led at the same time for longer than an unplanned failover may take them: the fencing window.
+pub fn two_no_longer_than(window: Duration, seen: &Seen) -> anyhow::Result<()> {
+    let both = seen.two_at_once();
+    ensure!(both <= window, "two led for {both:?}: {seen}");
+    Ok(())
+}
+
 /// A server that is asked, and what is known of it.
 struct Server {
     bus: Bus,

@@ -20,7 +20,7 @@ use crate::faults;
 use crate::lab::Lab;
 use crate::outage::Lost;
 use crate::wait;
-use crate::watch::{Watch, granted, never_two};
+use crate::watch::{Watch, granted, never_two, two_no_longer_than};
 
 /// Time for all volumes to be replaced one by one.
 const ROLLED: Duration = Duration::from_mins(10);
@@ -28,12 +28,15 @@ const ROLLED: Duration = Duration::from_mins(10);
 /// Time in which what is gone with a node is told, forced away and made good elsewhere: pods are collected some 40 s after it.
 const HEALED: Duration = Duration::from_mins(6);
 
+/// The fencing window.
+const WINDOW: Duration = Duration::from_secs(3);
+
 /// A class of the lab's own provisioner that says that its volumes can grow. None does so by itself: the scenario plays the driver.
 const GROWING: &str = "e2e-growing";
 
 pub const SCENARIO: Scenario = Scenario {
     name: "storage",
-    proves: "volumes grow by replacement where their class lets none grow, move to another class, and grow in place there; under writes, never two data pods away, the primary's last, no acknowledged write lost; and a node lost for good with its volumes is made good without a hand",
+    proves: "volumes grow by replacement where their class lets none grow, move to another class, and grow in place there; under writes, never two data pods away, the primary's last, never two primaries, no acknowledged write lost; and a node lost for good with its volumes is made good without a hand",
     alone: true,
     run: |lab| Box::pin(run(lab)),
 };
@@ -77,8 +80,12 @@ async fn volumes(lab: &Lab, namespace: &str) -> anyhow::Result<()> {
     grown(lab, &mut bus).await?;
     let acknowledged = writer.stop();
     acks::verify(&bus, &acknowledged).await?;
-    lost(lab, &bus).await?;
     never_two(&watched.seen())?;
+    let watched = Watch::start(&bus);
+    lost(lab, &bus).await?;
+    let seen = watched.seen();
+    two_no_longer_than(WINDOW, &seen)?;
+    lab.note(format_args!("meanwhile: {seen}"));
     acks::verify(&bus, &acknowledged).await?;
     lab.note(format_args!(
         "{} acknowledged writes kept",
