@@ -83,12 +83,7 @@ impl Fault {
             }
             Self::Switchover => {
                 ask_switchover(bus, ANY_REPLICA).await?;
-                wait::until("the primary has moved", MOVED, || async {
-                    let now = bus.primary().await?;
-                    ensure!(now != primary, "it is still {now}");
-                    Ok(())
-                })
-                .await?;
+                primary_is(bus, |now| now != primary).await?;
             }
         }
         Ok(())
@@ -130,24 +125,33 @@ pub async fn node_of(bus: &Bus, pod: &str) -> anyhow::Result<String> {
     node.with_context(|| format!("{pod} is on no node"))
 }
 
-/// Has Sentinels move the primary until it is on a node that may go away: not the one with the API server.
+/// Has the primary move to a node that may go away: not the one with the API server.
 pub async fn move_off_control_plane(bus: &Bus) -> anyhow::Result<()> {
     let nodes: Api<Node> = Api::all(bus.client.clone());
-    let master_name = bus.master_name().await?;
-    wait::until("the primary is on a worker", MOVED * 3, || async {
-        let primary = bus.primary().await?;
-        let node = nodes.get(&node_of(bus, &primary).await?).await?;
+    let mut on_workers = Vec::new();
+    for place in bus.data_places() {
+        let node = nodes.get(&node_of(bus, &place.pod).await?).await?;
         if !node
             .labels()
             .contains_key("node-role.kubernetes.io/control-plane")
         {
-            return Ok(());
+            on_workers.push(place.pod);
         }
-        let sentinel = bus.root(bus.sentinel_places().remove(0)).await?;
-        let failover = ["SENTINEL", "FAILOVER", &master_name];
-        sentinel.call::<()>(&failover).await?;
+    }
+    if !on_workers.contains(&bus.primary().await?) {
+        let to = on_workers.first().context("no data pod is on a worker")?;
+        ask_switchover(bus, to).await?;
+        primary_is(bus, |now| now == to).await?;
         healthy(bus, MOVED).await?;
-        anyhow::bail!("{primary} was on the control plane")
+    }
+    Ok(())
+}
+
+async fn primary_is(bus: &Bus, wanted: impl Fn(&str) -> bool) -> anyhow::Result<()> {
+    wait::until("the primary has moved", MOVED, || async {
+        let now = bus.primary().await?;
+        ensure!(wanted(&now), "it is still {now}");
+        Ok(())
     })
     .await
 }
