@@ -1,17 +1,12 @@
 //! Writes that were acknowledged, one after the other, and whether they are still there.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use anyhow::ensure;
 use tokio::task::JoinHandle;
 
 use crate::bus::Bus;
 use crate::nodes::Node;
-use crate::wait;
-
-/// Time to count some keys.
-const COUNTED: Duration = Duration::from_secs(20);
 
 /// Writes to whichever pod is the primary until it is told to stop.
 pub struct Writer {
@@ -68,11 +63,7 @@ pub async fn verify(bus: &Bus, acknowledged: &[String]) -> anyhow::Result<()> {
     for keys in acknowledged.chunks(500) {
         let mut question = vec!["EXISTS"];
         question.extend(keys.iter().map(String::as_str));
-        // Agents take this user away, and end its session, whenever they compare users.
-        let there = wait::until("keys are counted", COUNTED, || {
-            bus.on_primary::<usize>(&question)
-        })
-        .await?;
+        let there: usize = bus.on_primary(&question).await?;
         ensure!(
             there == keys.len(),
             "{} acknowledged writes are gone, among {} … {}",

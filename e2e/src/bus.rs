@@ -26,6 +26,9 @@ pub const DOMAIN: &str = "cluster.local";
 /// Time for a small bus to become ready on a busy machine.
 pub const READY: Duration = Duration::from_mins(2);
 
+/// Time for a command of a user that agents do not know.
+const DONE: Duration = Duration::from_secs(20);
+
 /// A bus under test.
 #[derive(Clone)]
 pub struct Bus {
@@ -204,9 +207,25 @@ impl Bus {
         self.sessions(self.sentinel_places()).await
     }
 
-    /// Runs a command on the primary as a user who may do everything.
+    /// Runs a command on the primary as a user who may do everything; again where that fails: agents take this user away, and
+    /// end its session, whenever they compare users.
     pub async fn on_primary<T: FromRedisValue>(&self, command: &[&str]) -> anyhow::Result<T> {
-        self.root_of_primary().await?.call(command).await
+        wait::until("a command on the primary", DONE, || async {
+            self.root_of_primary().await?.call(command).await
+        })
+        .await
+    }
+
+    /// The same on a server or a Sentinel.
+    pub async fn on<T: FromRedisValue>(
+        &self,
+        place: &Place,
+        command: &[&str],
+    ) -> anyhow::Result<T> {
+        wait::until("a command on a server", DONE, || async {
+            self.root(place.clone()).await?.call(command).await
+        })
+        .await
     }
 
     /// A session with the primary, as a user who may do everything.

@@ -112,8 +112,7 @@ impl Scene {
 
     /// Runs a command on a pod as a user who may do everything.
     pub async fn typed<T: FromRedisValue>(&self, pod: &str, command: &[&str]) -> anyhow::Result<T> {
-        let root = self.bus.root(self.place(pod)?).await?;
-        root.call(command).await
+        self.bus.on(&self.place(pod)?, command).await
     }
 
     /// Where a pod of the bus listens.

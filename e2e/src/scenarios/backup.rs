@@ -204,9 +204,9 @@ async fn interrupted(lab: &Lab, bus: &Bus) -> anyhow::Result<()> {
 /// A server pauses for so long before each key that it sends.
 async fn slow_down(bus: &Bus, microseconds: &str) -> anyhow::Result<()> {
     for ordinal in 0..=bus.spec.replicas {
-        let node = bus.root(bus.place(Component::Redis, ordinal)).await?;
         let command = ["CONFIG", "SET", "rdb-key-save-delay", microseconds];
-        node.call::<()>(&command).await?;
+        let place = bus.place(Component::Redis, ordinal);
+        bus.on::<()>(&place, &command).await?;
     }
     Ok(())
 }
@@ -254,7 +254,7 @@ impl Load {
             loop {
                 // Agents end the sessions of users that nobody ordered.
                 let Ok(written) = node.call::<i64>(&["EVAL", WRITE, "0"]).await else {
-                    node = bus.root_of_primary().await?;
+                    node = wait::until("a session", LIMIT, || bus.root_of_primary()).await?;
                     continue;
                 };
                 let pause = Duration::from_millis(1);

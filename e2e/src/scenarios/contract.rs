@@ -14,6 +14,7 @@ use crate::client_pod::ClientPod;
 use crate::lab::Lab;
 use crate::nodes::differing;
 use crate::oracle::{Catalogue, Oracle, attempts};
+use crate::wait;
 
 /// Time for one service's walk.
 const LIMIT: Duration = Duration::from_mins(4);
@@ -120,7 +121,11 @@ async fn one(
 }
 
 async fn catalogue(bus: &Bus, component: Component) -> anyhow::Result<Catalogue> {
-    Catalogue::of(&bus.root(bus.place(component, 0)).await?).await
+    // Agents end the session of a user whom nobody ordered.
+    wait::until("what the engine knows", LIMIT, || async {
+        Catalogue::of(&bus.root(bus.place(component, 0)).await?).await
+    })
+    .await
 }
 
 /// The client meets one primary and one Sentinel; the users of the others are the same.

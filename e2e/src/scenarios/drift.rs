@@ -7,7 +7,7 @@ use anyhow::{Context as _, ensure};
 use cachebus_core::names::Component;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use super::Scenario;
 use crate::agreement;
 use crate::bus::{Bus, READY, small};
+use crate::faults;
 use crate::lab::Lab;
 use crate::nodes::differing;
 use crate::pods::is_ready;
@@ -170,21 +171,31 @@ async fn scaled(bus: &Bus) -> anyhow::Result<()> {
         .await?;
     let wanted = i32::try_from(bus.spec.replicas + 1)?;
     wait::until("the replicas are as they were", AT_ONCE, || async {
-        let spec = api.get(&name).await?.spec.context("no spec")?;
+        let set = api.get(&name).await?;
+        let spec = set.spec.context("no spec")?;
         ensure!(spec.replicas == Some(wanted), "{:?}", spec.replicas);
+        let seen = set.status.and_then(|status| status.observed_generation);
+        ensure!(
+            seen == set.metadata.generation,
+            "its controller has not seen it"
+        );
         Ok(())
     })
     .await?;
-    // The StatefulSet's controller may have been quick enough to take a pod away.
+    // That controller may have been quick enough to take a pod away.
     wait::until("every pod is ready", READY, || async {
         let pods = bus.pods().list().await?;
-        let ready = pods.iter().filter(|pod| is_ready(pod)).count();
+        let stays = |pod: &&Pod| pod.metadata.deletion_timestamp.is_none();
+        let ready = pods
+            .iter()
+            .filter(stays)
+            .filter(|pod| is_ready(pod))
+            .count();
         ensure!(ready == before.len(), "{ready} of {} are", before.len());
         Ok(())
     })
     .await?;
-    bus.await_ready(READY).await?;
-    agreement::check(bus).await?;
+    faults::healthy(bus, READY).await?;
     Ok(())
 }
 

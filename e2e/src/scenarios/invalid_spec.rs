@@ -50,10 +50,9 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     // What the operator remembers goes with it.
     lab.operator.stop().await?;
     lab.operator.start().await?;
-    let sentinel = bus.root(bus.sentinel_places().remove(0)).await?;
     let master_name = bus.master_name().await?;
-    sentinel
-        .call::<()>(&["SENTINEL", "FAILOVER", &master_name])
+    let failover = ["SENTINEL", "FAILOVER", &master_name];
+    bus.on::<()>(&bus.sentinel_places().remove(0), &failover)
         .await?;
     let after = wait::until("the switch is followed", FOLLOWED, || async {
         let primary = agreement::topology(&bus).await?;

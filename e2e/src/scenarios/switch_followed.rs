@@ -133,12 +133,8 @@ async fn told(bus: &Bus, before: &str, after: &str) -> anyhow::Result<()> {
 /// Has a Sentinel move the primary, as a person would who types it.
 async fn ask(bus: &Bus) -> anyhow::Result<()> {
     let master_name = bus.master_name().await?;
-    wait::until("a Sentinel carries out a failover", FAILOVER, || async {
-        let sentinel = bus.root(bus.sentinel_places().remove(0)).await?;
-        let failover = ["SENTINEL", "FAILOVER", &master_name];
-        sentinel.call::<()>(&failover).await
-    })
-    .await
+    let failover = ["SENTINEL", "FAILOVER", &master_name];
+    bus.on(&bus.sentinel_places().remove(0), &failover).await
 }
 
 /// When the first Sentinel names another data pod than this one, and which.
