@@ -1,12 +1,17 @@
 //! Writes that were acknowledged, one after the other, and whether they are still there.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::ensure;
 use tokio::task::JoinHandle;
 
 use crate::bus::Bus;
 use crate::nodes::Node;
+use crate::wait;
+
+/// Time for the first write.
+const FIRST: Duration = Duration::from_secs(20);
 
 /// Writes to whichever pod is the primary until it is told to stop.
 pub struct Writer {
@@ -20,6 +25,17 @@ impl Writer {
         let acknowledged = Arc::default();
         let task = tokio::spawn(write(bus.clone(), Arc::clone(&acknowledged)));
         Self { acknowledged, task }
+    }
+
+    /// Waits until a write was acknowledged.
+    pub async fn some(&self) -> anyhow::Result<()> {
+        wait::until("a write is acknowledged", FIRST, || async {
+            let acknowledged = self.acknowledged.lock();
+            let keys = acknowledged.unwrap_or_else(PoisonError::into_inner);
+            ensure!(!keys.is_empty(), "none was");
+            Ok(())
+        })
+        .await
     }
 
     /// Stops, and returns the keys of the writes that were acknowledged.

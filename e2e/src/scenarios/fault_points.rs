@@ -19,7 +19,7 @@ const REACHED: Duration = Duration::from_secs(90);
 const ABORTED: i32 = 134;
 
 /// The short form takes every so many-th point, beginning with another in each run.
-const STRIDE: usize = 9;
+const STRIDE: usize = 14;
 
 pub const SCENARIO: Scenario = Scenario {
     name: "fault_points",

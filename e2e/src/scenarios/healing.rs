@@ -1,6 +1,5 @@
 //! Single pods that die come back by themselves, and the primary stays where it is.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -15,7 +14,7 @@ use serde_json::json;
 
 pub const SCENARIO: Scenario = Scenario {
     name: "healing",
-    proves: "a replica or a Sentinel that dies comes back, also with an empty volume, and the primary never moves",
+    proves: "a replica and a Sentinel that die come back, also with empty volumes, and the primary never moves",
     alone: false,
     run: |lab| Box::pin(run(lab)),
 };
@@ -34,25 +33,19 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
         .context("the bus has no replica")?;
     let sentinel = bus.sentinel_places().remove(0).pod;
     let myid = sentinel_id(&bus, &sentinel).await?;
-    for (pod, empty) in [
-        (&replica, false),
-        (&sentinel, false),
-        (&replica, true),
-        (&sentinel, true),
-    ] {
-        kill(&bus, pod, empty).await?;
+    let killed = [&replica, &sentinel];
+    for empty in [false, true] {
+        kill(&bus, &killed, empty).await?;
         ensure!(
             agreement::check(&bus).await? == primary,
             "the primary moved"
         );
-        let volume = if empty { ", with an empty volume" } else { "" };
-        lab.note(format_args!("{pod} killed{volume}: all agree again"));
-        if *pod == sentinel && !empty {
-            ensure!(
-                sentinel_id(&bus, &sentinel).await? == myid,
-                "the Sentinel has another id"
-            );
-        }
+        let volumes = if empty { ", with empty volumes" } else { "" };
+        lab.note(format_args!("{killed:?} killed{volumes}: all agree again"));
+        ensure!(
+            empty || sentinel_id(&bus, &sentinel).await? == myid,
+            "the Sentinel has another id"
+        );
     }
     let history = watched.seen();
     ensure!(history.primaries().len() == 1, "another primary: {history}");
@@ -71,19 +64,17 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     .await
 }
 
-async fn kill(bus: &Bus, pod: &str, empty: bool) -> anyhow::Result<()> {
+async fn kill(bus: &Bus, killed: &[&String], empty: bool) -> anyhow::Result<()> {
     let pods = bus.pods();
-    let uid = pods
-        .uids()
-        .await?
-        .remove(pod)
-        .with_context(|| format!("{pod} is not there"))?;
-    if empty {
-        bus.drop_volume(pod).await?;
+    let mut uids = pods.uids().await?;
+    uids.retain(|pod, _| killed.contains(&pod));
+    for pod in killed {
+        if empty {
+            bus.drop_volume(pod).await?;
+        }
+        pods.kill_one(pod).await?;
     }
-    pods.kill_one(pod).await?;
-    pods.await_replaced(&BTreeMap::from([(pod.to_owned(), uid)]), READY)
-        .await?;
+    pods.await_replaced(&uids, READY).await?;
     bus.await_ready(READY).await
 }
 

@@ -17,6 +17,7 @@ mod healing;
 mod hibernate;
 mod invalid_spec;
 mod leader_killed;
+mod node_lost;
 mod one_namespace;
 mod policies;
 mod removed_service;
@@ -69,6 +70,7 @@ pub const ALL: &[&Scenario] = &[
     &fenced::SCENARIO,
     &hibernate::SCENARIO,
     &backup::SCENARIO,
+    &storage::SCENARIO,
     &failover_history::SCENARIO,
     &switchover::SCENARIO,
     &rollout::SCENARIO,
@@ -81,7 +83,7 @@ pub const ALL: &[&Scenario] = &[
     &leader_killed::SCENARIO,
     &fault_points::SCENARIO,
     &drain::SCENARIO,
-    &storage::SCENARIO,
+    &node_lost::SCENARIO,
     &faults::SCENARIO,
     &steady_state::SCENARIO,
     // Looks at what all those before it asked for.

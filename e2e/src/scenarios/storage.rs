@@ -1,6 +1,6 @@
-//! Volumes: they grow, where their class allows it and where it does not, change their class, and are lost with their node.
+//! Volumes: they grow, where their class allows it and where it does not, and change their class.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -16,28 +16,20 @@ use super::rollout::replaced;
 use crate::acks::{self, Writer};
 use crate::agreement;
 use crate::bus::{Bus, READY, small};
-use crate::faults;
 use crate::lab::Lab;
-use crate::outage::Lost;
 use crate::wait;
-use crate::watch::{Watch, granted, never_two, two_no_longer_than};
+use crate::watch::{Watch, granted, never_two};
 
 /// Time for all volumes to be replaced one by one.
 const ROLLED: Duration = Duration::from_mins(10);
-
-/// Time in which what is gone with a node is told, forced away and made good elsewhere: pods are collected some 40 s after it.
-const HEALED: Duration = Duration::from_mins(6);
-
-/// The fencing window.
-const WINDOW: Duration = Duration::from_secs(3);
 
 /// A class of the lab's own provisioner that says that its volumes can grow. None does so by itself: the scenario plays the driver.
 const GROWING: &str = "e2e-growing";
 
 pub const SCENARIO: Scenario = Scenario {
     name: "storage",
-    proves: "volumes grow by replacement where their class lets none grow, move to another class, and grow in place there; under writes, never two data pods away, the primary's last, never two primaries, no acknowledged write lost; and a node lost for good with its volumes is made good without a hand",
-    alone: true,
+    proves: "volumes grow by replacement where their class lets none grow, move to another class, and grow in place there; under writes, never two data pods away, the primary's last, never two primaries, no acknowledged write lost",
+    alone: false,
     run: |lab| Box::pin(run(lab)),
 };
 
@@ -81,12 +73,6 @@ async fn volumes(lab: &Lab, namespace: &str) -> anyhow::Result<()> {
     let acknowledged = writer.stop();
     acks::verify(&bus, &acknowledged).await?;
     never_two(&watched.seen())?;
-    let watched = Watch::start(&bus);
-    lost(lab, &bus).await?;
-    let seen = watched.seen();
-    two_no_longer_than(WINDOW, &seen)?;
-    lab.note(format_args!("meanwhile: {seen}"));
-    acks::verify(&bus, &acknowledged).await?;
     lab.note(format_args!(
         "{} acknowledged writes kept",
         acknowledged.len()
@@ -182,31 +168,8 @@ async fn grown(lab: &Lab, bus: &mut Bus) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Takes the primary's node away for good, with what is on it.
-async fn lost(lab: &Lab, bus: &Bus) -> anyhow::Result<()> {
-    faults::move_off_control_plane(bus).await?;
-    let primary = faults::healthy(bus, READY).await?;
-    let before = claims(bus).await?;
-    let node = faults::node_of(bus, &primary).await?;
-    let lost = Lost::begin(&bus.client, &node).await?;
-    let healed = faults::healthy(bus, HEALED).await;
-    let after = claims(bus).await;
-    lost.replace().await?;
-    let now = healed.with_context(|| format!("{node} is gone for good"))?;
-    let after = after?;
-    let new: BTreeSet<&String> = after
-        .iter()
-        .filter(|(name, claim)| before.get(*name).and_then(kube::ResourceExt::uid) != claim.uid())
-        .map(|(name, _)| name)
-        .collect();
-    ensure!(new.contains(&bus.names.claim(&primary)), "new: {new:?}");
-    lab.note(format_args!(
-        "{node} lost for good with {primary}, which led: {now} leads, new volumes: {new:?}"
-    ));
-    Ok(())
-}
-
-async fn claims(bus: &Bus) -> anyhow::Result<BTreeMap<String, PersistentVolumeClaim>> {
+/// The claims of a bus's volumes, by name.
+pub(super) async fn claims(bus: &Bus) -> anyhow::Result<BTreeMap<String, PersistentVolumeClaim>> {
     let api: Api<PersistentVolumeClaim> =
         Api::namespaced(bus.client.clone(), bus.names.namespace());
     let claims = api.list(&ListParams::default()).await?;
