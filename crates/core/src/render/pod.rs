@@ -73,7 +73,7 @@ fn spec(bus: &Bus, platform: &Platform, component: Component) -> PodSpec {
         containers: vec![container::agent(bus, component)],
         volumes: Some(volumes::volumes(bus, component)),
         affinity: Some(placement::affinity(bus, component)),
-        topology_spread_constraints: Some(vec![placement::zones(bus, component)]),
+        topology_spread_constraints: Some(vec![placement::spread(bus, component)]),
         node_selector: (!settings.node_selector.is_empty()).then(|| settings.node_selector.clone()),
         tolerations: some(settings.tolerations.clone()),
         priority_class_name: settings.priority_class_name.clone(),
