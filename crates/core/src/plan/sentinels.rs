@@ -24,6 +24,7 @@ pub fn tell(view: &View<'_>, plan: &mut Plan) {
     let config = agent_json(view.bus);
     let mistaken = contradicted(view, primary);
     let tied = tied(view);
+    let outlived = outlived(view);
     let failing_over = view.failing_over();
     for pod in view.told() {
         if let Some(sentinel) = view.sentinel(pod) {
@@ -33,6 +34,7 @@ pub fn tell(view: &View<'_>, plan: &mut Plan) {
                 primary,
                 mistaken: mistaken.as_deref(),
                 tied,
+                outlived,
                 failing_over,
                 pod,
             };
@@ -75,6 +77,8 @@ struct Told<'a> {
     /// Whom they name by mistake.
     mistaken: Option<&'a str>,
     tied: Option<u64>,
+    /// Most Sentinels have forgotten the bus.
+    outlived: bool,
     /// Some Sentinel carries a failover out.
     failing_over: bool,
     pod: &'a str,
@@ -90,6 +94,14 @@ impl Told<'_> {
                         "{} joins when the others ask for {} votes",
                         self.pod,
                         self.view.quorum()
+                    ),
+                ));
+            } else if self.outlived && self.names_another() {
+                plan.wait(Blocked::new(
+                    reason::SENTINEL_DISAGREES,
+                    format!(
+                        "{} is told when no other Sentinel names another pod than {}",
+                        self.pod, self.primary
                     ),
                 ));
             } else if self.in_good_time() {
@@ -108,7 +120,9 @@ impl Told<'_> {
         let named = self.view.bus.names.data_pod_of_host(&monitored.host);
         if named.as_deref() != Some(self.primary) {
             let stays = named.is_some()
-                && (named.as_deref() == self.mistaken || self.tied == Some(monitored.config_epoch));
+                && (named.as_deref() == self.mistaken
+                    || self.tied == Some(monitored.config_epoch)
+                    || self.outlived);
             if stays && !self.failing_over {
                 plan.act(self.order(named));
             } else {
@@ -153,6 +167,16 @@ impl Told<'_> {
             })
         };
         view.joining.as_deref() == Some(self.pod) && view.sentinels.iter().any(asks_for_less)
+    }
+
+    /// Some Sentinel names another data pod of the bus.
+    fn names_another(&self) -> bool {
+        let names = &self.view.bus.names;
+        let mut watches = self.view.watches();
+        watches.any(|monitored| {
+            let named = names.data_pod_of_host(&monitored.host);
+            named.is_some_and(|named| named != self.primary)
+        })
     }
 
     /// Replicas are linked, or were waited for, or a majority knows the primary already and will tell.
@@ -211,6 +235,17 @@ fn tied(view: &View<'_>) -> Option<u64> {
         .map(|monitored| monitored.host.as_str())
         .collect();
     (named.len() > 1).then_some(newest)
+}
+
+/// So many Sentinels watch nobody, their volumes lost, that the others are no majority: these cannot have decided anything since,
+/// nor decide it now. What they still name outlives a decision that was taken without them. By its newer epoch it would win over
+/// those that are told anew.
+fn outlived(view: &View<'_>) -> bool {
+    let unaware = view.sentinels.iter().filter(|pod| {
+        let status = view.sentinel(pod);
+        status.is_some_and(|status| status.monitored.is_none())
+    });
+    2 * (view.sentinels.len() - unaware.count()) <= view.sentinels.len()
 }
 
 /// The newest `config-epoch` of a Sentinel that answers.

@@ -129,6 +129,47 @@ fn hosts_of_others_are_nobodys_vote() {
 }
 
 #[test]
+fn what_a_minority_names_that_outlived_the_others_is_overruled_before_those_are_told() {
+    let scene = Scene::new("{}")
+        .recorded(primary("b-redis-0", 2))
+        .node(0, leads(2))
+        .node(1, follows("b-redis-0", 2))
+        .node(2, follows("b-redis-0", 2))
+        .sentinels_idle();
+    // The pod that led, and two Sentinels, were lost with their volumes.
+    let watch = scene.watch(0, "b-redis-1", 7);
+    let outlived = scene.sentinel(0, Some(watch));
+    let told = |scene: &Scene| -> Vec<(String, Option<String>, u64)> {
+        let orders = scene.actions().into_iter();
+        let orders = orders.filter_map(|action| match action {
+            Action::Monitor { pod, order } => Some((pod, order.instead_of, order.config_epoch)),
+            _ => None,
+        });
+        orders.collect()
+    };
+    let by_mistake = Some("b-redis-1".to_owned());
+    assert_eq!(
+        told(&outlived),
+        [("b-sentinel-0".to_owned(), by_mistake, 8)]
+    );
+    assert!(outlived.reasons().contains(&reason::SENTINEL_DISAGREES));
+
+    let watch = outlived.watch(0, "b-redis-0", 8);
+    let settled = outlived.clone().sentinel(0, Some(watch));
+    let pods: Vec<String> = told(&settled).into_iter().map(|(pod, ..)| pod).collect();
+    assert!(pods.contains(&"b-sentinel-1".to_owned()) && pods.contains(&"b-sentinel-2".to_owned()));
+
+    // One more that watches may have decided with it.
+    let watch = outlived.watch(1, "b-redis-0", 2);
+    let two = outlived.sentinel(1, Some(watch));
+    assert!(
+        told(&two)
+            .iter()
+            .all(|(_, instead_of, _)| instead_of.is_none())
+    );
+}
+
+#[test]
 fn five_sentinels_need_three_of_a_mind() {
     let scene = Scene::new("{sentinel: {replicas: 5}}")
         .recorded(primary("b-redis-0", 1))
