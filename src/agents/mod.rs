@@ -10,7 +10,7 @@ use crate::metrics::{Answer, Metrics};
 use ::http::{Method, Request, Response, StatusCode, header};
 use cachebus_core::bus::Bus;
 use cachebus_core::names::{API_PORT, Component, Names};
-use cachebus_core::protocol::{AgentStatus, HOLD, HandoverOrder};
+use cachebus_core::protocol::{AgentStatus, HANDOVER, HOLD, HandoverOrder};
 use cachebus_core::tls::Certificates;
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -27,7 +27,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Time that an agent has to carry out an order.
 const ORDER: Duration = Duration::from_secs(3);
 /// Time that an agent has to hand the lead over: a while more than it takes itself.
-const HANDOVER: Duration = Duration::from_secs(6);
+const HANDED_OVER: Duration = HANDOVER.saturating_add(Duration::from_secs(2));
 /// Time that an agent has to tell of a change, or that there was none: a while more than it waits for one.
 const CHANGE: Duration = HOLD.saturating_add(Duration::from_secs(5));
 /// Looks at once, over all buses. Each pass gives its orders one after another, and a change is awaited at leisure: neither
@@ -157,7 +157,7 @@ impl BusAgents {
         to: &Address,
         order: &HandoverOrder,
     ) -> Result<AgentStatus, AgentError> {
-        self.put(to, "/v1/handover", order, HANDOVER).await
+        self.put(to, "/v1/handover", order, HANDED_OVER).await
     }
 
     async fn put(

@@ -8,13 +8,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
 use cachebus_core::protocol::{
-    AclOrder, ConfigOrder, HOLD, HandoverOrder, MonitorOrder, RetireOrder, TopologyOrder,
+    AclOrder, ConfigOrder, HANDOVER, HOLD, HandoverOrder, MonitorOrder, RetireOrder, TopologyOrder,
 };
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-/// How long an order may take. The agent carries on with one that it has begun, and leaves one that it has not.
+/// How long an order may take, but for that to hand the lead over. The agent carries on with one that it has begun, and leaves one that it has not.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 #[derive(Clone)]
@@ -91,7 +91,11 @@ async fn retire(State(agent): State<Agent>, Json(order): Json<RetireOrder>) -> R
 
 impl Agent {
     async fn pass_on(&self, order: Order) -> Response {
-        match timeout(DEADLINE, self.outcome(order)).await {
+        let deadline = match order {
+            Order::Handover(_) => HANDOVER,
+            _ => DEADLINE,
+        };
+        match timeout(deadline, self.outcome(order)).await {
             Ok(Some(Ok(status))) => Json(status).into_response(),
             Ok(Some(Err(refusal))) => (StatusCode::CONFLICT, Json(refusal)).into_response(),
             Ok(None) => StatusCode::SERVICE_UNAVAILABLE.into_response(),

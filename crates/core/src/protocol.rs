@@ -21,7 +21,7 @@ mod sentinel;
 mod unknown;
 
 pub use fenced::Fenced;
-pub use handover::{HandoverCause, HandoverOrder, HandoverOutcome, HandoverReport};
+pub use handover::{HANDOVER, HandoverCause, HandoverOrder, HandoverOutcome, HandoverReport};
 pub use revision::HOLD;
 pub use sentinel::{
     KnownSentinel, MonitorOrder, MonitorSettings, Monitored, Peer, RetireOrder, SILENT_MS,

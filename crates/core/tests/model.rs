@@ -15,6 +15,8 @@ mod claims;
 mod common;
 #[path = "model/data_node.rs"]
 mod data_node;
+#[path = "model/failover.rs"]
+mod failover;
 #[path = "model/faults.rs"]
 mod faults;
 #[path = "model/guard.rs"]

@@ -115,7 +115,7 @@ impl DataAgent {
         self.report_handover(cause, Some(to.clone()), HandoverOutcome::Running);
         let crashed = cause == HandoverCause::Crashed;
         let handover = Handover::new(party.choice.clone(), crashed, party.limits());
-        let outcome = undisturbed(orders, Box::pin(party.carry_out(handover))).await;
+        let (outcome, to) = undisturbed(orders, Box::pin(party.carry_out(handover))).await;
         tracing::info!(?cause, to, ?outcome, "the handover has ended");
         self.handover_ended(&outcome);
         self.report_handover(cause, Some(to), outcome.clone());

@@ -5,7 +5,7 @@ use crate::engine;
 use cachebus_api::persistence::Aof;
 use cachebus_core::acl::{AclFiles, digest, files};
 use cachebus_core::config;
-use cachebus_core::credentials::{Credentials, INTERNAL_USERS, Password, mounted};
+use cachebus_core::credentials::{Credentials, INTERNAL_USERS, OPERATOR, Password, mounted};
 use cachebus_core::names::{
     ACL_DIR, AGENT_JSON, Component, DATA_DIR, Names, REDIS_ACL, REDIS_CONF, SENTINEL_ACL,
     SENTINEL_CONF, TLS_DIR,
@@ -183,10 +183,23 @@ impl Bus {
     }
 
     pub fn write_users(&self, more: &str) {
-        let folder = self.path("acl");
-        fs::write(folder.join(REDIS_ACL), self.users(more)).unwrap();
-        let sentinel = format!("{}{}", self.users.sentinel, tester());
-        fs::write(folder.join(SENTINEL_ACL), sentinel).unwrap();
+        fs::write(self.path("acl").join(REDIS_ACL), self.users(more)).unwrap();
+        self.write_sentinel_users(&self.users.sentinel);
+    }
+
+    /// Has Sentinels take no announcement: whoever publishes one may not.
+    pub fn refuse_announcements(&self) {
+        let refusing = self.users.sentinel.lines().map(|user| {
+            let agents = user.starts_with(&format!("user {OPERATOR} "));
+            let publishes = if agents { " +publish" } else { "" };
+            format!("{}\n", user.replace(publishes, ""))
+        });
+        self.write_sentinel_users(&refusing.collect::<String>());
+    }
+
+    fn write_sentinel_users(&self, users: &str) {
+        let users = format!("{users}{}", tester());
+        fs::write(self.path("acl").join(SENTINEL_ACL), users).unwrap();
     }
 
     fn write_passwords(&self) {

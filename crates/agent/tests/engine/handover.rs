@@ -12,8 +12,13 @@ use cachebus_core::protocol::{
 use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::sleep;
 
 const WRITERS: usize = 4;
+
+/// Buses whose Sentinels take no announcement live one after the other: what takes seconds need not slow the others down.
+static UNANNOUNCED: Mutex<()> = Mutex::const_new(());
 
 /// A bus that runs.
 pub struct Running<'a> {
@@ -104,6 +109,18 @@ impl<'a> Running<'a> {
             })
             .await;
         }
+    }
+
+    /// Whom the first Sentinel names, once it is not this pod.
+    async fn named_other_than(&self, pod: &str) -> String {
+        let name = &self.bus.config.master_name;
+        until(|| async {
+            let sentinel = self.access.sentinel(0).await.ok()?;
+            let host = sentinel.primary_address(name).await.ok()??.host;
+            let named = self.bus.names.data_pod_of_host(&host);
+            named.filter(|named| named != pod)
+        })
+        .await
     }
 
     /// Full synchronisations that the nodes have served.
@@ -214,18 +231,7 @@ async fn a_planned_handover_loses_no_write_and_breaks_no_connection() {
 
     let writers = Writers::start(&running.access, "s", WRITERS).await;
     running.nodes[0].take().unwrap().stop().await;
-    let named = until(|| async {
-        let sentinel = running.access.sentinel(0).await.ok()?;
-        let host = sentinel
-            .primary_address(&bus.config.master_name)
-            .await
-            .ok()??
-            .host;
-        bus.names
-            .data_pod_of_host(&host)
-            .filter(|pod| pod != "b-redis-0")
-    })
-    .await;
+    let named = running.named_other_than("b-redis-0").await;
     running.known_to_all(&named).await;
     let leads = usize::try_from(bus.names.data_ordinal(&named).unwrap()).unwrap();
     running.node(leads).phase(Phase::Leading).await;
@@ -324,5 +330,81 @@ async fn without_a_fit_replica_or_a_majority_the_lead_stays_where_it_is() {
         writers.finish(0).await
     };
     assert_eq!(judge("refused", 0, &written), [""; 0]);
+    running.end().await;
+}
+
+/// Writes were refused, and by nothing else than that the server leads no more, or leads again and has no replicas yet.
+fn refused_only(mut told: Vec<String>) {
+    told.retain(|error| error != "-NOREPLICAS");
+    assert_eq!(told, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_sentinels_take_no_announcement_one_of_them_fails_over_and_no_write_is_lost() {
+    let _turn = UNANNOUNCED.lock().await;
+    let bus = Bus::whole(7);
+    bus.refuse_announcements();
+    let mut running = Running::start(&bus).await;
+    let mut leads = 0;
+    for (round, to) in [Some(1), Some(2), None].into_iter().enumerate() {
+        let writers = Writers::start(&running.access, &format!("f{round}"), WRITERS).await;
+        let asked = to.map(|to| format!("b-redis-{to}"));
+        let (code, body) = running.order(leads, asked.as_deref()).await;
+        assert_eq!(code, 200, "{body}");
+        let status = serde_json::from_str(&body).unwrap();
+        let (name, told) = done(&status, 1, HandoverCause::Ordered);
+        assert!(asked.is_none_or(|asked| asked == name), "{name} leads");
+        assert_eq!(data(&status).phase, Phase::Following(name.clone()));
+        running.known_to_all(&name).await;
+        leads = usize::try_from(bus.names.data_ordinal(&name).unwrap()).unwrap();
+        running.node(leads).phase(Phase::Leading).await;
+        let others: Vec<usize> = (0..3).filter(|ordinal| *ordinal != leads).collect();
+        running.in_sync(&others, &name).await;
+        let written = writers.finish(leads).await;
+        refused_only(judge("by a Sentinel", told, &written));
+    }
+
+    let before = format!("b-redis-{leads}");
+    let writers = Writers::start(&running.access, "fs", WRITERS).await;
+    running.nodes[leads].take().unwrap().stop().await;
+    let named = running.named_other_than(&before).await;
+    running.known_to_all(&named).await;
+    let leads = usize::try_from(bus.names.data_ordinal(&named).unwrap()).unwrap();
+    running.node(leads).phase(Phase::Leading).await;
+    let written = writers.finish(leads).await;
+    refused_only(judge("by a Sentinel, stopped", 0, &written));
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_sentinels_take_no_announcement_and_know_no_fit_replica_writes_go_on_where_they_did()
+{
+    let _turn = UNANNOUNCED.lock().await;
+    let bus = Bus::whole(8);
+    bus.refuse_announcements();
+    let running = Running::start(&bus).await;
+    for ordinal in 0..3 {
+        // It hears no more how replicas are, and after three of its periods takes none for fit.
+        let name = &bus.config.master_name;
+        let deaf = format!("SENTINEL SET {name} rename-command INFO NONE");
+        let told = running.access.tell_sentinel(ordinal, &deaf).await;
+        assert_eq!(told, "+OK");
+    }
+    sleep(Duration::from_secs(32)).await;
+    let writers = Writers::start(&running.access, "n", WRITERS).await;
+    let (code, body) = running.order(0, None).await;
+    assert_eq!(code, 200, "{body}");
+    let status: AgentStatus = serde_json::from_str(&body).unwrap();
+    let outcome = data(&status).handover.clone().unwrap().outcome;
+    let HandoverOutcome::Failed(why) = outcome else {
+        panic!("{outcome:?}");
+    };
+    assert_eq!(why.reason, "FailoverRefused", "{}", why.message);
+    assert!(why.message.contains("NOGOODSLAVE"), "{}", why.message);
+    assert_eq!(data(&status).phase, Phase::Leading);
+    running.in_sync(&[1, 2], "b-redis-0").await;
+    let written = writers.finish(0).await;
+    refused_only(judge("refused by a Sentinel", 0, &written));
+    running.known_to_all("b-redis-0").await;
     running.end().await;
 }

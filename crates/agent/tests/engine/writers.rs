@@ -57,7 +57,17 @@ impl Access {
         Sentinel::connect(&endpoint, Some(&tester())).await
     }
 
-    async fn line(&self, host: &str) -> io::Result<Line> {
+    /// What a Sentinel answers to a command, as one who may do all.
+    pub async fn tell_sentinel(&self, ordinal: usize, command: &str) -> String {
+        let line = self.line(&self.sentinels[ordinal], self.ports.1).await;
+        line.unwrap().ask(command).await.unwrap()
+    }
+
+    async fn line_to_node(&self, host: &str) -> io::Result<Line> {
+        self.line(host, self.ports.0).await
+    }
+
+    async fn line(&self, host: &str, port: u16) -> io::Result<Line> {
         use rustls_pki_types::pem::PemObject;
         let mut roots = rustls::RootCertStore::empty();
         let authority = self.authority.as_bytes();
@@ -70,7 +80,7 @@ impl Access {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let stream = TcpStream::connect((host, self.ports.0)).await?;
+        let stream = TcpStream::connect((host, port)).await?;
         stream.set_nodelay(true)?;
         let name = ServerName::try_from(host.to_owned()).unwrap();
         let stream = tokio_rustls::TlsConnector::from(Arc::new(config))
@@ -163,7 +173,11 @@ impl Writers {
             all.push(task.await.unwrap());
         }
         assert_eq!(self.roles.await.unwrap(), 0, "two led at once");
-        let mut line = self.access.line(&self.access.nodes[leads]).await.unwrap();
+        let mut line = self
+            .access
+            .line_to_node(&self.access.nodes[leads])
+            .await
+            .unwrap();
         let mut lost = 0;
         for key in all.iter().flat_map(|written| &written.keys) {
             lost += u64::from(line.ask(&format!("EXISTS {key}")).await.unwrap() != ":1");
@@ -197,7 +211,7 @@ impl Writer {
                     sentinel = self.access.sentinel(self.sentinel).await.unwrap();
                 }
                 let primary = sentinel.primary_address(&name).await.unwrap().unwrap();
-                connection = self.access.line(&primary.host).await.ok();
+                connection = self.access.line_to_node(&primary.host).await.ok();
             }
             let key = format!("{}:{number}", self.prefix);
             let Some(line) = &mut connection else {

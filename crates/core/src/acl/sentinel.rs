@@ -5,7 +5,7 @@ use super::internal::HELLO_CHANNEL;
 use crate::bus::Bus;
 use crate::credentials::{OPERATOR, SENTINEL};
 
-/// What an agent sends to the Sentinel of its pod and, to learn who leads, to the others.
+/// What an agent sends to the Sentinel of its pod and, to learn and to tell who leads, to the others.
 const OPERATE: &[&str] = &[
     "acl|deluser",
     "acl|list",
@@ -13,6 +13,7 @@ const OPERATE: &[&str] = &[
     "info",
     "ping",
     "publish",
+    "sentinel|failover",
     "sentinel|get-master-addr-by-name",
     "sentinel|master",
     "sentinel|monitor",

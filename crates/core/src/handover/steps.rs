@@ -1,5 +1,7 @@
 //! In which order the lead is handed over, and how that is undone.
 
+mod failover;
+
 use super::{Choice, Limits, refusal, refuse};
 use crate::protocol::{HandoverOutcome, Refusal};
 use std::time::Duration;
@@ -20,6 +22,8 @@ pub enum Step {
     Hold,
     /// Ask both servers for their offsets, and the Sentinels whom they name. Answered by [`Seen::Offsets`].
     Compare,
+    /// The same of all whom Sentinels may promote, the one that is [`super::hindmost`] standing for the chosen server.
+    CompareAll,
     /// Have this server follow the other one. Answered by [`Seen::Done`].
     Demote(Side),
     /// Have this server lead. Answered by [`Seen::Done`].
@@ -28,10 +32,23 @@ pub enum Step {
     Ask,
     /// Tell every Sentinel that this side leads since that epoch, and ask whom each names then. Answered by [`Seen::Named`].
     Announce(Side, u64),
+    /// Ask whether this server has those in its stream whose links ended when it began to lead: the chosen one the own server,
+    /// the own one as many replicas as at first. Answered by [`Seen::Feeds`].
+    Feeds(Side),
     /// Let held clients go on: they learn from the server who it is, and look for the primary anew.
     Release,
     /// Have the other replicas follow the chosen server.
     Gather,
+    /// Find the Sentinel that is to do its own failover: one that [`super::promotes`] whom it may. Answered by [`Seen::Done`], or
+    /// [`Seen::NotYet`] where there is none.
+    Pick,
+    /// Have it do its own failover. Answered by [`Seen::Done`] or [`Seen::Refused`].
+    FailOver,
+    /// Ask every other data node whether it leads, and the Sentinels whether they name the one that does. Answered by
+    /// [`Seen::Watched`].
+    Watch,
+    /// Have the Sentinel forget its failover. Answered by [`Seen::Done`].
+    Abort,
     /// It is over.
     End(HandoverOutcome),
 }
@@ -43,6 +60,10 @@ pub enum Seen {
     Done,
     /// It failed; whether it took effect is unknown.
     Failed(Refusal),
+    /// The Sentinel will not do its failover: no replica is fit.
+    Refused(Refusal),
+    /// No Sentinel would promote whom it is to, and one may when it has asked that one how it is.
+    NotYet(Refusal),
     /// Offsets of both servers, and whether [`super::still_wanted`].
     Offsets {
         /// Of the own server.
@@ -54,8 +75,24 @@ pub enum Seen {
     },
     /// Whether the chosen server leads.
     Leads(bool),
-    /// How many Sentinels name the one that was announced.
-    Named(usize),
+    /// Whether they are.
+    Feeds(bool),
+    /// What came of an announcement.
+    Named {
+        /// Sentinels that name the one that was announced.
+        taken: usize,
+        /// Those that answered and do not.
+        declined: usize,
+    },
+    /// What the failover of a Sentinel has come to.
+    Watched {
+        /// The data pod that leads: the chosen one from now on, whoever that was.
+        leads: Option<String>,
+        /// Another data node did not say whether it leads.
+        silent: bool,
+        /// Sentinels that name the one that leads.
+        named: usize,
+    },
 }
 
 /// Where a handover is: what is being done.
@@ -73,6 +110,9 @@ enum Stage {
     Announcing,
     Releasing,
     Gathering,
+    /// The own server comes to the stream of the chosen one: of two that follow one another and are not linked neither takes the
+    /// other in.
+    Linking,
     /// The chosen one follows again.
     Returning,
     /// The own server catches up with what the chosen one may have taken.
@@ -81,8 +121,21 @@ enum Stage {
     Restoring,
     /// Sentinels are told so.
     Recanting,
+    /// Its replicas come back to it: it may take no writes without them.
+    Rejoining,
     /// The chosen one leads after all.
     Keeping,
+    /// A stage of the way by a Sentinel's own failover.
+    Failover(failover::Stage),
+}
+
+/// By which way Sentinels come to name another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// They are told.
+    Announced,
+    /// They did not take that up, and one of them does its own failover.
+    Failover,
 }
 
 /// A handover under way.
@@ -93,7 +146,12 @@ pub struct Handover {
     crashed: bool,
     limits: Limits,
     stage: Stage,
+    way: Way,
+    /// When this way was begun.
+    begun: Duration,
     announced: bool,
+    /// A lead that was announced in vain is where it was.
+    undone: bool,
     failure: Option<(Refusal, Duration)>,
     write_gap: Duration,
 }
@@ -107,32 +165,42 @@ impl Handover {
             crashed,
             limits,
             stage: Stage::Begun,
+            way: Way::Announced,
+            begun: Duration::ZERO,
             announced: false,
+            undone: false,
             failure: None,
             write_gap: Duration::ZERO,
         }
     }
 
+    /// The data pod that is to lead: a Sentinel that does its own failover may have promoted another than was chosen.
+    #[must_use]
+    pub fn to(&self) -> &str {
+        &self.choice.to
+    }
+
     /// The first step.
     pub fn begin(&mut self) -> Step {
         if self.crashed {
-            self.to(Stage::Promoting, Step::Promote(Side::Chosen))
+            self.go(Stage::Promoting, Step::Promote(Side::Chosen))
         } else {
-            self.to(Stage::Holding, Step::Hold)
+            self.go(Stage::Holding, Step::Hold)
         }
     }
 
     /// The step after one of which this came. `elapsed`: since no write was taken any more.
     pub fn next(&mut self, seen: Seen, elapsed: Duration) -> Step {
+        let elapsed = elapsed.saturating_sub(self.begun);
         match self.stage {
             Stage::Begun => self.begin(),
             Stage::Holding => match seen {
                 Seen::Failed(why) => self.fail(why, elapsed, Self::release),
-                _ => self.to(Stage::CatchingUp, Step::Compare),
+                _ => self.go(Stage::CatchingUp, self.comparison()),
             },
             Stage::CatchingUp => match equal(seen) {
-                Ok(true) => self.to(Stage::Demoting, Step::Demote(Side::Own)),
-                Ok(false) if elapsed < self.limits.catch_up => Step::Compare,
+                Ok(true) => self.go(Stage::Demoting, Step::Demote(Side::Own)),
+                Ok(false) if elapsed < self.limits.catch_up => self.comparison(),
                 Ok(false) => {
                     let why = self.not_in_sync();
                     self.fail(why, elapsed, Self::release)
@@ -141,12 +209,12 @@ impl Handover {
             },
             Stage::Demoting => match seen {
                 Seen::Failed(why) => self.fail(why, elapsed, Self::restore),
-                _ => self.to(Stage::Draining, Step::Compare),
+                _ => self.go(Stage::Draining, self.comparison()),
             },
             // What came between the last look and the demotion stands still now, and has to arrive too.
             Stage::Draining => match equal(seen) {
-                Ok(true) => self.to(Stage::Promoting, Step::Promote(Side::Chosen)),
-                Ok(false) if elapsed < self.limits.catch_up * 2 => Step::Compare,
+                Ok(true) => self.promote(elapsed),
+                Ok(false) if elapsed < self.limits.catch_up * 2 => self.comparison(),
                 Ok(false) => {
                     let why = self.not_in_sync();
                     self.fail(why, elapsed, Self::restore)
@@ -154,24 +222,31 @@ impl Handover {
                 Err(why) => self.fail(why, elapsed, Self::restore),
             },
             Stage::Promoting => match seen {
-                Seen::Failed(_) => self.to(Stage::Asking, Step::Ask),
+                Seen::Failed(_) => self.go(Stage::Asking, Step::Ask),
                 _ => self.promoted(),
             },
             Stage::Asking => self.asked(&seen, elapsed),
             Stage::Rallying => self.announce(),
             Stage::Announcing => match seen {
-                Seen::Named(count) if count >= self.choice.majority => {
+                Seen::Named { taken, .. } if taken >= self.choice.majority => {
                     self.write_gap = elapsed;
                     self.release()
+                }
+                Seen::Named { declined, .. } if declined >= self.choice.majority => {
+                    self.fail(not_confirmed(), elapsed, Self::give_back)
                 }
                 _ if elapsed < self.limits.whole => self.announce(),
                 _ => self.fail(not_confirmed(), elapsed, Self::give_back),
             },
+            Stage::Releasing if self.falls_back(&seen) => self.fall_back(elapsed),
             Stage::Releasing | Stage::Gathering => self.close(),
-            Stage::Returning
+            Stage::Failover(stage) => self.fail_over(stage, seen, elapsed),
+            Stage::Linking
+            | Stage::Returning
             | Stage::ComingBack
             | Stage::Restoring
             | Stage::Recanting
+            | Stage::Rejoining
             | Stage::Keeping => self.undo(&seen, elapsed),
         }
     }
@@ -206,31 +281,57 @@ impl Handover {
         let failed = matches!(seen, Seen::Failed(_));
         let since = self.failure.as_ref().map_or(elapsed, |(_, at)| *at);
         let patient = elapsed < since + self.limits.undo;
+        let linked = *seen == Seen::Feeds(true);
         match self.stage {
+            Stage::Linking if !linked && elapsed < since + self.limits.undo / 2 => {
+                Step::Feeds(Side::Chosen)
+            }
+            Stage::Linking => self.go(Stage::Returning, Step::Demote(Side::Chosen)),
             Stage::Returning if failed && patient => Step::Demote(Side::Chosen),
             Stage::Returning if failed => self.release(),
             Stage::Returning if self.crashed => self.recant(),
-            Stage::Returning => self.to(Stage::ComingBack, Step::Compare),
+            Stage::Returning => self.go(Stage::ComingBack, Step::Compare),
             Stage::ComingBack => match seen {
                 Seen::Offsets { own, chosen, .. } if own == chosen => self.restore(),
                 _ if patient => Step::Compare,
                 // It may have taken writes that are nowhere else.
-                _ => self.to(Stage::Keeping, Step::Promote(Side::Chosen)),
+                _ => self.go(Stage::Keeping, Step::Promote(Side::Chosen)),
             },
             Stage::Restoring if failed && patient => Step::Promote(Side::Own),
-            Stage::Restoring if self.announced && !failed => self.recant(),
+            Stage::Restoring if failed => self.release(),
+            Stage::Restoring if self.announced => self.recant(),
+            Stage::Restoring => self.rejoin(),
+            Stage::Recanting => {
+                self.undone = true;
+                self.rejoin()
+            }
+            Stage::Rejoining if !linked && patient => Step::Feeds(Side::Own),
             _ => self.release(),
         }
     }
 
-    fn to(&mut self, stage: Stage, step: Step) -> Step {
+    fn go(&mut self, stage: Stage, step: Step) -> Step {
         self.stage = stage;
         step
     }
 
+    fn comparison(&self) -> Step {
+        match self.way {
+            Way::Announced => Step::Compare,
+            Way::Failover => Step::CompareAll,
+        }
+    }
+
+    fn promote(&mut self, elapsed: Duration) -> Step {
+        match self.way {
+            Way::Announced => self.go(Stage::Promoting, Step::Promote(Side::Chosen)),
+            Way::Failover => self.ask_sentinel(elapsed),
+        }
+    }
+
     fn promoted(&mut self) -> Step {
         if self.crashed {
-            return self.to(Stage::Rallying, Step::Gather);
+            return self.go(Stage::Rallying, Step::Gather);
         }
         self.announce()
     }
@@ -238,7 +339,7 @@ impl Handover {
     fn announce(&mut self) -> Step {
         self.announced = true;
         let epoch = self.choice.epoch;
-        self.to(Stage::Announcing, Step::Announce(Side::Chosen, epoch))
+        self.go(Stage::Announcing, Step::Announce(Side::Chosen, epoch))
     }
 
     fn fail(&mut self, why: Refusal, at: Duration, then: impl Fn(&mut Self) -> Step) -> Step {
@@ -247,26 +348,36 @@ impl Handover {
     }
 
     fn give_back(&mut self) -> Step {
-        self.to(Stage::Returning, Step::Demote(Side::Chosen))
+        if self.crashed {
+            return self.go(Stage::Returning, Step::Demote(Side::Chosen));
+        }
+        self.go(Stage::Linking, Step::Feeds(Side::Chosen))
     }
 
     fn restore(&mut self) -> Step {
         if self.crashed {
             return self.release();
         }
-        self.to(Stage::Restoring, Step::Promote(Side::Own))
+        self.go(Stage::Restoring, Step::Promote(Side::Own))
     }
 
     fn recant(&mut self) -> Step {
         let epoch = self.choice.epoch + 1;
-        self.to(Stage::Recanting, Step::Announce(Side::Own, epoch))
+        self.go(Stage::Recanting, Step::Announce(Side::Own, epoch))
+    }
+
+    fn rejoin(&mut self) -> Step {
+        if self.crashed {
+            return self.release();
+        }
+        self.go(Stage::Rejoining, Step::Feeds(Side::Own))
     }
 
     fn release(&mut self) -> Step {
         if self.crashed {
             return self.close();
         }
-        self.to(Stage::Releasing, Step::Release)
+        self.go(Stage::Releasing, Step::Release)
     }
 
     fn close(&mut self) -> Step {
@@ -277,7 +388,7 @@ impl Handover {
                     write_gap_ms: u64::try_from(self.write_gap.as_millis()).unwrap_or(u64::MAX),
                 })
             }
-            (None, _) => self.to(Stage::Gathering, Step::Gather),
+            (None, _) => self.go(Stage::Gathering, Step::Gather),
         }
     }
 
@@ -295,7 +406,7 @@ fn equal(seen: Seen) -> Result<bool, Refusal> {
         }
         | Seen::Failed(why) => Err(why),
         Seen::Offsets { own, chosen, .. } => Ok(own == chosen),
-        Seen::Done | Seen::Leads(_) | Seen::Named(_) => Ok(false),
+        _ => Ok(false),
     }
 }
 

@@ -80,10 +80,10 @@ fn no_service_publishes_where_the_primary_is() {
 }
 
 #[test]
-fn nobody_but_the_agents_makes_a_sentinel_forget() {
+fn nobody_but_the_agents_makes_a_sentinel_forget_or_fail_over() {
     let users = users();
     for user in ["operator", "s", "sentinel"] {
-        for command in ["sentinel|remove", "sentinel|reset"] {
+        for command in ["sentinel|remove", "sentinel|reset", "sentinel|failover"] {
             let allowed = users.allows(user, command);
             assert_eq!(allowed, user == "operator", "{user}: {command}");
         }

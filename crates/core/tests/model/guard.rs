@@ -48,7 +48,7 @@ impl World {
                         primary_host: self.hosts[watch.primary].clone(),
                         config_epoch: watch.config_epoch,
                     },
-                    promoting: sentinel.promoting.is_some(),
+                    promoting: sentinel.is_failing_over(),
                 })
         });
         answers.collect()

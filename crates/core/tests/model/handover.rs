@@ -23,14 +23,20 @@ const TO_THE_END: usize = 40;
 pub struct Errand {
     handover: Handover,
     step: Step,
-    to: usize,
-    others: Vec<usize>,
+    pub to: usize,
+    pub others: Vec<usize>,
     crashed: bool,
     /// The pod is stopped once it has ended.
     stopping: bool,
     begun_ms: u64,
     steps: u64,
-    promoted_ms: Option<u64>,
+    pub promoted_ms: Option<u64>,
+    /// Sentinels take no announcement of it.
+    deaf: bool,
+    /// The Sentinel that is to do its own failover.
+    pub sentinel: Option<usize>,
+    /// The replicas in the stream when that one was picked.
+    pub fed: Vec<String>,
     /// A command went wrong, so that who leads in the end cannot be said.
     troubled: bool,
 }
@@ -127,6 +133,7 @@ impl World {
         };
         self.say(|| format!("{} hands over to {choice:?}", self.nodes[node].name));
         let limits = Limits::of(Duration::from_secs(5));
+        let deaf = !self.calm && self.rng.one_in(3);
         let mut handover = Handover::new(choice.clone(), has_crashed, limits);
         self.nodes[node].handover = Some(Errand {
             step: handover.begin(),
@@ -138,11 +145,14 @@ impl World {
             begun_ms: self.now_ms,
             steps: 0,
             promoted_ms: None,
+            deaf,
+            sentinel: None,
+            fed: Vec::new(),
             troubled: false,
         });
     }
 
-    fn copy(&self, node: usize, other: usize, fed: &[String]) -> Copy {
+    pub fn copy(&self, node: usize, other: usize, fed: &[String]) -> Copy {
         let copy = &self.nodes[other];
         let server = copy.server.as_ref().unwrap();
         let follows = match server.role {
@@ -162,7 +172,7 @@ impl World {
         }
     }
 
-    fn stances(&self, node: usize) -> Vec<Option<Stance>> {
+    pub fn stances(&self, node: usize) -> Vec<Option<Stance>> {
         let side = self.nodes[node].side;
         let stances = self.sentinels.iter().map(|sentinel| {
             let watch = sentinel.watch.as_ref()?;
@@ -172,7 +182,7 @@ impl World {
                     primary_host: self.hosts[watch.primary].clone(),
                     config_epoch: watch.config_epoch,
                 },
-                failing_over: sentinel.promoting.is_some(),
+                failing_over: sentinel.is_failing_over(),
                 highest_epoch: sentinel.current_epoch,
             })
         });
@@ -180,7 +190,7 @@ impl World {
     }
 
     /// Whether one node's agent reaches another's server.
-    fn reaches(&self, from: usize, to: usize) -> bool {
+    pub fn reaches(&self, from: usize, to: usize) -> bool {
         let there = &self.nodes[to];
         there.runs()
             && there.side == self.nodes[from].side
@@ -207,7 +217,7 @@ impl World {
         let Some(errand) = self.nodes[node].handover.as_mut() else {
             return;
         };
-        errand.troubled |= matches!(seen, Seen::Failed(_));
+        errand.troubled |= matches!(seen, Seen::Failed(_)) && errand.step != Step::Pick;
         errand.steps += 1;
         let elapsed = now_ms - errand.begun_ms + errand.steps * STEP_MS;
         errand.step = errand.handover.next(seen, Duration::from_millis(elapsed));
@@ -252,8 +262,21 @@ impl World {
                 return Some(Seen::Leads(self.nodes[errand.to].writable()));
             }
             Step::Announce(side, epoch) => {
-                return Some(Seen::Named(self.announce(node, index(*side), *epoch)));
+                let taken = self.announce(node, index(*side), *epoch);
+                return Some(Seen::Named {
+                    taken,
+                    declined: if errand.deaf { self.sentinels.len() } else { 0 },
+                });
             }
+            Step::Feeds(side) => {
+                let feeds = !self.fed_pods(index(*side)).is_empty();
+                return Some(Seen::Feeds(feeds));
+            }
+            Step::CompareAll => return self.compare_all(node, errand),
+            Step::Pick => return Some(self.pick(node)),
+            Step::FailOver => return self.fail_over_by_order(node, errand),
+            Step::Watch => return Some(self.watch_failover(node, errand)),
+            Step::Abort => return self.abort(node, errand),
             Step::Gather => {
                 for other in &errand.others {
                     if self.reaches(node, *other) {
@@ -267,7 +290,7 @@ impl World {
         Some(Seen::Done)
     }
 
-    fn reached(&self, from: usize, to: usize) -> Option<bool> {
+    pub fn reached(&self, from: usize, to: usize) -> Option<bool> {
         self.reaches(from, to).then_some(true)
     }
 
@@ -303,9 +326,11 @@ impl World {
 
     fn announce(&mut self, node: usize, leads: usize, epoch: u64) -> usize {
         let side = self.nodes[node].side;
+        let errand = self.nodes[node].handover.as_ref();
+        let declined = errand.is_some_and(|errand| errand.deaf);
         let mut named = 0;
         for sentinel in 0..self.sentinels.len() {
-            let deaf = !self.calm && self.rng.one_in(8);
+            let deaf = declined || (!self.calm && self.rng.one_in(8));
             let there = &mut self.sentinels[sentinel];
             if deaf || !there.runs() || there.side != side {
                 continue;

@@ -137,8 +137,8 @@ impl World {
                 quorum: self.config.quorum,
                 settings: self.config.monitor.clone(),
                 down: sentinel.down(),
-                failing_over: sentinel.promoting.is_some(),
-                promoting: sentinel.promoting.is_some(),
+                failing_over: sentinel.is_failing_over(),
+                promoting: sentinel.is_failing_over(),
                 replicas: watch
                     .replicas
                     .iter()

@@ -32,11 +32,17 @@ pub struct Sentinel {
     pub cooldown: usize,
     /// Whom it has made primary, and in which epoch, without having seen that yet.
     pub promoting: Option<(usize, u64)>,
+    /// It was asked to fail over, in this epoch, and has not promoted anybody yet.
+    pub ordered: Option<u64>,
 }
 
 impl Sentinel {
     pub fn runs(&self) -> bool {
         self.away == 0
+    }
+
+    pub fn is_failing_over(&self) -> bool {
+        self.promoting.is_some() || self.ordered.is_some()
     }
 
     pub fn down(&self) -> bool {
@@ -68,6 +74,7 @@ impl Sentinel {
         self.demoted = 0;
         self.cooldown = 0;
         self.promoting = None;
+        self.ordered = None;
     }
 }
 
@@ -79,9 +86,7 @@ impl World {
             return;
         }
         self.gossip(me);
-        if let Some((chosen, epoch)) = self.sentinels[me].promoting.take() {
-            self.name(me, chosen, epoch);
-        }
+        self.go_on(me, MadeBy::Sentinels);
         let Some(watch) = self.sentinels[me].watch.clone() else {
             return;
         };
@@ -116,7 +121,7 @@ impl World {
     }
 
     /// Sentinels learn of one another, and the newer configuration wins.
-    fn gossip(&mut self, me: usize) {
+    pub fn gossip(&mut self, me: usize) {
         for other in 0..self.sentinels.len() {
             let there = &self.sentinels[other];
             if other == me || !there.runs() || there.side != self.sentinels[me].side {
@@ -231,7 +236,7 @@ impl World {
     }
 
     /// A failover is done as far as its Sentinel is concerned, unless another has overtaken it or the chosen one is gone.
-    fn name(&mut self, me: usize, chosen: usize, epoch: u64) {
+    pub fn name(&mut self, me: usize, chosen: usize, epoch: u64) {
         let leads =
             self.nodes[chosen].writable() && self.nodes[chosen].side == self.sentinels[me].side;
         let sentinel = &mut self.sentinels[me];

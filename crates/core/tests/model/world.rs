@@ -97,6 +97,7 @@ impl World {
                 demoted: 0,
                 cooldown: 0,
                 promoting: None,
+                ordered: None,
             })
             .collect();
         let fqdn = |component, pod: &String| names.pod_fqdn(component, pod);

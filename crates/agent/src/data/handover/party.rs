@@ -81,8 +81,12 @@ pub(super) struct Party {
     pub(super) own: Option<Node>,
     pub(super) chosen: Node,
     pub(super) others: Vec<Node>,
+    /// How many replicas were in the own server's stream.
+    pub(super) fed: usize,
     /// One for each configured Sentinel.
     pub(super) watchers: Vec<Option<Watcher>>,
+    /// The one of them that is to do its own failover.
+    pub(super) picked: Option<usize>,
 }
 
 impl Party {
@@ -109,7 +113,9 @@ impl Party {
             own,
             chosen,
             others: nodes,
+            fed: own_info.fed.len(),
             watchers,
+            picked: None,
         })
     }
 
@@ -241,7 +247,7 @@ impl Errand {
     }
 
     /// What a node says of itself; `None`: nothing.
-    async fn copy(&self, node: &Node) -> Option<Copy> {
+    pub(super) async fn copy(&self, node: &Node) -> Option<Copy> {
         let info: Info = node.server.info().await.ok()?;
         let replication = &info.replication;
         let upstream = replication

@@ -1,9 +1,12 @@
 //! Carrying out the steps of a handover.
 
-use super::party::{Node, Party, Watcher, stance};
+mod failover;
+
+use super::own;
+use super::party::{Errand, Node, Party, Watcher, stance};
 use crate::error::AgentError;
 use crate::order::failed;
-use cachebus_admin::{Address, Error, Role, Server};
+use cachebus_admin::{Address, Credentials, Error, Role, Server};
 use cachebus_core::credentials::OPERATOR;
 use cachebus_core::handover::{Handover, Seen, Side, Stance, Step, still_wanted};
 use cachebus_core::protocol::HandoverOutcome;
@@ -13,10 +16,12 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// Before a step is taken once more.
 const AGAIN: Duration = Duration::from_millis(3);
+/// The same where what has to change takes seconds, and nothing stands still meanwhile.
+const AT_LEISURE: Duration = Duration::from_millis(50);
 
 impl Party {
-    /// Takes one step after the other to the end.
-    pub(super) async fn carry_out(mut self, mut handover: Handover) -> HandoverOutcome {
+    /// Takes one step after the other to the end. Says what came of it, and who was to lead.
+    pub(super) async fn carry_out(mut self, mut handover: Handover) -> (HandoverOutcome, String) {
         let since = if self.own.is_some() {
             Instant::now()
         } else {
@@ -25,13 +30,18 @@ impl Party {
         let mut step = handover.begin();
         loop {
             if let Step::End(outcome) = step {
-                return outcome;
+                return (outcome, handover.to().to_owned());
             }
             let seen = self.take(&step).await;
             tracing::debug!(?step, ?seen, elapsed = ?since.elapsed(), "a step of the handover");
             let next = handover.next(seen, since.elapsed());
             if next == step {
-                sleep(AGAIN).await;
+                sleep(if step == Step::Pick {
+                    AT_LEISURE
+                } else {
+                    AGAIN
+                })
+                .await;
             }
             step = next;
         }
@@ -41,7 +51,12 @@ impl Party {
         let taken = match step {
             Step::Compare => self.compare().await,
             Step::Ask => self.ask().await,
-            Step::Announce(side, epoch) => Ok(Seen::Named(self.announce(*side, *epoch).await)),
+            Step::Feeds(side) => self.feeds(*side).await,
+            Step::Announce(side, epoch) => Ok(self.announce(*side, *epoch).await),
+            Step::CompareAll => self.compare_all().await,
+            Step::Pick => self.pick().await,
+            Step::FailOver => self.fail_over().await,
+            Step::Watch => Ok(self.watch().await),
             _ => self.command(step).await.map(|()| Seen::Done),
         };
         taken.unwrap_or_else(|error| Seen::Failed(failed(&error)))
@@ -71,7 +86,16 @@ impl Party {
                 }
             }
             Step::Gather => self.gather_others().await,
-            Step::Compare | Step::Ask | Step::Announce(..) | Step::End(_) => {}
+            Step::Abort => self.abort().await?,
+            Step::Compare
+            | Step::CompareAll
+            | Step::Ask
+            | Step::Feeds(_)
+            | Step::Announce(..)
+            | Step::Pick
+            | Step::FailOver
+            | Step::Watch
+            | Step::End(_) => {}
         }
         Ok(())
     }
@@ -100,6 +124,16 @@ impl Party {
         Ok(Seen::Leads(matches!(role, Role::Primary { .. })))
     }
 
+    async fn feeds(&mut self, side: Side) -> Result<Seen, AgentError> {
+        let replication = self.server(side).await?.replication().await?;
+        let Errand { site: here, .. } = &self.errand;
+        let fed = own(&here.names, &replication).fed;
+        Ok(Seen::Feeds(match side {
+            Side::Own => fed.len() >= self.fed,
+            Side::Chosen => fed.contains(&here.pod),
+        }))
+    }
+
     async fn stances(&self) -> Vec<Option<Stance>> {
         let name = &self.errand.site.config.master_name;
         join_all(self.watchers.iter().map(|watcher| async {
@@ -110,18 +144,26 @@ impl Party {
         .await
     }
 
-    /// How many Sentinels name this side once they have been told.
-    async fn announce(&self, side: Side, epoch: u64) -> usize {
+    /// How many Sentinels name this side once they have been told, and how many do not.
+    async fn announce(&self, side: Side, epoch: u64) -> Seen {
         let (name, primary) = (&self.errand.site.config.master_name, self.address(side));
         let told = self.watchers.iter().flatten().map(|watcher| async {
             let told = timeout(self.limits().grace, tell(watcher, name, &primary, epoch)).await;
-            matches!(told, Ok(Ok(true)))
+            match told {
+                Ok(Ok(named)) => Some(named),
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "a Sentinel does not take an announcement");
+                    error.code().map(|_| false)
+                }
+                Err(_) => None,
+            }
         });
-        join_all(told)
-            .await
-            .into_iter()
-            .filter(|named| *named)
-            .count()
+        let told = join_all(told).await;
+        let count = |wanted| told.iter().filter(|named| **named == Some(wanted)).count();
+        Seen::Named {
+            taken: count(true),
+            declined: count(false),
+        }
     }
 
     /// Sentinels do the same, at leisure, for those who are not reached.
@@ -149,10 +191,17 @@ impl Party {
             Side::Own => self.own.as_mut().ok_or(AgentError::NotConnected)?,
             Side::Chosen => &mut self.chosen,
         };
-        if node.server.is_closed() {
-            node.server = Server::connect(&node.endpoint, Some(&self.login)).await?;
+        Ok(node.server(&self.login).await?)
+    }
+}
+
+impl Node {
+    /// The way to its server, made anew where it has ended.
+    async fn server(&mut self, login: &Credentials) -> Result<&Server, Error> {
+        if self.server.is_closed() {
+            self.server = Server::connect(&self.endpoint, Some(login)).await?;
         }
-        Ok(&node.server)
+        Ok(&self.server)
     }
 }
 
