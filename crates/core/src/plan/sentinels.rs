@@ -174,8 +174,8 @@ impl Told<'_> {
         let names = &self.view.bus.names;
         let mut watches = self.view.watches();
         watches.any(|monitored| {
-            let named = names.data_pod_of_host(&monitored.host);
-            named.is_some_and(|named| named != self.primary)
+            let pod = names.data_pod_of_host(&monitored.host);
+            pod.is_some_and(|pod| pod != self.primary)
         })
     }
 
