@@ -64,6 +64,11 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     ));
     ensure!(new.contains(&bus.names.claim(&primary)), "new: {new:?}");
     watch::two_no_longer_than(WINDOW, &seen)?;
+    // Sentinels that remember and those that begin anew agree on the one that the operator chose.
+    ensure!(
+        seen.primaries() == BTreeSet::from([primary.as_str(), now.as_str()]),
+        "others led: {seen}"
+    );
     acks::verify(&bus, &acknowledged).await
 }
 
