@@ -285,6 +285,22 @@ impl Bus {
         Ok(())
     }
 
+    /// Kills these pods, all at once, and waits until others of their names are ready; `empty`: with empty volumes.
+    pub async fn renew<P: AsRef<str>>(&self, killed: &[P], empty: bool) -> anyhow::Result<()> {
+        let pods = self.pods();
+        let mut uids = pods.uids().await?;
+        uids.retain(|pod, _| killed.iter().any(|killed| killed.as_ref() == pod));
+        if empty {
+            for pod in killed {
+                self.drop_volume(pod.as_ref()).await?;
+            }
+        }
+        for pod in killed {
+            pods.kill_one(pod.as_ref()).await?;
+        }
+        pods.await_replaced(&uids, READY).await
+    }
+
     /// The API of buses in its namespace.
     pub fn api(&self) -> Api<CacheBus> {
         Api::namespaced(self.client.clone(), self.names.namespace())

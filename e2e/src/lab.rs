@@ -33,6 +33,13 @@ pub struct Lab {
 }
 
 impl Lab {
+    /// Of which number on, and how many apart, a scenario takes its cases: all in the long form, else every `stride`-th, beginning
+    /// with another by the seed.
+    pub fn cases(&self, stride: usize) -> anyhow::Result<(usize, usize)> {
+        let stride = if self.long { 1 } else { stride };
+        Ok((usize::try_from(self.seed % u64::try_from(stride)?)?, stride))
+    }
+
     /// The cluster of the current kubeconfig, with an operator in it.
     pub async fn connect(long: bool, seed: u64, whole: bool) -> anyhow::Result<Self> {
         let client = Client::try_default()

@@ -78,9 +78,7 @@ impl Watch {
 
 /// Fails where two servers led at the same time.
 pub fn never_two(seen: &Seen) -> anyhow::Result<()> {
-    let both = seen.two_at_once();
-    ensure!(both.is_zero(), "two led for {both:?}: {seen}");
-    Ok(())
+    two_no_longer_than(Duration::ZERO, seen)
 }
 
 /// Fails where two servers led at the same time for longer than an unplanned failover may take them: the fencing window.

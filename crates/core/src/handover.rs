@@ -21,7 +21,7 @@ pub use judge::{
     Choice, Copy, Own, Scene, Stance, heard_enough, judge, still_reading, still_wanted,
 };
 pub use order::judge_order;
-pub use rivals::{FIRST_CHOICE, Known, hindmost, promotes};
+pub use rivals::{FIRST_CHOICE, Known, hindmost, others, promotes};
 pub use steps::{Handover, Seen, Side, Step};
 
 use crate::protocol::Refusal;

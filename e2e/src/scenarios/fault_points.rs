@@ -44,8 +44,7 @@ async fn all(lab: &Lab, namespace: &str) -> anyhow::Result<()> {
         "only {} points: {points:?}",
         points.len()
     );
-    let stride = if lab.long { 1 } else { STRIDE };
-    let first = usize::try_from(lab.seed % u64::try_from(stride)?)?;
+    let (first, stride) = lab.cases(STRIDE)?;
     lab.note(format_args!(
         "every {stride} of {} points from number {first}, by seed {}",
         points.len(),

@@ -35,7 +35,8 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     let myid = sentinel_id(&bus, &sentinel).await?;
     let killed = [&replica, &sentinel];
     for empty in [false, true] {
-        kill(&bus, &killed, empty).await?;
+        bus.renew(&killed, empty).await?;
+        bus.await_ready(READY).await?;
         ensure!(
             agreement::check(&bus).await? == primary,
             "the primary moved"
@@ -62,20 +63,6 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
         },
     )
     .await
-}
-
-async fn kill(bus: &Bus, killed: &[&String], empty: bool) -> anyhow::Result<()> {
-    let pods = bus.pods();
-    let mut uids = pods.uids().await?;
-    uids.retain(|pod, _| killed.contains(&pod));
-    for pod in killed {
-        if empty {
-            bus.drop_volume(pod).await?;
-        }
-        pods.kill_one(pod).await?;
-    }
-    pods.await_replaced(&uids, READY).await?;
-    bus.await_ready(READY).await
 }
 
 async fn sentinel_id(bus: &Bus, pod: &str) -> anyhow::Result<String> {

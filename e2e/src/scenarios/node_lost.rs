@@ -96,20 +96,11 @@ async fn second_sentinel(lab: &Lab, bus: &Bus, node: &str) -> anyhow::Result<()>
     for other in &others {
         drain::cordon(&lab.client, other, true).await?;
     }
-    let result = anew(bus, &moved).await;
+    let result = bus.renew(&[&moved], true).await;
     for other in &others {
         drain::cordon(&lab.client, other, false).await?;
     }
     result?;
     faults::healthy(bus, READY).await?;
     Ok(())
-}
-
-/// Has a pod come back with an empty volume, wherever there is room.
-async fn anew(bus: &Bus, pod: &str) -> anyhow::Result<()> {
-    let mut uids = bus.pods().uids().await?;
-    uids.retain(|other, _| other == pod);
-    bus.drop_volume(pod).await?;
-    bus.pods().kill_one(pod).await?;
-    bus.pods().await_replaced(&uids, READY).await
 }

@@ -1,13 +1,12 @@
 //! Failures 4, 7, 9 and 10: Sentinels join, leave and lose what they knew, and there is a failover all the same.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use cachebus_e2e::history::check;
 
 use super::Scenario;
-use crate::bus::{Bus, READY, small};
+use crate::bus::{Bus, small};
 use crate::faults::{self, Fault};
 use crate::lab::Lab;
 use crate::load::{self, Load, Style};
@@ -80,7 +79,7 @@ async fn lose_volumes(lab: &Lab, bus: &Bus) -> anyhow::Result<()> {
         .collect();
     for emptied in [&all[1..2], &all[..]] {
         let began = Instant::now();
-        empty(bus, emptied).await?;
+        bus.renew(emptied, true).await?;
         ensure!(
             faults::healthy(bus, WHOLE).await? == primary,
             "the primary moved"
@@ -96,22 +95,4 @@ async fn lose_volumes(lab: &Lab, bus: &Bus) -> anyhow::Result<()> {
     Fault::Kill.befall(bus, &primary).await?;
     faults::healthy(bus, WHOLE).await?;
     Ok(())
-}
-
-/// Has these pods come back with empty volumes, all at once.
-async fn empty(bus: &Bus, emptied: &[String]) -> anyhow::Result<()> {
-    let pods = bus.pods();
-    let mut uids = pods.uids().await?;
-    let mut before = BTreeMap::new();
-    for pod in emptied {
-        let uid = uids
-            .remove(pod)
-            .with_context(|| format!("{pod} is not there"))?;
-        before.insert(pod.clone(), uid);
-        bus.drop_volume(pod).await?;
-    }
-    for pod in emptied {
-        pods.kill_one(pod).await?;
-    }
-    pods.await_replaced(&before, READY).await
 }

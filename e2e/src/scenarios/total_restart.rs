@@ -80,8 +80,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     let namespace = lab.namespace().await?;
     let bus = Bus::ready(&lab, &namespace, "bus", small(keys::spec())?).await?;
     keys::load(&lab, &bus).await?;
-    let stride = if lab.long { 1 } else { STRIDE };
-    let first = usize::try_from(lab.seed % u64::try_from(stride)?)?;
+    let (first, stride) = lab.cases(STRIDE)?;
     for loss in LOSSES.iter().skip(first).step_by(stride) {
         restart(&lab, &bus, loss)
             .await

@@ -85,7 +85,8 @@ pub fn promotes(
     Err(refuse(refusal::NO_CANDIDATE, message))
 }
 
-fn others<'a>(
+/// The data pods of a bus besides one.
+pub fn others<'a>(
     names: &'a Names,
     replicas: u32,
     pod: &'a str,

@@ -24,7 +24,7 @@ pub fn tell(view: &View<'_>, plan: &mut Plan) {
     let config = agent_json(view.bus);
     let mistaken = contradicted(view, primary);
     let tied = tied(view);
-    let outlived = outlived(view);
+    let outlived = outlived(view, primary);
     let failing_over = view.failing_over();
     for pod in view.told() {
         if let Some(sentinel) = view.sentinel(pod) {
@@ -77,7 +77,7 @@ struct Told<'a> {
     /// Whom they name by mistake.
     mistaken: Option<&'a str>,
     tied: Option<u64>,
-    /// Most Sentinels have forgotten the bus.
+    /// Most Sentinels have forgotten the bus, and another names another pod.
     outlived: bool,
     /// Some Sentinel carries a failover out.
     failing_over: bool,
@@ -96,7 +96,7 @@ impl Told<'_> {
                         self.view.quorum()
                     ),
                 ));
-            } else if self.outlived && self.names_another() {
+            } else if self.outlived {
                 plan.wait(Blocked::new(
                     reason::SENTINEL_DISAGREES,
                     format!(
@@ -169,16 +169,6 @@ impl Told<'_> {
         view.joining.as_deref() == Some(self.pod) && view.sentinels.iter().any(asks_for_less)
     }
 
-    /// Some Sentinel names another data pod of the bus.
-    fn names_another(&self) -> bool {
-        let names = &self.view.bus.names;
-        let mut watches = self.view.watches();
-        watches.any(|monitored| {
-            let pod = names.data_pod_of_host(&monitored.host);
-            pod.is_some_and(|pod| pod != self.primary)
-        })
-    }
-
     /// Replicas are linked, or were waited for, or a majority knows the primary already and will tell.
     fn in_good_time(&self) -> bool {
         let view = self.view;
@@ -237,15 +227,19 @@ fn tied(view: &View<'_>) -> Option<u64> {
     (named.len() > 1).then_some(newest)
 }
 
-/// So many Sentinels watch nobody, their volumes lost, that the others are no majority: these cannot have decided anything since,
-/// nor decide it now. What they still name outlives a decision that was taken without them. By its newer epoch it would win over
-/// those that are told anew.
-fn outlived(view: &View<'_>) -> bool {
+/// Some Sentinel names another data pod, and so many watch nobody, their volumes lost, that the others are no majority: these
+/// cannot have decided anything since, nor decide it now. What they still name outlives a decision that was taken without them.
+/// By its newer epoch it would win over those that are told anew.
+fn outlived(view: &View<'_>, primary: &str) -> bool {
+    let names_another = view.watches().any(|monitored| {
+        let pod = view.bus.names.data_pod_of_host(&monitored.host);
+        pod.is_some_and(|pod| pod != primary)
+    });
     let unaware = view.sentinels.iter().filter(|pod| {
         let status = view.sentinel(pod);
         status.is_some_and(|status| status.monitored.is_none())
     });
-    2 * (view.sentinels.len() - unaware.count()) <= view.sentinels.len()
+    names_another && 2 * (view.sentinels.len() - unaware.count()) <= view.sentinels.len()
 }
 
 /// The newest `config-epoch` of a Sentinel that answers.

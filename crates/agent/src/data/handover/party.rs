@@ -11,9 +11,8 @@ use cachebus_admin::{
 };
 use cachebus_core::credentials::OPERATOR;
 use cachebus_core::handover::{
-    Choice, Copy, Limits, Own, Scene, Stance, heard_enough, judge, still_reading,
+    Choice, Copy, Limits, Own, Scene, Stance, heard_enough, judge, others, still_reading,
 };
-use cachebus_core::names::{Component, Names};
 use cachebus_core::protocol::Refusal;
 use cachebus_core::seal::Vote;
 use futures::FutureExt as _;
@@ -165,15 +164,12 @@ impl Errand {
 
     /// Asks the other data nodes and the Sentinels, all at once.
     async fn hear(&self, login: &Credentials) -> Heard {
-        let (names, config): (&Names, _) = (&self.site.names, &self.site.config);
         let sentinels = self.site.sentinels(&self.tls);
         let mut heard = Heard::default();
         heard.watchers.resize_with(sentinels.len(), || None);
         heard.stances.resize_with(sentinels.len(), || None);
-        let pods = (0..=config.replicas)
-            .map(|ordinal| names.pod(Component::Redis, ordinal))
-            .filter(|pod| *pod != self.site.pod);
-        let nodes = pods.map(|pod| self.node(pod, login).boxed());
+        let nodes = others(&self.site.names, self.site.config.replicas, &self.site.pod);
+        let nodes = nodes.map(|pod| self.node(pod, login).boxed());
         let watchers = sentinels.into_iter().enumerate();
         let watchers = watchers.map(|(number, at)| self.sentinel(number, at, login).boxed());
         let mut pods: Vec<String> = Vec::new();
