@@ -124,10 +124,15 @@ mod tests {
             .arg("98.7654")
             .spawn()
             .unwrap();
-        let found = all()
-            .into_iter()
-            .find(|process| process.program() == "sleep" && process.mentions("98.7654"))
-            .unwrap();
+        // The kernel lets go of whoever starts a program before the program has its arguments.
+        let mut found = None;
+        wait::until(Duration::from_secs(10), || {
+            found = all()
+                .into_iter()
+                .find(|process| process.program() == "sleep" && process.mentions("98.7654"));
+            found.is_some()
+        });
+        let found = found.unwrap();
         assert_eq!(found.pid, child.id());
         found.stop(Duration::from_secs(5)).unwrap();
         assert!(!child.wait().unwrap().success());

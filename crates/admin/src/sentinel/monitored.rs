@@ -88,6 +88,8 @@ pub struct MonitoredReplica {
     pub priority: u32,
     /// Bytes of replication stream applied.
     pub offset: u64,
+    /// The last INFO is this long ago.
+    pub info_refresh: Duration,
 }
 
 /// Another Sentinel, by what one Sentinel believes.
@@ -137,6 +139,7 @@ impl MonitoredReplica {
             primary: primary(fields),
             priority: number(fields, "slave-priority")?,
             offset: number(fields, "slave-repl-offset")?,
+            info_refresh: milliseconds(fields, "info-refresh")?,
         })
     }
 }

@@ -13,9 +13,12 @@ use nix::sys::signal::Signal;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::Mutex;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 const WRITERS: usize = 4;
+
+/// A Sentinel takes no replica for fit of which it has heard nothing for three periods of its INFO.
+const UNHEARD: Duration = Duration::from_secs(30);
 
 /// Buses whose Sentinels take no announcement live one after the other: what takes seconds need not slow the others down.
 static UNANNOUNCED: Mutex<()> = Mutex::const_new(());
@@ -121,6 +124,22 @@ impl<'a> Running<'a> {
             named.filter(|named| named != pod)
         })
         .await
+    }
+
+    /// Waits until a Sentinel takes no replica for fit any more.
+    async fn nobody_is_fit(&self, ordinal: usize) {
+        let name = &self.bus.config.master_name;
+        let unheard = async {
+            let sentinel = self.access.sentinel(ordinal).await.unwrap();
+            loop {
+                let replicas = sentinel.replicas(name).await.unwrap();
+                if replicas.iter().all(|known| known.info_refresh > UNHEARD) {
+                    return;
+                }
+                sleep(Duration::from_millis(200)).await;
+            }
+        };
+        timeout(UNHEARD * 2, unheard).await.unwrap();
     }
 
     /// Full synchronisations that the nodes have served.
@@ -384,13 +403,15 @@ async fn where_sentinels_take_no_announcement_and_know_no_fit_replica_writes_go_
     bus.refuse_announcements();
     let running = Running::start(&bus).await;
     for ordinal in 0..3 {
-        // It hears no more how replicas are, and after three of its periods takes none for fit.
+        // It hears no more how replicas are.
         let name = &bus.config.master_name;
         let deaf = format!("SENTINEL SET {name} rename-command INFO NONE");
         let told = running.access.tell_sentinel(ordinal, &deaf).await;
         assert_eq!(told, "+OK");
     }
-    sleep(Duration::from_secs(32)).await;
+    for ordinal in 0..3 {
+        running.nobody_is_fit(ordinal).await;
+    }
     let writers = Writers::start(&running.access, "n", WRITERS).await;
     let (code, body) = running.order(0, None).await;
     assert_eq!(code, 200, "{body}");
