@@ -14,8 +14,15 @@ use crate::progress::step;
 use super::home::Home;
 use super::source::Source;
 use super::versions::{
-    CNI_PLUGINS, COREDNS, ETCD, HELM, KIND, KUBERNETES, KUBERNETES_STAGING, LOCAL_PATH, VERSITYGW,
+    CNI_PLUGINS, COREDNS, ETCD, HELM, KIND, KUBERNETES, KUBERNETES_STAGING, VERSITYGW, VOLUMES,
 };
+
+/// The module of the provisioner of node-local volumes.
+const VOLUMES_SOURCE: &[(&str, &str)] = &[
+    ("go.mod", include_str!("../../lab/volumes/go.mod")),
+    ("go.sum", include_str!("../../lab/volumes/go.sum")),
+    ("main.go", include_str!("../../lab/volumes/main.go")),
+];
 
 /// A program of the lab.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +40,8 @@ enum Origin {
     Module,
     /// `k8s.io/kubernetes`, whose staging modules have to be named one by one.
     Kubernetes,
+    /// A module of the lab's own: its files.
+    Own(&'static [(&'static str, &'static str)]),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,12 +95,13 @@ pub(crate) const PROGRAMS: &[Program] = &[
         "portmap",
         "github.com/containernetworking/plugins/plugins/meta/portmap",
     ),
-    module(
-        "local-path-provisioner",
-        LOCAL_PATH,
-        "github.com/rancher/local-path-provisioner",
-        Use::Node,
-    ),
+    Program {
+        name: "volumes",
+        version: VOLUMES,
+        package: ".",
+        origin: Origin::Own(VOLUMES_SOURCE),
+        used_with: Use::Node,
+    },
     module(
         "versitygw",
         VERSITYGW,
@@ -206,6 +216,7 @@ impl Program {
         let (module, flags) = match self.origin {
             Origin::Module => (self.prepare_module(home)?, String::new()),
             Origin::Kubernetes => (prepare_kubernetes(home)?, version_flags()),
+            Origin::Own(files) => (self.prepare_own(home, files)?, String::new()),
         };
         // A half-written program never bears the final name.
         let partial = partial(target);
@@ -229,6 +240,14 @@ impl Program {
             .args(["get", "-tool"])
             .arg(format!("{}@v{}", self.package, self.version))
             .run()?;
+        Ok(dir)
+    }
+
+    fn prepare_own(&self, home: &Home, files: &[(&str, &str)]) -> anyhow::Result<PathBuf> {
+        let dir = fresh(&home.module(self.name))?;
+        for (name, text) in files {
+            fs::write(dir.join(name), text)?;
+        }
         Ok(dir)
     }
 }

@@ -245,14 +245,17 @@ fn await_nodes(lab: &Lab) -> anyhow::Result<()> {
 
 /// Names and volumes are served.
 fn await_services(lab: &Lab) -> anyhow::Result<()> {
-    for (namespace, deployment) in [
-        ("kube-system", "coredns"),
-        ("local-path-storage", "local-path-provisioner"),
+    let volumes = match lab.source {
+        Source::Registry => "deployment/local-path-provisioner",
+        Source::Packages => "daemonset/volumes",
+    };
+    for (namespace, served_by) in [
+        ("kube-system", "deployment/coredns"),
+        ("local-path-storage", volumes),
     ] {
         lab.kubectl()
             .args(["--namespace", namespace, "rollout", "status"])
-            .arg(format!("deployment/{deployment}"))
-            .arg("--timeout=120s")
+            .args([served_by, "--timeout=120s"])
             .run()?;
     }
     Ok(())

@@ -25,7 +25,7 @@ const IMPORT: &str = include_str!("../../lab/import-images.sh");
 /// The container that becomes the node image.
 const BUILDER: &str = "cachebus-lab-node-build";
 const BASE: &str = "localhost/cachebus-lab/node-base:build";
-const PROVISIONER: &str = "localhost/local-path-provisioner:dev";
+const VOLUMES_IMAGE: &str = "localhost/lab-volumes:dev";
 
 /// The node image's name.
 pub(crate) fn name() -> String {
@@ -93,7 +93,7 @@ fn control_plane_images(home: &Home) -> anyhow::Result<Vec<String>> {
         "coredns",
         coredns,
     ));
-    images.push((PROVISIONER.to_owned(), "local-path-provisioner", ""));
+    images.push((VOLUMES_IMAGE.to_owned(), "volumes", ""));
     for (image, program, rest) in &images {
         let context = context(home, &[program])?;
         build(

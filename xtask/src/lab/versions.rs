@@ -14,8 +14,8 @@ pub const COREDNS: &str = "1.12.1";
 pub const PAUSE: &str = "3.10.1";
 /// The CNI plugins.
 pub const CNI_PLUGINS: &str = "1.9.1";
-/// The provisioner of node-local volumes.
-pub const LOCAL_PATH: &str = "0.0.30";
+/// The provisioner of node-local volumes, `xtask/lab/volumes`: raised whenever its source changes.
+pub const VOLUMES: &str = "1";
 /// The S3 server of scenarios.
 pub const VERSITYGW: &str = "1.8.0";
 /// Helm.
