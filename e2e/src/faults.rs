@@ -1,6 +1,6 @@
 //! What can befall the primary, and planned changes that are to be told from it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::bus::Bus;
 use crate::machine::{Paused, Rules};
 use crate::process::Process;
-use crate::{agreement, bus, outage, wait};
+use crate::{agreement, bus, drain, outage, wait};
 
 /// How long a node is away.
 const AWAY: Duration = Duration::from_secs(40);
@@ -25,6 +25,9 @@ const OFF: Duration = Duration::from_secs(10);
 
 /// Time for the primary to move where it was asked to.
 const MOVED: Duration = Duration::from_mins(1);
+
+/// Time for all data pods to be replaced one by one.
+const ROLLED: Duration = Duration::from_mins(6);
 
 /// What befalls the primary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -44,6 +47,10 @@ pub enum Fault {
     Reboot,
     /// The operator is asked to move the lead.
     Switchover,
+    /// What only a restart brings in is changed: every data pod is replaced, the primary last.
+    Rollout,
+    /// Its node is cordoned and drained of the bus's pods, and let in again once they have left.
+    Drain,
 }
 
 impl Fault {
@@ -85,6 +92,22 @@ impl Fault {
                 ask_switchover(bus, ANY_REPLICA).await?;
                 primary_is(bus, |now| now != primary).await?;
             }
+            Self::Rollout => {
+                let mut before = pods.uids().await?;
+                let data: BTreeSet<String> =
+                    bus.data_places().into_iter().map(|place| place.pod).collect();
+                before.retain(|pod, _| data.contains(pod));
+                ask_rollout(bus).await?;
+                pods.await_replaced(&before, ROLLED).await?;
+            }
+            Self::Drain => {
+                let node = node_of(bus, primary).await?;
+                drain::cordon(&bus.client, &node, true).await?;
+                let evicted = drain::evict(bus, &node).await;
+                // The pods' volumes lie on it.
+                drain::cordon(&bus.client, &node, false).await?;
+                evicted?;
+            }
         }
         Ok(())
     }
@@ -96,6 +119,20 @@ pub async fn ask_switchover(bus: &Bus, to: &str) -> anyhow::Result<()> {
     let asked = Patch::Merge(asked);
     bus.api()
         .patch(bus.names.bus(), &PatchParams::default(), &asked)
+        .await?;
+    Ok(())
+}
+
+/// Changes a directive that only a restart brings in.
+async fn ask_rollout(bus: &Bus) -> anyhow::Result<()> {
+    let backlog = bus.object().await?.spec.connections.tcp_backlog + 1;
+    let asked = json!({"spec": {"connections": {"tcpBacklog": backlog}}});
+    bus.api()
+        .patch(
+            bus.names.bus(),
+            &PatchParams::default(),
+            &Patch::Merge(asked),
+        )
         .await?;
     Ok(())
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use futures::{FutureExt as _, StreamExt as _};
+use tokio::task::JoinSet;
 
 use crate::lab::Lab;
 use crate::scenarios::{self, Scenario};
@@ -57,12 +58,19 @@ pub async fn run(lab: &Lab, selected: Vec<&'static Scenario>, jobs: usize) -> Ex
         let mut results = futures::stream::iter(scenarios)
             .map(|scenario| one(lab, scenario))
             .buffer_unordered(jobs);
-        while let Some(result) = results.next().await {
+        // A namespace takes a while to go, and is in nobody's way but of one who is to be alone.
+        let mut leaving = JoinSet::new();
+        while let Some((lab, result)) = results.next().await {
+            leaving.spawn(async move { clean_up(&lab).await });
+            if jobs == 1 {
+                while leaving.join_next().await.is_some() {}
+            }
             match result {
                 Ok(()) => passed += 1,
                 Err(failure) => failed.push(failure),
             }
         }
+        while leaving.join_next().await.is_some() {}
     }
     // Once more, below the logs of all of them.
     for failure in &failed {
@@ -76,8 +84,8 @@ pub async fn run(lab: &Lab, selected: Vec<&'static Scenario>, jobs: usize) -> Ex
     }
 }
 
-/// Runs a scenario. An error is the line that says what failed.
-async fn one(lab: &Lab, scenario: &'static Scenario) -> Result<(), String> {
+/// Runs a scenario, and leaves its namespaces behind. An error is the line that says what failed.
+async fn one(lab: &Lab, scenario: &'static Scenario) -> (Lab, Result<(), String>) {
     let lab = lab.of(scenario.name);
     let began = Instant::now();
     print(format_args!("-- {}: {}", scenario.name, scenario.proves));
@@ -98,10 +106,13 @@ async fn one(lab: &Lab, scenario: &'static Scenario) -> Result<(), String> {
             diagnose::dump(&lab).await;
         }
     }
+    (lab, result)
+}
+
+async fn clean_up(lab: &Lab) {
     if let Err(error) = lab.clean_up().await.context("cleaning up") {
         lab.note(format_args!("{error:#}"));
     }
-    result
 }
 
 /// Prints one line. What cannot be printed is not worth failing for.

@@ -101,8 +101,17 @@ async fn measure(lab: &Lab, buses: &[Bus], time: Duration) -> anyhow::Result<()>
     let user = lab.operator.user().await?;
     rest(lab, &user).await?;
     let before = changes(buses).await?;
-    let sessions = sessions(buses).await?;
-    let opened_before = connections(&sessions).await?;
+    // Fences of the minutes in which many buses come up on a small machine end sessions.
+    let (sessions, opened_before) = wait::until(
+        "a session with each server and Sentinel",
+        Duration::from_mins(2),
+        || async {
+            let sessions = sessions(buses).await?;
+            let opened = connections(&sessions).await?;
+            Ok((sessions, opened))
+        },
+    )
+    .await?;
     let audit = Audit::now(&lab.client).await?;
     tokio::time::sleep(time).await;
     let asked = audit.asked(&user).await?;

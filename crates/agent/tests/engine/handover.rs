@@ -17,8 +17,8 @@ use tokio::time::{sleep, timeout};
 
 const WRITERS: usize = 4;
 
-/// A Sentinel takes no replica for fit of which it has heard nothing for three periods of its INFO.
-const UNHEARD: Duration = Duration::from_secs(30);
+/// A Sentinel takes no replica for fit of which it has heard nothing for three periods of its INFO, here of a second.
+const UNHEARD: Duration = Duration::from_secs(3);
 
 /// Buses whose Sentinels take no announcement live one after the other: what takes seconds need not slow the others down.
 static UNANNOUNCED: Mutex<()> = Mutex::const_new(());
@@ -139,7 +139,7 @@ impl<'a> Running<'a> {
                 sleep(Duration::from_millis(200)).await;
             }
         };
-        timeout(UNHEARD * 2, unheard).await.unwrap();
+        timeout(UNHEARD * 5, unheard).await.unwrap();
     }
 
     /// Full synchronisations that the nodes have served.
@@ -406,8 +406,10 @@ async fn where_sentinels_take_no_announcement_and_know_no_fit_replica_writes_go_
         // It hears no more how replicas are.
         let name = &bus.config.master_name;
         let deaf = format!("SENTINEL SET {name} rename-command INFO NONE");
-        let told = running.access.tell_sentinel(ordinal, &deaf).await;
-        assert_eq!(told, "+OK");
+        for command in ["SENTINEL DEBUG INFO-PERIOD 1000", &deaf] {
+            let told = running.access.tell_sentinel(ordinal, command).await;
+            assert_eq!(told, "+OK");
+        }
     }
     for ordinal in 0..3 {
         running.nobody_is_fit(ordinal).await;
