@@ -94,8 +94,11 @@ impl Fault {
             }
             Self::Rollout => {
                 let mut before = pods.uids().await?;
-                let data: BTreeSet<String> =
-                    bus.data_places().into_iter().map(|place| place.pod).collect();
+                let data: BTreeSet<String> = bus
+                    .data_places()
+                    .into_iter()
+                    .map(|place| place.pod)
+                    .collect();
                 before.retain(|pod, _| data.contains(pod));
                 ask_rollout(bus).await?;
                 pods.await_replaced(&before, ROLLED).await?;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-use k8s_openapi::api::core::v1::Namespace;
+use anyhow::{Context as _, ensure};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
 use kube::runtime::wait::Condition;
 use kube::{Api, Client};
@@ -14,6 +14,9 @@ use crate::{run, wait};
 
 /// Label of every namespace that a scenario makes; its value is the scenario.
 const SCENARIO_LABEL: &str = "e2e.cachebus.dev/scenario";
+
+/// Time for a namespace and all that is in it to go.
+const LEFT: Duration = Duration::from_mins(2);
 
 /// The cluster, as one scenario sees it.
 #[derive(Clone)]
@@ -121,11 +124,33 @@ impl Lab {
             return Ok(());
         }
         api.delete(name, &DeleteParams::background()).await?;
-        wait::object(&api, name, "deleted", Duration::from_mins(2), gone()).await?;
+        wait::object(&api, name, "deleted", LEFT, gone()).await?;
         Ok(())
     }
 
-    /// Deletes what namespaces the scenario made.
+    /// Deletes what namespaces the scenario made, and waits until none of their pods is left. The namespaces go later: their
+    /// controller looks at them now and then.
+    pub async fn leave(&self) -> anyhow::Result<()> {
+        for name in self.scenario_namespaces().await? {
+            self.namespaces()
+                .delete(&name, &DeleteParams::background())
+                .await?;
+            let pods: Api<Pod> = Api::namespaced(self.client.clone(), &name);
+            wait::until("no pod is left", LEFT, || async {
+                let left = pods
+                    .list_metadata(&ListParams::default())
+                    .await?
+                    .items
+                    .len();
+                ensure!(left == 0, "{left} in {name}");
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes what namespaces the scenario made, and waits until they are gone.
     pub async fn clean_up(&self) -> anyhow::Result<()> {
         for name in self.scenario_namespaces().await? {
             self.delete_namespace(&name).await?;

@@ -54,14 +54,16 @@ pub async fn run(lab: &Lab, selected: Vec<&'static Scenario>, jobs: usize) -> Ex
         selected.into_iter().partition(|scenario| scenario.alone);
     let mut passed = 0;
     let mut failed = Vec::new();
+    let mut left = Vec::new();
     for (scenarios, jobs) in [(together, jobs.max(1)), (alone, 1)] {
         let mut results = futures::stream::iter(scenarios)
             .map(|scenario| one(lab, scenario))
             .buffer_unordered(jobs);
-        // A namespace takes a while to go, and is in nobody's way but of one who is to be alone.
+        // What leaves is in nobody's way but of one who is to be alone.
         let mut leaving = JoinSet::new();
         while let Some((lab, result)) = results.next().await {
-            leaving.spawn(async move { clean_up(&lab).await });
+            left.push(lab.clone());
+            leaving.spawn(async move { told(&lab, lab.leave().await) });
             if jobs == 1 {
                 while leaving.join_next().await.is_some() {}
             }
@@ -71,6 +73,9 @@ pub async fn run(lab: &Lab, selected: Vec<&'static Scenario>, jobs: usize) -> Ex
             }
         }
         while leaving.join_next().await.is_some() {}
+    }
+    for lab in left {
+        told(&lab, lab.clean_up().await);
     }
     // Once more, below the logs of all of them.
     for failure in &failed {
@@ -109,8 +114,9 @@ async fn one(lab: &Lab, scenario: &'static Scenario) -> (Lab, Result<(), String>
     (lab, result)
 }
 
-async fn clean_up(lab: &Lab) {
-    if let Err(error) = lab.clean_up().await.context("cleaning up") {
+/// What is left behind fails no scenario: the next one that needs the place finds out.
+fn told(lab: &Lab, left: anyhow::Result<()>) {
+    if let Err(error) = left.context("cleaning up") {
         lab.note(format_args!("{error:#}"));
     }
 }

@@ -49,20 +49,26 @@ const fn operator(name: &str) -> Image<'_> {
 
 /// Builds the lab's images and loads them into the cluster, if there is one.
 pub fn build_and_load(lab: &Lab) -> anyhow::Result<()> {
-    build(lab.home(), &IMAGES, &LAB_FEATURES)?;
+    build(lab.home(), &IMAGES, "lab", &LAB_FEATURES)?;
     lab.load(&IMAGES.map(|image| image.name))
 }
 
 /// Builds the operator's image as it ships, under this name.
 pub fn build_release(home: &Home, name: &str) -> anyhow::Result<()> {
-    build(home, &[operator(name)], &[])
+    build(home, &[operator(name)], "release", &[])
 }
 
-fn build(home: &Home, images: &[Image<'_>], features: &[&str]) -> anyhow::Result<()> {
+/// `profile`: one of Cargo's, and the folder that it builds in.
+fn build(
+    home: &Home,
+    images: &[Image<'_>],
+    profile: &str,
+    features: &[&str],
+) -> anyhow::Result<()> {
     step("building the static binaries", || {
-        build_binaries(images, features)
+        build_binaries(images, profile, features)
     })?;
-    let built = target_directory()?.join(STATIC_TARGET).join("release");
+    let built = target_directory()?.join(STATIC_TARGET).join(profile);
     for image in images {
         step(format_args!("building {}", image.name), || {
             image.build(home, &built)
@@ -71,8 +77,10 @@ fn build(home: &Home, images: &[Image<'_>], features: &[&str]) -> anyhow::Result
     Ok(())
 }
 
-fn build_binaries(images: &[Image<'_>], features: &[&str]) -> anyhow::Result<()> {
-    let mut cargo = cargo().args(["build", "--quiet", "--release", "--target", STATIC_TARGET]);
+fn build_binaries(images: &[Image<'_>], profile: &str, features: &[&str]) -> anyhow::Result<()> {
+    let mut cargo = cargo()
+        .args(["build", "--quiet", "--profile", profile])
+        .args(["--target", STATIC_TARGET]);
     for image in images {
         cargo = cargo.args(["--package", image.package, "--bin", image.binary]);
     }
