@@ -6,6 +6,12 @@ use cachebus_core::events::EventDraft;
 use kube::Resource;
 use kube::runtime::events::{Event, EventType, Recorder};
 
+/// Bytes that the API server takes of an Event's note; it refuses a longer one.
+const NOTE: usize = 1024;
+
+/// What stands at the end of a note that is cut. The condition of the same reason has the whole of it.
+const CUT: &str = " …";
+
 /// Publishes Events. One that cannot be published is logged and lost: nothing depends on it.
 pub async fn publish<K>(context: &Context, object: &K, drafts: Vec<EventDraft>)
 where
@@ -28,7 +34,7 @@ where
                 EventType::Normal
             },
             reason,
-            note: Some(note),
+            note: Some(cut(note)),
             action,
             secondary: None,
         };
@@ -46,6 +52,15 @@ where
     }
 }
 
+/// As much of a note as an Event holds.
+fn cut(mut note: String) -> String {
+    if note.len() > NOTE {
+        note.truncate(note.floor_char_boundary(NOTE - CUT.len()));
+        note.push_str(CUT);
+    }
+    note
+}
+
 /// Nothing can be created in a namespace that is being deleted, and nobody will read of its buses.
 fn in_terminating_namespace(error: &kube::Error) -> bool {
     let kube::Error::Api(status) = error else {
@@ -55,4 +70,19 @@ fn in_terminating_namespace(error: &kube::Error) -> bool {
     causes
         .into_iter()
         .any(|cause| cause.reason == "NamespaceTerminating")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_cut_where_an_event_holds_no_more() {
+        let whole = "n".repeat(NOTE);
+        assert_eq!(cut(whole.clone()), whole);
+        // Two bytes a character, one of them on the edge.
+        let cut = cut(format!("n{}", "é".repeat(NOTE)));
+        assert!(cut.len() <= NOTE && cut.len() > NOTE - 8, "{}", cut.len());
+        assert!(cut.starts_with("né") && cut.ends_with(CUT));
+    }
 }

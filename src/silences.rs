@@ -58,6 +58,7 @@ mod tests {
                 electorate: None,
                 set_aside: false,
                 config: BTreeMap::new(),
+                refused_settings: BTreeMap::new(),
             })),
         }
     }

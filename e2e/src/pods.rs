@@ -42,7 +42,7 @@ impl Pods {
             .collect())
     }
 
-    /// Kills all of them at once, without a chance to end in order.
+    /// Deletes all of them at once by force. Kubelet still asks their processes to end, and gives them a second or two.
     pub async fn kill(&self) -> anyhow::Result<()> {
         let own = ListParams::default().labels(&self.selector);
         self.api
@@ -51,7 +51,7 @@ impl Pods {
         Ok(())
     }
 
-    /// Kills one.
+    /// Deletes one by force.
     pub async fn kill_one(&self, name: &str) -> anyhow::Result<()> {
         self.api
             .delete(name, &DeleteParams::default().grace_period(0))

@@ -8,6 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// A process of a node.
+#[derive(Clone)]
 pub struct Process {
     id: Pid,
     folder: PathBuf,
@@ -46,6 +47,17 @@ impl Process {
         let uid = uid.replace('-', "_");
         fs::read_to_string(self.folder.join("cgroup"))
             .is_ok_and(|groups| groups.replace('-', "_").contains(&uid))
+    }
+
+    /// The agent of each pod of these UIDs. With it all of its container ends, since it is process 1.
+    pub fn agents<'a>(uids: impl IntoIterator<Item = &'a String>) -> anyhow::Result<Vec<Self>> {
+        let all = Self::all("cachebus", Some("agent"))?;
+        uids.into_iter()
+            .map(|uid| {
+                let own = all.iter().find(|agent| agent.is_of_pod(uid));
+                own.cloned().context("a pod without an agent")
+            })
+            .collect()
     }
 
     /// Its number.

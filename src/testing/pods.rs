@@ -271,6 +271,7 @@ impl State {
             keys: Some(0),
             dataset: false,
             config: config::settings(&self.bus),
+            refused_settings: BTreeMap::new(),
         }
     }
 

@@ -194,6 +194,18 @@ pub struct DataStatus {
     /// Live values of the directives that a bus may set; none holds a secret. Empty until the server runs. The directive by
     /// which a primary is fenced is left out while it is.
     pub config: BTreeMap<String, String>,
+    /// Directives that were ordered, and that the server refused a short while ago.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refused_settings: BTreeMap<String, RefusedSetting>,
+}
+
+/// A value that a server does not take.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RefusedSetting {
+    /// As it was ordered.
+    pub value: String,
+    /// What the server said.
+    pub why: String,
 }
 
 /// `INFO replication` of a data node.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 
 use super::Scenario;
 use crate::agreement;
@@ -36,10 +36,8 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     for operator in Process::all("cachebus", Some("operator"))? {
         operator.kill()?;
     }
-    let agents = Process::all("cachebus", Some("agent"))?;
-    for uid in pods.values() {
-        let mut own = agents.iter().filter(|agent| agent.is_of_pod(uid));
-        own.next().context("a pod without an agent")?.kill()?;
+    for agent in Process::agents(pods.values())? {
+        agent.kill()?;
     }
     tokio::time::sleep(AWAY).await;
     drop(api_server);

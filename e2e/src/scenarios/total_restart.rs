@@ -10,6 +10,7 @@ use crate::agreement;
 use crate::bus::{Bus, small};
 use crate::keys;
 use crate::lab::Lab;
+use crate::process::Process;
 use crate::watch::{self, Watch};
 
 /// Time for a bus to come back: pods, volumes, and a wait for copies that the architecture bounds at 30 s.
@@ -104,8 +105,11 @@ async fn restart(lab: &Lab, bus: &Bus, loss: &Loss) -> anyhow::Result<()> {
         }
     }
     let began = Instant::now();
+    // Nothing is handed over and nothing saved; what is deleted by force alone is asked to end first.
+    for agent in Process::agents(uids.values())? {
+        agent.kill()?;
+    }
     bus.pods().kill().await?;
-    // The pods that come; those that die may hand their lead over first, to one whose volume is then found empty.
     let reborn = Watch::start(bus);
     bus.pods().await_replaced(&uids, BACK).await?;
     bus.await_ready(BACK).await?;
@@ -138,7 +142,7 @@ fn copies(bus: &Bus, lost: Copies, primary: &str) -> anyhow::Result<(Vec<String>
         .collect();
     let (primaries, replicas): (Vec<_>, Vec<_>) = pods.into_iter().partition(|pod| pod == primary);
     Ok(match lost {
-        // A primary that is told to end before the others may hand its lead over first: each has everything.
+        // Of those that have everything, any may lead.
         Copies::None => (Vec::new(), [primaries, replicas].concat()),
         Copies::Primaries => (primaries, replicas),
         Copies::AllButOne => {

@@ -5,10 +5,12 @@ use super::running::Running;
 use crate::error::AgentError;
 use crate::order::{Order, Outcome, Request, failed, misdirected, refuse};
 use crate::redis_conf::Upstream;
+use cachebus_admin::{Error, Server};
 use cachebus_core::fence::DIRECTIVE;
 use cachebus_core::names::Component;
-use cachebus_core::protocol::{ConfigOrder, Phase, Refusal, TopologyOrder};
+use cachebus_core::protocol::{ConfigOrder, Phase, Refusal, RefusedSetting, TopologyOrder};
 use cachebus_core::seal::{Verdict, judge_order, obeyed};
+use std::collections::BTreeMap;
 use tokio::sync::mpsc;
 
 impl DataAgent {
@@ -89,11 +91,16 @@ impl DataAgent {
         if pairs.is_empty() {
             return Ok(());
         }
-        let set = server.config_set(&pairs).await;
-        set.map_err(|error| self.refused(&error.into()))?;
-        tracing::info!(directives = ?order.settings.keys(), "settings changed by order");
+        let set = set_what_can_be(server, &pairs).await;
+        let refused = set.map_err(|error| self.refused(&error.into()))?;
+        let why: Vec<String> = refused
+            .iter()
+            .map(|(directive, refused)| format!("{directive}: {}", refused.why))
+            .collect();
+        tracing::info!(directives = ?order.settings.keys(), refused = ?why, "settings changed by order");
         if let Some(running) = &mut self.running {
             running.compare_at = tokio::time::Instant::now();
+            running.refuses(refused);
         }
         Ok(())
     }
@@ -102,4 +109,29 @@ impl DataAgent {
         self.note(error);
         failed(error)
     }
+}
+
+/// Sets all at once, or else one by one: one that is refused keeps none of the others back. Returns those that were refused.
+async fn set_what_can_be(
+    server: &Server,
+    pairs: &[(&str, &str)],
+) -> Result<BTreeMap<String, RefusedSetting>, Error> {
+    match server.config_set(pairs).await {
+        Err(Error::Refused { .. }) => {}
+        done => return done.map(|()| BTreeMap::new()),
+    }
+    let mut refused = BTreeMap::new();
+    for &(directive, value) in pairs {
+        match server.config_set(&[(directive, value)]).await {
+            Err(Error::Refused { code, message, .. }) => {
+                let setting = RefusedSetting {
+                    value: value.to_owned(),
+                    why: format!("{code} {message}"),
+                };
+                refused.insert(directive.to_owned(), setting);
+            }
+            done => done?,
+        }
+    }
+    Ok(refused)
 }

@@ -73,6 +73,7 @@ impl DataAgent {
             electorate: u32::try_from(self.site.config.sentinels.len()).ok(),
             set_aside: self.volume.has_set_aside(),
             config: self.told_config(),
+            refused_settings: running.map(Running::refused).unwrap_or_default(),
         }
     }
 

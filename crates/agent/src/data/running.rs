@@ -9,7 +9,7 @@ use crate::snapshot::{STALE, is_silence};
 use crate::trouble::Trouble;
 use cachebus_admin::{Info, NodeRole, Server};
 use cachebus_core::names::Names;
-use cachebus_core::protocol::Phase;
+use cachebus_core::protocol::{Phase, RefusedSetting};
 use cachebus_core::seal::{Role, Sighting};
 use cachebus_core::tls::fingerprint;
 use std::collections::BTreeMap;
@@ -18,6 +18,9 @@ use tokio::time::Instant;
 
 /// What [`Running::trouble`] is about.
 pub(super) const LOOK: &str = "the look at the server fails";
+
+/// Time until a setting that was refused may be tried again.
+const REFUSED: Duration = Duration::from_secs(30);
 
 /// A started server.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub(super) struct Running {
     pub(super) info: Option<Info>,
     /// Its settings when they were last compared; empty until then.
     pub(super) config: BTreeMap<String, String>,
+    /// What it was ordered and did not take, and when.
+    refused: BTreeMap<String, (RefusedSetting, Instant)>,
     /// `replica-priority` as last set.
     pub(super) priority: u32,
     /// Its link was up since it began to follow this host, and no full synchronisation has begun since.
@@ -61,6 +66,7 @@ impl Running {
             trouble: Trouble::default(),
             info: None,
             config: BTreeMap::new(),
+            refused: BTreeMap::new(),
             priority,
             linked: None,
             whole_since_save: None,
@@ -126,6 +132,25 @@ impl Running {
                     .get("aof_rewrite_scheduled")
                     .is_some_and(|value| value != "0")
         })
+    }
+
+    /// An order was carried out but for these.
+    pub(super) fn refuses(&mut self, refused: BTreeMap<String, RefusedSetting>) {
+        let now = Instant::now();
+        let refused = refused.into_iter();
+        self.refused
+            .extend(refused.map(|(directive, why)| (directive, (why, now))));
+    }
+
+    /// What it has not taken lately. After a while it is worth another try: a full disk, say, does not stay full.
+    pub(super) fn refused(&self) -> BTreeMap<String, RefusedSetting> {
+        let lately = self
+            .refused
+            .iter()
+            .filter(|(_, (_, at))| at.elapsed() < REFUSED);
+        lately
+            .map(|(directive, (why, _))| (directive.clone(), why.clone()))
+            .collect()
     }
 
     /// It is made the primary by this agent.

@@ -76,6 +76,7 @@ fn data() -> NodeStatus {
         electorate: None,
         set_aside: false,
         config: BTreeMap::new(),
+        refused_settings: BTreeMap::new(),
     }))
 }
 

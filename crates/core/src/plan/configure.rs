@@ -3,13 +3,14 @@
 use super::view::View;
 use super::{Action, Plan};
 use crate::config::drift;
-use crate::protocol::ConfigOrder;
+use crate::protocol::{ConfigOrder, DataStatus};
 
-/// Sets what differs. What only a restart brings in is reported, not set.
+/// Sets what differs. What only a restart brings in is reported, not set; what the server has just refused, too.
 pub fn settle(view: &View<'_>, plan: &mut Plan) {
     let running = view.reports().filter(|(_, data)| !data.config.is_empty());
     for (pod, data) in running {
-        let settings = drift(view.bus, &data.config, view.memory_limit(pod)).live;
+        let mut settings = drift(view.bus, &data.config, view.memory_limit(pod)).live;
+        settings.retain(|directive, value| refused(data, directive, value).is_none());
         if !settings.is_empty() {
             plan.act(Action::Configure {
                 pod: pod.to_owned(),
@@ -17,4 +18,10 @@ pub fn settle(view: &View<'_>, plan: &mut Plan) {
             });
         }
     }
+}
+
+/// Why the server does not take this value.
+pub fn refused<'a>(data: &'a DataStatus, directive: &str, value: &str) -> Option<&'a str> {
+    let refused = data.refused_settings.get(directive)?;
+    (refused.value == value).then_some(refused.why.as_str())
 }

@@ -6,7 +6,7 @@
 
 mod blocked;
 mod bootstrap;
-mod configure;
+pub(crate) mod configure;
 mod electorate;
 mod ghosts;
 pub(crate) mod handover;

@@ -7,6 +7,7 @@ use crate::config::drift;
 use crate::engine::of_release;
 use crate::names::Component;
 use crate::observed::Node;
+use crate::plan::configure::refused;
 use crate::plan::users::{differs, runs};
 use crate::plan::view::View;
 use crate::plan::{Desired, Plan, reason};
@@ -41,7 +42,12 @@ pub fn configuration(view: &View<'_>) -> Finding {
         .reports()
         .filter_map(|(pod, data)| {
             let drift = drift(view.bus, &data.config, view.memory_limit(pod));
-            let directives: Vec<String> = drift.live.into_keys().collect();
+            let told =
+                |(directive, value): (String, String)| match refused(data, &directive, &value) {
+                    Some(why) => format!("{directive}: {why}"),
+                    None => directive,
+                };
+            let directives: Vec<String> = drift.live.into_iter().map(told).collect();
             (!directives.is_empty()).then(|| format!("{pod} ({})", directives.join(", ")))
         })
         .collect();

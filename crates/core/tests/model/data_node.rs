@@ -496,6 +496,7 @@ impl DataNode {
             electorate: None,
             set_aside: false,
             config: BTreeMap::new(),
+            refused_settings: BTreeMap::new(),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Live users and settings.
 
 use crate::scene::{Scene, desired};
+use crate::status::{condition, reported};
 use cachebus_core::acl::AclFiles;
 use cachebus_core::plan::{Action, Desired, plan};
-use cachebus_core::protocol::NodeStatus;
+use cachebus_core::protocol::{NodeStatus, RefusedSetting};
 
 #[test]
 fn users_are_set_on_each_pod_whose_server_runs_with_others() {
@@ -48,4 +49,34 @@ fn drifted_settings_are_set_again_where_they_can_be() {
     assert_eq!(pod, "b-redis-1");
     let names: Vec<&String> = order.settings.keys().collect();
     assert_eq!(names, ["maxmemory"]);
+}
+
+#[test]
+fn a_setting_that_a_server_refuses_is_told_of_and_not_sent_again_and_again() {
+    let mut scene = Scene::well();
+    let node = scene.observed.data.get_mut("b-redis-1").unwrap();
+    if let NodeStatus::Redis(data) = &mut node.agent.as_mut().unwrap().node {
+        data.config.insert("maxmemory".to_owned(), "1".to_owned());
+        let refused = RefusedSetting {
+            value: "2147483648".to_owned(),
+            why: "ERR too much".to_owned(),
+        };
+        data.refused_settings
+            .insert("maxmemory".to_owned(), refused);
+    }
+    assert_eq!(scene.actions(), []);
+    let status = reported(&scene);
+    let told = condition(&status, "ConfigurationInSync");
+    assert_eq!(told.reason, "SettingsDiffer");
+    assert!(
+        told.message.contains("b-redis-1 (maxmemory: ERR too much)"),
+        "{}",
+        told.message
+    );
+    // Another value may be taken.
+    let node = scene.observed.data.get_mut("b-redis-1").unwrap();
+    if let NodeStatus::Redis(data) = &mut node.agent.as_mut().unwrap().node {
+        data.refused_settings.get_mut("maxmemory").unwrap().value = "1".to_owned();
+    }
+    assert_eq!(scene.actions().len(), 1);
 }

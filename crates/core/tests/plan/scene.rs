@@ -431,6 +431,7 @@ pub fn empty() -> DataStatus {
         electorate: Some(3),
         set_aside: false,
         config: [("maxmemory".to_owned(), "2147483648".to_owned())].into(),
+        refused_settings: [].into(),
     }
 }
 

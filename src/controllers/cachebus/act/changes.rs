@@ -76,8 +76,8 @@ impl Acting<'_> {
         if !still.await {
             return;
         }
-        if !alone && self.leads(pod, observed).await {
-            // Sentinels made it the primary since.
+        if !alone && self.may_lead(pod, observed).await {
+            // Sentinels made it the primary since, or nobody can tell.
             self.acted.stale = true;
             return;
         }
@@ -116,18 +116,26 @@ impl Acting<'_> {
         false
     }
 
-    /// Whether the agent of a data pod says at this moment that it leads.
-    pub(super) async fn leads(&self, pod: &str, observed: &Observed) -> bool {
-        let Some(address) =
-            address(Component::Redis, pod, observed).filter(|_| observed.data.contains_key(pod))
-        else {
-            return false;
-        };
-        let report = self.agents.look(&address).await;
-        report.is_ok_and(|report| match &report.status.node {
+    /// Whether the agent of a data pod says at this moment that it leads. `None`: it says nothing.
+    pub(super) async fn leads(&self, pod: &str, observed: &Observed) -> Option<bool> {
+        let address = address(Component::Redis, pod, observed)?;
+        let report = self.agents.look(&address).await.ok()?;
+        Some(match &report.status.node {
             NodeStatus::Redis(data) => data.phase == Phase::Leading,
             NodeStatus::Sentinel(_) => false,
         })
+    }
+
+    /// Whether a pod may be the primary by now: its agent says so, or says nothing though nothing else tells that it is broken.
+    async fn may_lead(&self, pod: &str, observed: &Observed) -> bool {
+        let seen = observed.data.get(pod).and_then(|node| node.pod.as_ref());
+        match seen {
+            None => false,
+            Some(seen) => match self.leads(pod, observed).await {
+                Some(leads) => leads,
+                None => seen.ip.is_some() && !seen.is_broken(),
+            },
+        }
     }
 
     /// Takes a request for another primary off the object, and tells why nothing comes of it where it is refused.

@@ -24,7 +24,7 @@ impl Acting<'_> {
         let primary = topology.and_then(|topology| topology.primary.as_deref());
         let filled = match primary {
             _ if observed.sentinels.contains_key(pod) => true,
-            Some(primary) => self.leads(primary, observed).await,
+            Some(primary) => self.leads(primary, observed).await == Some(true),
             None => false,
         };
         if !filled {
