@@ -13,8 +13,8 @@ use crate::client_pod::ClientPod;
 use crate::lab::Lab;
 use crate::{wait, watch};
 
-/// How many.
-const KEYS: u64 = 100_000;
+/// How many where the number itself is at stake.
+pub const MANY: u64 = 100_000;
 
 /// The service that writes them.
 const WRITER: &str = "writer";
@@ -44,18 +44,23 @@ pub fn spec() -> Value {
     }))
 }
 
-/// Writes the keys, and waits until every byte of every copy has left the servers' memory.
-pub async fn load(lab: &Lab, bus: &Bus) -> anyhow::Result<()> {
+/// How many where any number shows it: fewer in the short form.
+pub fn some(lab: &Lab) -> u64 {
+    if lab.long { MANY } else { MANY / 10 }
+}
+
+/// Writes so many keys, and waits until every byte of every copy has left the servers' memory.
+pub async fn load(lab: &Lab, bus: &Bus, number: u64) -> anyhow::Result<()> {
     bus.on_primary::<()>(&["FUNCTION", "LOAD", "REPLACE", LIBRARY])
         .await?;
-    let keys = KEYS.to_string();
+    let keys = number.to_string();
     client(lab, bus, "load", &["load", "--keys", &keys])
         .await?
         .output(LIMIT)
         .await?;
     let what = "every copy is on disk";
     wait::until(what, Duration::from_secs(30), || on_disk(bus)).await?;
-    lab.note(format_args!("{KEYS} keys written"));
+    lab.note(format_args!("{number} keys written"));
     Ok(())
 }
 
@@ -77,14 +82,14 @@ async fn on_disk(bus: &Bus) -> anyhow::Result<()> {
 }
 
 /// Fails unless every key is there, through the Service.
-pub async fn verify(lab: &Lab, bus: &Bus) -> anyhow::Result<()> {
-    let keys = KEYS.to_string();
+pub async fn verify(lab: &Lab, bus: &Bus, number: u64) -> anyhow::Result<()> {
+    let keys = number.to_string();
     let found: Verified = client(lab, bus, "verify", &["verify", "--keys", &keys])
         .await?
         .answer(LIMIT)
         .await?;
     ensure!(
-        found.checked == KEYS && found.amiss.is_empty(),
+        found.checked == number && found.amiss.is_empty(),
         "of {} keys amiss: {:?}",
         found.checked,
         found.amiss

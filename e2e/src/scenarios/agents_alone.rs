@@ -27,7 +27,7 @@ pub const SCENARIO: Scenario = Scenario {
 async fn run(lab: Lab) -> anyhow::Result<()> {
     let namespace = lab.namespace().await?;
     let bus = Bus::ready(&lab, &namespace, "bus", small(keys::spec())?).await?;
-    keys::load(&lab, &bus).await?;
+    keys::load(&lab, &bus, keys::some(&lab)).await?;
     let doomed = lab.another_namespace("doomed").await?;
     let alone = small(json!({"replicas": 0}))?;
     Bus::ready(&lab, &doomed, "bus", alone).await?;
@@ -37,7 +37,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     result?;
     bus.await_ready(BACK).await?;
     agreement::check(&bus).await?;
-    keys::verify(&lab, &bus).await
+    keys::verify(&lab, &bus, keys::some(&lab)).await
 }
 
 async fn unattended(lab: &Lab, bus: &Bus, doomed: &str) -> anyhow::Result<()> {

@@ -28,7 +28,7 @@ pub const SCENARIO: Scenario = Scenario {
 async fn run(lab: Lab) -> anyhow::Result<()> {
     let namespace = lab.namespace().await?;
     let bus = Bus::ready(&lab, &namespace, "bus", small(keys::spec())?).await?;
-    keys::load(&lab, &bus).await?;
+    keys::load(&lab, &bus, keys::some(&lab)).await?;
     let restarts = lab.operator.restarts().await?;
     let pods = bus.pods().uids().await?;
 
@@ -64,5 +64,5 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     let ended = lab.operator.restarts().await? - killed;
     ensure!(ended == 0, "operators ended {ended} times by themselves");
     agreement::check(&bus).await?;
-    keys::verify(&lab, &bus).await
+    keys::verify(&lab, &bus, keys::some(&lab)).await
 }

@@ -63,7 +63,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     s3::start(&lab.client, &namespace).await?;
     claim(&lab, &namespace).await?;
     let old = Bus::ready(&lab, &namespace, "old", small(with_backups())?).await?;
-    keys::load(&lab, &old).await?;
+    keys::load(&lab, &old, keys::MANY).await?;
 
     let load = Load::start(&old).await?;
     let began = Instant::now();
@@ -107,7 +107,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
             length > 0 && length <= written,
             "{name}: {length} writes of the load, {written} were made"
         );
-        keys::verify(&lab, &bus).await?;
+        keys::verify(&lab, &bus, keys::MANY).await?;
         agreement::check(&bus).await?;
         lab.note(format_args!(
             "{name}: ready after {:.1} s with {} keys, and {length} of {written} writes that were made meanwhile",

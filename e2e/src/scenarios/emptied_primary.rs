@@ -26,7 +26,7 @@ pub const SCENARIO: Scenario = Scenario {
 async fn run(lab: Lab) -> anyhow::Result<()> {
     let namespace = lab.namespace().await?;
     let bus = Bus::ready(&lab, &namespace, "bus", small(keys::spec())?).await?;
-    keys::load(&lab, &bus).await?;
+    keys::load(&lab, &bus, keys::some(&lab)).await?;
     empty(&lab, &bus, 0).await.context("the primary")?;
     let all_but_one = usize::try_from(bus.spec.replicas)? - 1;
     empty(&lab, &bus, all_but_one)
@@ -71,7 +71,7 @@ async fn empty(lab: &Lab, bus: &Bus, replicas: usize) -> anyhow::Result<()> {
         agreement::check(bus).await? == after,
         "the primary moved again"
     );
-    keys::verify(lab, bus).await?;
+    keys::verify(lab, bus, keys::some(lab)).await?;
     watch::never_two(&watched.seen())?;
     let history = reborn.seen();
     ensure!(

@@ -33,7 +33,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
         json!({"persistence": {"aof": "disabled", "rdb": [{"after": "1h", "changes": 1}]}});
     merge(&mut spec, snapshots);
     let mut bus = Bus::ready(&lab, &namespace, "bus", small(spec)?).await?;
-    keys::load(&lab, &bus).await?;
+    keys::load(&lab, &bus, keys::some(&lab)).await?;
     let before = bus.primary().await?;
     let watched = Watch::start(&bus);
     let uid = bus
@@ -51,7 +51,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
         Ok(primary)
     })
     .await?;
-    keys::verify(&lab, &bus).await?;
+    keys::verify(&lab, &bus, keys::some(&lab)).await?;
     lab.note(format_args!(
         "{before} crashed, {after} leads with every key"
     ));
@@ -85,7 +85,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     bus.pods().await_replaced(&uids, BACK).await?;
     bus.await_ready(BACK).await?;
     agreement::check(&bus).await?;
-    keys::verify(&lab, &bus).await?;
+    keys::verify(&lab, &bus, keys::some(&lab)).await?;
     lab.note("switched to an append-only file, all pods killed: every key is there");
     Ok(())
 }

@@ -80,7 +80,7 @@ const LOSSES: &[Loss] = &[
 async fn run(lab: Lab) -> anyhow::Result<()> {
     let namespace = lab.namespace().await?;
     let bus = Bus::ready(&lab, &namespace, "bus", small(keys::spec())?).await?;
-    keys::load(&lab, &bus).await?;
+    keys::load(&lab, &bus, keys::MANY).await?;
     let (first, stride) = lab.cases(STRIDE)?;
     for loss in LOSSES.iter().skip(first).step_by(stride) {
         restart(&lab, &bus, loss)
@@ -123,7 +123,7 @@ async fn restart(lab: &Lab, bus: &Bus, loss: &Loss) -> anyhow::Result<()> {
         led.is_subset(&may_lead) && !led.is_empty(),
         "{led:?} led, of {may_lead:?} that may: {history}"
     );
-    keys::verify(lab, bus).await?;
+    keys::verify(lab, bus, keys::MANY).await?;
     bus.same_passwords(&passwords).await?;
     lab.note(format_args!(
         "{}: back after {:.1} s, {before} led, {after} leads, every key there",

@@ -11,11 +11,13 @@ mod purity;
 mod recovery;
 
 use std::io::Write as _;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum as _;
 use clap::builder::PossibleValue;
 
+use crate::demo;
 use crate::image::cargo;
 use crate::progress::{note, seconds};
 
@@ -30,7 +32,7 @@ pub enum Part {
     Deny,
     /// Unit, property and snapshot tests.
     Unit,
-    /// What speaks to an engine, against every supported one.
+    /// What speaks to an engine, against every supported one. Mostly it waits, so that the unit tests run meanwhile.
     Engines,
     /// The pure crate depends on nothing that could do I/O, tell the time or draw lots.
     Purity,
@@ -46,11 +48,16 @@ pub enum Part {
     Mutations,
     /// The lab comes up from whatever it was left with; with `--long`, or named.
     Recovery,
+    /// The demo shows what it is to show, and takes itself away; with `--long`, or named.
+    Demo,
 }
 
 impl Part {
     fn takes_long(self) -> bool {
-        matches!(self, Self::Model | Self::Mutations | Self::Recovery)
+        matches!(
+            self,
+            Self::Model | Self::Mutations | Self::Recovery | Self::Demo
+        )
     }
 }
 
@@ -103,17 +110,23 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
         return list().map(|()| true);
     }
     let mut outcomes = Vec::new();
-    for part in options.parts() {
-        note(format_args!("\n== {}", name(part)));
-        let started = Instant::now();
-        let result = run_part(part, options);
-        let outcome = Outcome {
-            part,
-            result: result.map_err(|error| note(format_args!("{error:#}"))),
-            took: started.elapsed(),
-        };
-        note(format_args!("== {}", line(&outcome)));
-        outcomes.push(outcome);
+    for parts in abreast(&options.parts()) {
+        outcomes.extend(thread::scope(|scope| {
+            let running: Vec<_> = parts
+                .iter()
+                .map(|part| scope.spawn(|| outcome(*part, options)))
+                .collect();
+            let ended = running.into_iter().zip(parts);
+            let ended = ended.map(|(running, part)| {
+                // One that panics has failed.
+                running.join().unwrap_or(Outcome {
+                    part: *part,
+                    result: Err(()),
+                    took: Duration::ZERO,
+                })
+            });
+            ended.collect::<Vec<_>>()
+        }));
     }
     let failed = outcomes
         .iter()
@@ -130,6 +143,25 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
         outcomes.len() - failed
     )?;
     Ok(failed == 0)
+}
+
+/// The parts in their order, those together that are done at the same time.
+fn abreast(parts: &[Part]) -> impl Iterator<Item = &[Part]> {
+    parts.chunk_by(|part, next| (*part, *next) == (Part::Unit, Part::Engines))
+}
+
+/// Runs a part and says how it ended.
+fn outcome(part: Part, options: &Options) -> Outcome {
+    note(format_args!("\n== {}", name(part)));
+    let started = Instant::now();
+    let result = run_part(part, options);
+    let outcome = Outcome {
+        part,
+        result: result.map_err(|error| note(format_args!("{error:#}"))),
+        took: started.elapsed(),
+    };
+    note(format_args!("== {}", line(&outcome)));
+    outcome
 }
 
 fn run_part(part: Part, options: &Options) -> anyhow::Result<Unchecked> {
@@ -153,6 +185,7 @@ fn run_part(part: Part, options: &Options) -> anyhow::Result<Unchecked> {
         Part::Model => model::check(),
         Part::Mutations => mutations::check(),
         Part::Recovery => recovery::check(),
+        Part::Demo => demo::run().and_then(|()| demo::remove()),
     };
     all.map(|()| None)
 }
