@@ -35,9 +35,7 @@ def own_server(engine: Server, tmp_path: Path) -> Iterator[Server]:
     """A server of a test's own that keeps each write, for tests that kill it."""
     folder = tmp_path / "server"
     folder.mkdir()
-    server = Server(
-        engine.image, folder, "--save", "", "--appendonly", "yes", "--appendfsync", "always"
-    ).start()
+    server = Server(engine.image, folder, "--save", "", "--appendonly", "yes", "--appendfsync", "always").start()
     server.load()
     rights.grant(server.admin(), rights.granted())
     server.admin().acl_save()

@@ -13,9 +13,7 @@ from pathlib import Path
 import redis
 
 # Images of the engines that the contract has to hold on. Each has to contain redis-server or valkey-server.
-IMAGES = os.environ.get(
-    "CACHEBUS_TEST_IMAGES", "localhost/redis:7.0 localhost/redis:8.0 localhost/valkey:9.1"
-).split()
+IMAGES = os.environ.get("CACHEBUS_TEST_IMAGES", "localhost/redis:7.0 localhost/redis:8.0 localhost/valkey:9.1").split()
 LIBRARY = Path(__file__).parents[3] / "functions" / "cachebus.lua"
 ADMIN_PASSWORD = "of-the-tests"
 FIRST_PORT = 17100

@@ -1,4 +1,5 @@
-"""A service's ACL rules as the operator renders them (``crates/core/src/acl/service.rs``), with what functions/README.md adds."""
+"""A service's ACL rules as the operator renders them (``crates/core/src/acl/service.rs``), with what
+functions/README.md adds."""
 
 from __future__ import annotations
 
@@ -9,25 +10,81 @@ import redis
 PASSWORD = "of-the-worker"
 SERVICE = "worker"
 
-CONNECTION = (
-    "client|getname client|id client|info client|setname discard echo exec multi ping role time unwatch wait"
-).split()
-READ = "exists expiretime get getrange mget pexpiretime pttl strlen ttl type watch".split()
-WRITE = (
-    "del expire expireat getdel getex mset pexpire pexpireat psetex set setex setnx unlink".split()
-)
-LOCK = "del eval evalsha fcall get incr incrby pexpire pttl script|load set".split()
-PUBLISH = "fcall lpush ltrim publish xadd".split()
-SUBSCRIBE = "psubscribe punsubscribe subscribe unsubscribe".split()
-REPLAY = "lrange xlen xrange xread xrevrange".split()
-CONSUME = (
-    "xack xautoclaim xclaim xgroup|create xinfo xlen xpending xrange xreadgroup".split()
-)
-DEAD_LETTERS = "xadd xdel xlen xrange".split()
+CONNECTION = [
+    "client|getname",
+    "client|id",
+    "client|info",
+    "client|setname",
+    "discard",
+    "echo",
+    "exec",
+    "multi",
+    "ping",
+    "role",
+    "time",
+    "unwatch",
+    "wait",
+]
+READ = [
+    "exists",
+    "expiretime",
+    "get",
+    "getrange",
+    "mget",
+    "pexpiretime",
+    "pttl",
+    "strlen",
+    "ttl",
+    "type",
+    "watch",
+]
+WRITE = [
+    "del",
+    "expire",
+    "expireat",
+    "getdel",
+    "getex",
+    "mset",
+    "pexpire",
+    "pexpireat",
+    "psetex",
+    "set",
+    "setex",
+    "setnx",
+    "unlink",
+]
+LOCK = [
+    "del",
+    "eval",
+    "evalsha",
+    "fcall",
+    "get",
+    "incr",
+    "incrby",
+    "pexpire",
+    "pttl",
+    "script|load",
+    "set",
+]
+PUBLISH = ["fcall", "lpush", "ltrim", "publish", "xadd"]
+SUBSCRIBE = ["psubscribe", "punsubscribe", "subscribe", "unsubscribe"]
+REPLAY = ["lrange", "xlen", "xrange", "xread", "xrevrange"]
+CONSUME = [
+    "xack",
+    "xautoclaim",
+    "xclaim",
+    "xgroup|create",
+    "xinfo",
+    "xlen",
+    "xpending",
+    "xrange",
+    "xreadgroup",
+]
+DEAD_LETTERS = ["xadd", "xdel", "xlen", "xrange"]
 
 # Additions.
 INVALIDATE = ["fcall"]
-IDEMPOTENT = "type zadd zcount zremrangebyrank zscore".split()
+IDEMPOTENT = ["type", "zadd", "zcount", "zremrangebyrank", "zscore"]
 
 PUBLISHED = ["agent:updated", "task:created", "task:completed"]
 DURABLE = ["task:created", "task:completed"]
@@ -65,21 +122,15 @@ def granted() -> dict[str, Right]:
         "read": Right(READ, ["%R~agent:?*", "%R~agents:all", "%R~lock:?*", "%R~metrics:?*:?*"]),
         "write": Right(READ + WRITE + INVALIDATE, ["~agent:?*", "~agents:all"]),
         "lock": Right(LOCK, ["~lock:?*"]),
-        "publish": Right(
-            PUBLISH + IDEMPOTENT, [f"~{key}" for key in kept + streams + ids], PUBLISHED
-        ),
+        "publish": Right(PUBLISH + IDEMPOTENT, [f"~{key}" for key in kept + streams + ids], PUBLISHED),
         "subscribe": Right(SUBSCRIBE, channels=PUBLISHED),
         "replay": Right(REPLAY, [f"%R~{key}" for key in kept + streams]),
         "consume": Right(CONSUME, [f"~{key}" for key in streams]),
-        "dead_letters": Right(
-            DEAD_LETTERS, [f"~events:{channel}:dead:{SERVICE}" for channel in DURABLE]
-        ),
+        "dead_letters": Right(DEAD_LETTERS, [f"~events:{channel}:dead:{SERVICE}" for channel in DURABLE]),
     }
 
 
-def grant(
-    admin: redis.Redis, rights: dict[str, Right], *extra: str, password: str = PASSWORD
-) -> None:
+def grant(admin: redis.Redis, rights: dict[str, Right], *extra: str, password: str = PASSWORD) -> None:
     """Gives the service these rights and no others."""
     rules = ["reset", "on", f">{password}", "resetchannels", "-@all"]
     rules += [f"+{command}" for command in CONNECTION]

@@ -38,9 +38,7 @@ def emit(
     durable: int = 1,
     window: int = WINDOW,
 ) -> list[object]:
-    reply = client.fcall(
-        "cachebus_emit", len(keys), *keys, channel, text or envelope(), history, durable, window
-    )
+    reply = client.fcall("cachebus_emit", len(keys), *keys, channel, text or envelope(), history, durable, window)
     assert isinstance(reply, list)
     return reply
 
@@ -52,7 +50,8 @@ def test_publishes_and_keeps(worker: redis.Redis, admin: redis.Redis) -> None:
     status, stream_id, receivers = emit(worker)
     assert (status, receivers) == ("emitted", 1)
     message = listener.get_message(timeout=5)
-    assert message is not None and message["data"] == envelope()
+    assert message is not None
+    assert message["data"] == envelope()
     assert admin.lrange(HISTORY, 0, -1) == [envelope()]
     fields = {"event_id": "evt_1", "envelope": envelope()}
     assert admin.xrange(STREAM) == [(stream_id, fields)]
@@ -140,9 +139,7 @@ NEEDED = [
 
 
 @pytest.mark.parametrize("missing", NEEDED)
-def test_a_missing_right_leaves_nothing(
-    server: Server, worker: redis.Redis, admin: redis.Redis, missing: str
-) -> None:
+def test_a_missing_right_leaves_nothing(server: Server, worker: redis.Redis, admin: redis.Redis, missing: str) -> None:
     granted = rights.granted()
     granted["publish"] = granted["publish"].without(missing)
     # What other rights of the service grant as well.
@@ -159,9 +156,7 @@ def test_the_rights_suffice_alone(worker: redis.Redis, admin: redis.Redis) -> No
 
 
 @pytest.mark.parametrize("key", [IDS, HISTORY, STREAM])
-def test_a_key_of_another_type_leaves_nothing(
-    worker: redis.Redis, admin: redis.Redis, key: str
-) -> None:
+def test_a_key_of_another_type_leaves_nothing(worker: redis.Redis, admin: redis.Redis, key: str) -> None:
     admin.set(key, "x")
     with pytest.raises(redis.ResponseError, match=f"^CBWRONGTYPE {key} is a string"):
         emit(worker)

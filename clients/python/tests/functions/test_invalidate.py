@@ -26,9 +26,7 @@ def envelope() -> str:
 
 
 def invalidate(client: redis.Redis, *keys: str, window: int = 300_000) -> list[object]:
-    reply = client.fcall(
-        "cachebus_invalidate", len(keys), *keys, CHANNEL, envelope(), 100, 0, window
-    )
+    reply = client.fcall("cachebus_invalidate", len(keys), *keys, CHANNEL, envelope(), 100, 0, window)
     assert isinstance(reply, list)
     return reply
 
@@ -44,9 +42,7 @@ def test_removes_and_publishes(worker: redis.Redis, admin: redis.Redis) -> None:
     assert admin.lrange(f"events:{CHANNEL}:history", 0, -1) == [envelope()]
 
 
-def test_a_repetition_removes_again_and_publishes_once(
-    worker: redis.Redis, admin: redis.Redis
-) -> None:
+def test_a_repetition_removes_again_and_publishes_once(worker: redis.Redis, admin: redis.Redis) -> None:
     invalidate(worker, *KEYS)
     admin.set("agent:1", "again")
     assert invalidate(worker, *KEYS) == [1, "duplicate", "", 0]
@@ -76,9 +72,7 @@ def test_takes_at_most_a_thousand_keys(worker: redis.Redis) -> None:
         ("publish", "~events:agent:updated:ids"),
     ],
 )
-def test_a_missing_right_changes_nothing(
-    worker: redis.Redis, admin: redis.Redis, right: str, missing: str
-) -> None:
+def test_a_missing_right_changes_nothing(worker: redis.Redis, admin: redis.Redis, right: str, missing: str) -> None:
     granted = {name: rights.granted()[name] for name in ("write", "publish")}
     granted[right] = granted[right].without(missing)
     rights.grant(admin, granted)

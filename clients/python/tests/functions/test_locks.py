@@ -1,4 +1,5 @@
-"""``cachebus_lock``, ``cachebus_extend``, ``cachebus_unlock``: only the token's holder, and fencing numbers that rise."""
+"""``cachebus_lock``, ``cachebus_extend``, ``cachebus_unlock``: only the token's holder, and fencing numbers that
+rise."""
 
 from __future__ import annotations
 
@@ -131,9 +132,7 @@ def test_refuses_wrong_arguments(
 
 
 @pytest.mark.parametrize("missing", ["+fcall", "+get", "+set", "+pttl", "~lock:?*"])
-def test_a_missing_right_leaves_nothing(
-    worker: redis.Redis, admin: redis.Redis, missing: str
-) -> None:
+def test_a_missing_right_leaves_nothing(worker: redis.Redis, admin: redis.Redis, missing: str) -> None:
     rights.grant(admin, {"lock": rights.granted()["lock"].without(missing)})
     with pytest.raises(redis.ResponseError, match="CBDENIED|permission"):
         lock(worker)
@@ -141,9 +140,7 @@ def test_a_missing_right_leaves_nothing(
 
 
 @pytest.mark.parametrize(("missing", "denied"), [("+del", unlock), ("+pexpire", extend)])
-def test_a_missing_right_leaves_the_lock(
-    worker: redis.Redis, admin: redis.Redis, missing: str, denied: object
-) -> None:
+def test_a_missing_right_leaves_the_lock(worker: redis.Redis, admin: redis.Redis, missing: str, denied: object) -> None:
     lock(worker)
     rights.grant(admin, {"lock": rights.granted()["lock"].without(missing)})
     with pytest.raises(redis.ResponseError, match="^CBDENIED"):

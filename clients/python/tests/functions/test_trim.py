@@ -23,10 +23,7 @@ def exact(server: Server) -> Iterator[None]:
 
 
 def fill(admin: redis.Redis, number: int) -> list[str]:
-    return [
-        admin.xadd(STREAM, {"event_id": f"evt_{i}", "envelope": "{}"}, id=f"{OLD + i}-0")
-        for i in range(number)
-    ]
+    return [admin.xadd(STREAM, {"event_id": f"evt_{i}", "envelope": "{}"}, id=f"{OLD + i}-0") for i in range(number)]
 
 
 def read(admin: redis.Redis, group: str, number: int) -> list[str]:
@@ -141,9 +138,7 @@ def test_forgets_consumers_that_are_gone(admin: redis.Redis) -> None:
         ((STREAM, LOST), (1,)),
     ],
 )
-def test_refuses_wrong_arguments(
-    admin: redis.Redis, keys: tuple[str, ...], arguments: tuple[object, ...]
-) -> None:
+def test_refuses_wrong_arguments(admin: redis.Redis, keys: tuple[str, ...], arguments: tuple[object, ...]) -> None:
     with pytest.raises(redis.ResponseError, match="^CBINVALID"):
         admin.fcall("cachebus_trim", 2, *keys, *arguments)
 
