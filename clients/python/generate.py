@@ -1,4 +1,7 @@
-"""Makes ``cachebus._sync`` from ``cachebus._async``. With ``--check``: fails where that would change it."""
+"""Makes the client for threads, and its tests, from those for asyncio.
+
+With ``--check``: fails where that would change them.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-SOURCE = Path(__file__).parent / "src" / "cachebus" / "_async"
-TARGET = SOURCE.parent / "_sync"
+HERE = Path(__file__).parent
+FOLDERS = {
+    HERE / "src" / "cachebus" / "_async": HERE / "src" / "cachebus" / "_sync",
+    HERE / "tests" / "aio": HERE / "tests" / "threads",
+}
 # Written by hand for each.
-TWINS = {"__init__.py", "primitives.py"}
+TWINS = {"__init__.py", "primitives.py", "twins.py"}
 
 RULES = [
     (r"\basync (def|with|for)\b", r"\1"),
     (r"``async (with|for)``", r"``\1``"),
     (r"\bawait ", ""),
     (r"__a(enter|exit|iter|next)__", r"__\1__"),
+    (r"from cachebus\.aio import", "from cachebus import"),
     (r"\bAsyncIterator\b", "Iterator"),
     (r"\bStopAsyncIteration\b", "StopIteration"),
     (r"\bAwaitable\[((?:[^\[\]]|\[[^\[\]]*\])*)\]", r"\1"),
@@ -24,28 +31,31 @@ RULES = [
 ]
 
 
-def generated(source: Path) -> str:
+def generated(source: Path, target: Path) -> str:
     """The text of the twin of a file."""
     text = source.read_text()
     for pattern, replacement in RULES:
         text = re.sub(pattern, replacement, text)
-    command = ["ruff", "format", "--stdin-filename", str(TARGET / source.name), "-"]
-    ruff = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
-    command = ["ruff", "check", "--select", "I", "--fix", "-q", "--stdin-filename", command[3], "-"]
-    ruff = subprocess.run(command, input=ruff.stdout, capture_output=True, text=True, check=True)
-    return ruff.stdout
+    text = _ruff(text, "check", "--select", "I", "--fix", "-q", "--stdin-filename", str(target), "-")
+    return _ruff(text, "format", "--stdin-filename", str(target), "-")
+
+
+def _ruff(text: str, *arguments: str) -> str:
+    return subprocess.run(["ruff", *arguments], input=text, capture_output=True, text=True, check=True).stdout
 
 
 def main() -> int:
     stale = []
-    for source in sorted(SOURCE.glob("*.py")):
-        if source.name in TWINS:
-            continue
-        target, text = TARGET / source.name, generated(source)
-        if not target.exists() or target.read_text() != text:
-            stale.append(target.name)
-            if "--check" not in sys.argv:
-                target.write_text(text)
+    for folder, twin in FOLDERS.items():
+        for source in sorted(folder.glob("*.py")):
+            target = twin / source.name
+            if source.name in TWINS:
+                continue
+            text = generated(source, target)
+            if not target.exists() or target.read_text() != text:
+                stale.append(str(target.relative_to(HERE)))
+                if "--check" not in sys.argv:
+                    target.write_text(text)
     if stale and "--check" in sys.argv:
         print("stale:", *stale)
         return 1

@@ -80,6 +80,13 @@ class Server:
             subprocess.run(["docker", "wait", self.name], check=False, capture_output=True)
             self.name = ""
 
+    def freeze(self) -> None:
+        """Has the server answer nothing, with its connections open."""
+        subprocess.run(["docker", "pause", self.name], check=True, capture_output=True)
+
+    def thaw(self) -> None:
+        subprocess.run(["docker", "unpause", self.name], check=True, capture_output=True)
+
     def admin(self) -> redis.Redis:
         return redis.Redis(
             host="127.0.0.1",

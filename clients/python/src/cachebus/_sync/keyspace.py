@@ -96,16 +96,7 @@ class Keyspace(Generic[V]):
 
     def mset(self, values: Iterable[tuple[Parts, V]], *, ttl: float | None = None) -> None:
         """Stores many, each with its TTL, in pipelines. Not all or nothing: where one fails, others may be stored."""
-        milliseconds = self._milliseconds(ttl)
-        commands: list[Command] = [
-            ("SET", self.key(parts), self._encoded(value), "PX", milliseconds) for parts, value in values
-        ]
-        if not self.enabled:
-            return
-        for batch in _batches(commands):
-            for reply in self._connection.pipeline(batch, safe=False):
-                if isinstance(reply, errors.CacheBusError):
-                    raise reply
+        self._store(values, ttl, self._connection.settings.deadline)
 
     def delete(self, *many: Parts) -> int:
         """Removes values (UNLINK) and says how many there were. Without an argument: the key of a template without
@@ -149,31 +140,42 @@ class Keyspace(Generic[V]):
         key = self.key(parts)
 
         def fly() -> V | None:
-            value = self._get_or_none(parts)
+            value, stores = self._found(parts)
             if value is None:
                 value = load()
-                if value is not None:
-                    self._try_to_set(parts, value, ttl)
+                if value is not None and stores:
+                    self._keep(parts, value, ttl)
             return value
 
         return self._flights.do(key, fly)
 
-    def _get_or_none(self, parts: Parts) -> V | None:
+    def _found(self, parts: Parts) -> tuple[V | None, bool]:
+        """The value, and whether it is worth storing one."""
         try:
-            return self.get(parts)
+            return self.get(parts), True
         except errors.CacheBusError as error:
             _log.warning("cache read of %s failed: %s", self.name, error)
-            return None
+            return None, isinstance(error, errors.ValueInvalid)
 
-    def _try_to_set(self, parts: Parts, value: V, ttl: float | None) -> None:
-        if not self._spec().writable or not self._breaker.allows():
+    def _keep(self, parts: Parts, value: V, ttl: float | None) -> None:
+        if not self._spec().writable:
             return
         try:
-            self.set(parts, value, ttl=ttl)
+            self._store([(parts, value)], ttl, self._connection.settings.command_timeout)
         except errors.CacheBusError as error:
-            if error.retryable:
-                self._breaker.failed()
             _log.warning("cache write of %s failed: %s", self.name, error)
+
+    def _store(self, values: Iterable[tuple[Parts, V]], ttl: float | None, within: float) -> None:
+        milliseconds = self._milliseconds(ttl)
+        commands: list[Command] = [
+            ("SET", self.key(parts), self._encoded(value), "PX", milliseconds) for parts, value in values
+        ]
+        if not self.enabled:
+            return
+        for batch in _batches(commands):
+            for reply in self._connection.pipeline(batch, safe=False, within=within):
+                if isinstance(reply, errors.CacheBusError):
+                    raise reply
 
     def _read(self, *command: str) -> Any:
         if not self._breaker.allows():
