@@ -23,6 +23,7 @@ RULES = [
     (r"``async (with|for)``", r"``\1``"),
     (r"\bawait ", ""),
     (r"__a(enter|exit|iter|next)__", r"__\1__"),
+    (r"cachebus\._async", "cachebus._sync"),
     (r"from cachebus\.aio import", "from cachebus import"),
     (r"\bAsyncIterator\b", "Iterator"),
     (r"\bStopAsyncIteration\b", "StopIteration"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import subprocess
@@ -34,8 +35,12 @@ def eventually(condition: Callable[[], object], within: float = 10.0) -> None:
         time.sleep(0.02)
 
 
+_ports = itertools.count(FIRST_PORT + os.getpid() % 300)
+
+
 def free_port() -> int:
-    for port in range(FIRST_PORT, FIRST_PORT + 800):
+    """A port that nothing listens on and that was not handed out before."""
+    for port in itertools.islice(_ports, 500):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -128,12 +129,24 @@ class SingleFlight(Generic[T]):
 
 async def is_stale(connection: RawConnection) -> bool:
     """Whether an idle connection was closed, or holds what nobody asked for."""
+    if _has_input(connection):
+        return True
     try:
         # The name until redis-py 7.
         probe = getattr(connection, "can_read", None) or connection.can_read_destructive
         return bool(await probe())
     except (exceptions.ConnectionError, OSError):
         return True
+
+
+def _has_input(connection: RawConnection) -> bool:
+    """Whether the socket has something that the event loop has not seen: the loop may have been busy elsewhere."""
+    writer = connection._writer
+    if writer is None or writer.is_closing():
+        return True
+    poll = select.poll()
+    poll.register(writer.get_extra_info("socket").fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def set_read_timeout(connection: RawConnection, seconds: float) -> None:

@@ -90,7 +90,7 @@ class Keyspace(Generic[V]):
     def set(self, parts: Parts, value: V, *, ttl: float | None = None) -> None:
         """Stores a value for the keyspace's TTL, or for ``ttl`` seconds.
 
-        Not repeated once it may have been sent: a later one of another's could be overwritten by it.
+        Repeated until an answer comes: of two that set a value at the same time either may be the last.
         """
         self.mset([(parts, value)], ttl=ttl)
 
@@ -173,7 +173,7 @@ class Keyspace(Generic[V]):
         if not self.enabled:
             return
         for batch in _batches(commands):
-            for reply in self._connection.pipeline(batch, safe=False, within=within):
+            for reply in self._connection.pipeline(batch, safe=True, within=within):
                 if isinstance(reply, errors.CacheBusError):
                     raise reply
 

@@ -19,8 +19,10 @@ from .primitives import Flag, RawConnection, read_push
 
 _log = logging.getLogger("cachebus")
 
-# A connection on which nothing came for so long, seconds, is asked whether it lives; it has as long to answer.
-SILENCE = 5.0
+# Seconds that one read waits.
+READ = 1.0
+# Reads without anything after which a connection is asked whether it lives; it has as many to answer.
+SILENT_READS = 5
 LONGEST_PAUSE = 2.0
 # Ids by which an event that is both heard and found in the history is told from a new one.
 REMEMBERED = 4096
@@ -43,6 +45,7 @@ class Subscription:
         # The newest event of each channel; absent before the first look, `None` where there was none.
         self._newest: dict[str, str | None] = {}
         self._seen: OrderedDict[str, None] = OrderedDict()
+        self._silent_reads = 0
         self._stopped = Flag()
         self.gaps = 0
 
@@ -60,7 +63,7 @@ class Subscription:
         self._disconnect()
 
     def stop(self) -> None:
-        """Ends the iteration within ``SILENCE`` seconds."""
+        """Ends the iteration within a second."""
         self._stopped.set()
 
     def __iter__(self) -> Iterator[Event]:
@@ -88,8 +91,9 @@ class Subscription:
         raise StopIteration
 
     def _subscribe(self) -> None:
-        raw = self._connection.dedicated(read_timeout=SILENCE)
+        raw = self._connection.dedicated(read_timeout=READ)
         self._raw = raw
+        self._silent_reads = 0
         try:
             raw.send_command("SUBSCRIBE", *self._channels)
             for _ in self._channels:
@@ -127,18 +131,24 @@ class Subscription:
             self._take(event)
 
     def _hear(self, raw: RawConnection) -> None:
-        message = read_push(raw, SILENCE)
+        message = read_push(raw, READ)
         if message is None:
-            raw.send_command("PING")
-            message = read_push(raw, SILENCE)
-        if message is None:
-            raise errors.Unavailable("a subscription's connection is silent")
+            self._doubt(raw)
+            return
+        self._silent_reads = 0
         if message[0] == b"message":
             event = self._event(message[2])
             if event is None or event.channel != message[1].decode():
                 self._metrics.event_error(message[1].decode(), "invalid")
             else:
                 self._take(event)
+
+    def _doubt(self, raw: RawConnection) -> None:
+        self._silent_reads += 1
+        if self._silent_reads == SILENT_READS:
+            raw.send_command("PING")
+        elif self._silent_reads == 2 * SILENT_READS:
+            raise errors.Unavailable("a subscription's connection is silent")
 
     def _take(self, event: Event) -> None:
         self._newest[event.channel] = event.event_id
