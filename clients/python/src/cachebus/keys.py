@@ -22,10 +22,16 @@ class Template:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.placeholders = _PLACEHOLDER.findall(text)
+        self.placeholders: list[str] = _PLACEHOLDER.findall(text)
         self._format = _PLACEHOLDER.sub("%s", text.replace("%", "%%"))
-        parts = [_PLACEHOLDER.fullmatch(part) for part in text.split(":")]
-        self._literals = [None if part else text.split(":")[place] for place, part in enumerate(parts)]
+        # The literal parts, `None` for placeholders.
+        self._literals = [None if _PLACEHOLDER.fullmatch(part) else part for part in text.split(":")]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Template) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
 
     def key(self, parts: Parts = None) -> str:
         """The key for these parts; ``KeyInvalid`` where they do not fit."""
@@ -37,16 +43,8 @@ class Template:
     def pattern(self, parts: Parts = None) -> str:
         """A glob for ``SCAN``. Parts may hold ``*`` and ``?``; those left out are ``*``."""
         given = dict(self._named(parts, partial=True))
-        pieces = []
-        for place, literal in enumerate(self._literals):
-            if literal is None:
-                name = self.text.split(":")[place][1:-1]
-                glob = str(given.get(name, "*"))
-                if not glob or ":" in glob:
-                    raise KeyInvalid(f"{self.text}: {name} is empty or holds a colon")
-                pieces.append(glob)
-            else:
-                pieces.append(_SPECIAL.sub(r"\\\1", literal))
+        globs = (self._checked(name, given.get(name, "*")) for name in self.placeholders)
+        pieces = (next(globs) if literal is None else _SPECIAL.sub(r"\\\1", literal) for literal in self._literals)
         return ":".join(pieces)
 
     def matches(self, key: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import replace
 
 from .binding import Binding, Source
 from .errors import BindingError
@@ -22,7 +23,7 @@ class Watched:
         self._fingerprint = source.fingerprint()
         self._binding = source.load()
         self._next = time.monotonic() + every
-        # Rises with each change.
+        # Rises with each change of how to connect.
         self.generation = 0
 
     def current(self, *, now: bool = False) -> Binding:
@@ -44,7 +45,7 @@ class Watched:
             _log.warning("the binding has changed and cannot be read yet: %s", error)
             return
         self._fingerprint = fingerprint
-        if binding != self._binding:
-            self._binding = binding
+        if replace(binding, contract=self._binding.contract) != self._binding:
             self.generation += 1
             _log.info("the binding has changed")
+        self._binding = binding

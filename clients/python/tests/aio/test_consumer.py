@@ -278,17 +278,19 @@ async def test_a_lost_stream_is_said_so_and_gone_on_with(server: Server, admin: 
     assert registry.get_sample_value("events_consumed_total", {"channel": "task:created"}) == 1
 
 
-async def test_events_that_were_dropped_are_counted(server: Server, admin: redis.Redis) -> None:
+@pytest.mark.parametrize("holder", ["here", "dead"])
+async def test_events_that_were_dropped_are_counted(server: Server, admin: redis.Redis, holder: str) -> None:
     registry = CollectorRegistry()
     async with client(server.port, QUICK, metrics=PrometheusMetrics(registry)) as bus:
         await emit(bus, 1, 2, 3)
         admin.xgroup_create(STREAM, rights.SERVICE, id="0")
-        admin.xreadgroup(rights.SERVICE, "dead", {STREAM: ">"})
+        admin.xreadgroup(rights.SERVICE, holder, {STREAM: ">"})
         admin.xtrim(STREAM, maxlen=1, approximate=False)
         handled = Handled()
         running = consumer(bus, handled.handle)
         async with background(running.run, running.stop):
             await soon(lambda: handled.numbers == [3])
+    assert admin.exists(DEAD) == 0
     labels = {"channel": "task:created", "reason": "lost"}
     assert registry.get_sample_value("event_errors_total", labels) == 2
 

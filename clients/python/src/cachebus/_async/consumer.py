@@ -101,9 +101,7 @@ class Consumer:
         for spec in self._streams.channels:
             cursor, entries, lost = await self._streams.claim(spec, self._cursors[spec.channel])
             self._cursors[spec.channel] = cursor
-            if lost:
-                self._metrics.event_error(spec.channel, "lost", lost)
-                _log.error("%s: %d events were dropped before they were handled", spec.channel, lost)
+            self._count_lost(spec, lost)
             await self._handle_all(entries)
             if cursor != "0-0":
                 self._next_claim = 0.0
@@ -125,6 +123,10 @@ class Consumer:
         channel = entry.spec.channel
         if entry.deliveries == 0:
             # Acknowledged since it was handed out.
+            return
+        if not entry.fields:
+            await self._streams.acknowledge(entry)
+            self._count_lost(entry.spec, 1)
             return
         try:
             event = Event.decode(entry.fields[b"envelope"]).at(entry.stream_id, entry.deliveries)
@@ -182,6 +184,11 @@ class Consumer:
         for spec, ids in self._held.items():
             if ids:
                 await self._streams.hold(spec, ids, idle=self._options.claim_after)
+
+    def _count_lost(self, spec: ChannelSpec, number: int) -> None:
+        if number:
+            self._metrics.event_error(spec.channel, "lost", number)
+            _log.error("%s: %d events were dropped before they were handled", spec.channel, number)
 
     def _lost_group(self) -> None:
         for spec in self._streams.channels:
