@@ -31,20 +31,18 @@ local function invalid(text)
   fail('CBINVALID', text)
 end
 
--- Each of the commands has to be allowed to the caller.
-local function allowed(...)
-  for _, command in ipairs({...}) do
-    if not redis.acl_check_cmd(unpack(command)) then
-      fail('CBDENIED', command[1] .. ' ' .. (command[2] or ''))
-    end
+-- The caller may run this command on these keys and channels.
+local function allowed(command, ...)
+  if not redis.acl_check_cmd(command, ...) then
+    fail('CBDENIED', command .. ' ' .. ((...) or ''))
   end
 end
 
--- A key is absent or of this type.
+-- A key is absent or of this type. Needed where a command fails by it after another has written.
 local function of_type(key, expected)
   local found = redis.call('TYPE', key).ok
   if found ~= 'none' and found ~= expected then
-    fail('CBWRONGTYPE', key .. ' is a ' .. found)
+    fail('WRONGTYPE', key .. ' is a ' .. found)
   end
 end
 
@@ -108,29 +106,31 @@ end
 
 local function keys_of(event)
   local keys = {}
-  for _, key in ipairs({event.ids, event.history, event.stream}) do
-    if key then
-      keys[#keys + 1] = key
-    end
-  end
+  keys[1] = event.ids or nil
+  keys[#keys + 1] = event.history or nil
+  keys[#keys + 1] = event.stream or nil
   return keys
 end
 
--- All that may refuse the event.
+-- All that may refuse the event. What the first command of `send` on a key finds of another type fails there: nothing is
+-- written before.
 local function may_emit(event)
-  allowed({'TIME'}, {'PUBLISH', event.channel, ''})
+  allowed('PUBLISH', event.channel, '')
   if event.ids then
-    allowed({'TYPE', event.ids}, {'ZADD', event.ids, 'NX', '0', event.id}, {'ZSCORE', event.ids, event.id},
-      {'ZCOUNT', event.ids, '-inf', '0'}, {'ZREMRANGEBYRANK', event.ids, '0', '0'})
-    of_type(event.ids, 'zset')
-  end
-  if event.history then
-    allowed({'TYPE', event.history}, {'LPUSH', event.history, ''}, {'LTRIM', event.history, '0', '0'})
-    of_type(event.history, 'list')
+    allowed('TIME')
+    allowed('ZSCORE', event.ids, event.id)
+    allowed('ZADD', event.ids, '0', event.id)
+    allowed('ZCOUNT', event.ids, '-inf', '0')
+    allowed('ZREMRANGEBYRANK', event.ids, '0', '0')
   end
   if event.stream then
-    allowed({'TYPE', event.stream}, {'XADD', event.stream, '*', 'event_id', ''})
-    of_type(event.stream, 'stream')
+    allowed('XADD', event.stream, '*', 'event_id', '')
+  end
+  if event.history then
+    allowed('LPUSH', event.history, '')
+    allowed('LTRIM', event.history, '0', '0')
+    allowed('TYPE', event.history)
+    of_type(event.history, 'list')
   end
 end
 
@@ -142,7 +142,7 @@ local function send(event)
   end
   local id = ''
   if event.stream then
-    -- First, for it alone can still fail: where ids are used up.
+    -- First, for it can still fail: where the key holds something else, or where ids are used up.
     id = redis.call('XADD', event.stream, '*', 'event_id', event.id, 'envelope', event.envelope)
   end
   if event.ids then
@@ -165,9 +165,9 @@ local function emit(keys, args)
     invalid('takes 5 arguments')
   end
   local event = event_of(unpack(args))
-  local wanted = table.concat(keys_of(event), ' ')
-  if table.concat(keys, ' ') ~= wanted then
-    invalid('keys are not ' .. wanted)
+  local wanted = keys_of(event)
+  if #keys ~= #wanted or keys[1] ~= wanted[1] or keys[2] ~= wanted[2] or keys[3] ~= wanted[3] then
+    invalid('keys are not ' .. table.concat(wanted, ' '))
   end
   may_emit(event)
   return send(event)
@@ -180,7 +180,7 @@ local function invalidate(keys, args)
     invalid('takes 1 to ' .. MAX_KEYS .. ' keys and 5 arguments')
   end
   local event = event_of(unpack(args))
-  allowed({'UNLINK', unpack(keys)})
+  allowed('UNLINK', unpack(keys))
   may_emit(event)
   local removed = redis.call('UNLINK', unpack(keys))
   local sent = send(event)
@@ -204,7 +204,7 @@ local function fence_of(text)
   end
   local epoch, counter = string.match(text, '^(%d+) (%d+)$')
   if not epoch then
-    fail('CBWRONGTYPE', 'the fence is not two numbers')
+    fail('WRONGTYPE', 'the fence is not two numbers')
   end
   return tonumber(epoch), tonumber(counter)
 end
@@ -218,8 +218,12 @@ local function lock(keys, args)
   if fence ~= key .. ':fence' then
     invalid('second key is not the first and :fence')
   end
-  allowed({'TIME'}, {'GET', key}, {'GET', fence}, {'SET', key, token, 'PX', '1'}, {'SET', fence, '', 'PX', '1'},
-    {'PTTL', key})
+  allowed('TIME')
+  allowed('GET', key)
+  allowed('GET', fence)
+  allowed('PTTL', key)
+  allowed('SET', key, token, 'PX', '1')
+  allowed('SET', fence, '', 'PX', '1')
   local holder = redis.call('GET', key)
   if holder and holder ~= token then
     return {0, 0, 0, redis.call('PTTL', key)}
@@ -239,7 +243,8 @@ local function extend(keys, args)
   count(keys, args, 1, 2)
   local token = token_of(args[1])
   local ttl = integer(args[2], 'ttl', 1, MAX_TTL)
-  allowed({'GET', keys[1]}, {'PEXPIRE', keys[1], '1'})
+  allowed('GET', keys[1])
+  allowed('PEXPIRE', keys[1], '1')
   if redis.call('GET', keys[1]) ~= token then
     return 0
   end
@@ -249,7 +254,8 @@ end
 local function unlock(keys, args)
   count(keys, args, 1, 1)
   local token = token_of(args[1])
-  allowed({'GET', keys[1]}, {'DEL', keys[1]})
+  allowed('GET', keys[1])
+  allowed('DEL', keys[1])
   if redis.call('GET', keys[1]) ~= token then
     return 0
   end
@@ -339,10 +345,12 @@ local function trim(keys, args)
   if not base or lost ~= base .. 'lost' then
     invalid('keys are not events:<channel>:stream and events:<channel>:lost')
   end
-  allowed({'TIME'}, {'TYPE', stream}, {'TYPE', lost}, {'XINFO', 'GROUPS', stream}, {'XINFO', 'CONSUMERS', stream, ''},
-    {'XPENDING', stream, ''}, {'XGROUP', 'DELCONSUMER', stream, '', ''}, {'XRANGE', stream, '-', '+'},
-    {'XACK', stream, '', '0-0'}, {'XTRIM', stream, 'MINID', '0'}, {'XLEN', stream}, {'HINCRBY', lost, '', '0'},
-    {'HGET', lost, ''})
+  for _, command in ipairs({{'TIME'}, {'TYPE', stream}, {'TYPE', lost}, {'XINFO', 'GROUPS', stream},
+    {'XINFO', 'CONSUMERS', stream, ''}, {'XPENDING', stream, ''}, {'XGROUP', 'DELCONSUMER', stream, '', ''},
+    {'XRANGE', stream, '-', '+'}, {'XACK', stream, '', '0-0'}, {'XTRIM', stream, 'MINID', '0'}, {'XLEN', stream},
+    {'HINCRBY', lost, '', '0'}, {'HGET', lost, ''}}) do
+    allowed(unpack(command))
+  end
   of_type(stream, 'stream')
   of_type(lost, 'hash')
   if redis.call('TYPE', stream).ok == 'none' then

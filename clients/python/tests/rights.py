@@ -86,6 +86,23 @@ DEAD_LETTERS = ["xadd", "xdel", "xlen", "xrange"]
 INVALIDATE = ["fcall"]
 IDEMPOTENT = ["type", "zadd", "zcount", "zremrangebyrank", "zscore"]
 
+# Of whoever trims, which is no service.
+TRIM = [
+    "fcall",
+    "hget",
+    "hincrby",
+    "time",
+    "type",
+    "xack",
+    "xgroup|delconsumer",
+    "xinfo|consumers",
+    "xinfo|groups",
+    "xlen",
+    "xpending",
+    "xrange",
+    "xtrim",
+]
+
 PUBLISHED = ["agent:updated", "task:created", "task:completed"]
 DURABLE = ["task:created", "task:completed"]
 

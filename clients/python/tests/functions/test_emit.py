@@ -158,7 +158,7 @@ def test_the_rights_suffice_alone(worker: redis.Redis, admin: redis.Redis) -> No
 @pytest.mark.parametrize("key", [IDS, HISTORY, STREAM])
 def test_a_key_of_another_type_leaves_nothing(worker: redis.Redis, admin: redis.Redis, key: str) -> None:
     admin.set(key, "x")
-    with pytest.raises(redis.ResponseError, match=f"^CBWRONGTYPE {key} is a string"):
+    with pytest.raises(redis.ResponseError, match="^WRONGTYPE "):
         emit(worker)
     assert admin.keys() == [key]
 

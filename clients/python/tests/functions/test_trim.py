@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
+import rights
 from engines import Server
 
 STREAM, LOST = "events:task:created:stream", "events:task:created:lost"
@@ -141,6 +142,29 @@ def test_forgets_consumers_that_are_gone(admin: redis.Redis) -> None:
 def test_refuses_wrong_arguments(admin: redis.Redis, keys: tuple[str, ...], arguments: tuple[object, ...]) -> None:
     with pytest.raises(redis.ResponseError, match="^CBINVALID"):
         admin.fcall("cachebus_trim", 2, *keys, *arguments)
+
+
+def keeper(server: Server, admin: redis.Redis, right: rights.Right) -> redis.Redis:
+    admin.execute_command("ACL", "SETUSER", "keeper", "reset", "on", ">kept", "-@all", "+time", right.rule())
+    return redis.Redis(port=server.port, username="keeper", password="kept", protocol=2, decode_responses=True)
+
+
+TRIM = rights.Right(rights.TRIM, ["~events:*:stream", "~events:*:lost"])
+
+
+def test_these_rights_suffice(server: Server, admin: redis.Redis) -> None:
+    fill(admin, 10)
+    admin.xgroup_create(STREAM, "none", id="0")
+    assert trim(keeper(server, admin, TRIM), most=4)[1] == 6
+
+
+@pytest.mark.parametrize("missing", [f"+{command}" for command in rights.TRIM if command != "time"] + TRIM.keys)
+def test_a_missing_right_leaves_all(server: Server, admin: redis.Redis, missing: str) -> None:
+    fill(admin, 10)
+    with pytest.raises(redis.ResponseError, match="^CBDENIED|permission"):
+        trim(keeper(server, admin, TRIM.without(missing)), most=4)
+    assert len(kept(admin)) == 10
+    assert admin.exists(LOST) == 0
 
 
 def test_no_service_may_trim(worker: redis.Redis, admin: redis.Redis) -> None:

@@ -92,7 +92,7 @@ def test_errors_of_the_library_keep_their_code(bus: CacheBus, admin: redis.Redis
     admin.set(HISTORY, "x")
     with pytest.raises(ServerError) as raised:
         bus.events.emit(bus.events.event("task:created", {}))
-    assert raised.value.code == "CBWRONGTYPE"
+    assert raised.value.code == "WRONGTYPE"
 
 
 def test_without_the_library(bus: CacheBus, admin: redis.Redis) -> None:
