@@ -46,6 +46,7 @@ class Consumer:
         self._options = options
         self._metrics = metrics
         self._stopped = Flag()
+        self._begun = False
         self._next_claim = 0.0
         self._cursors = {spec.channel: "0-0" for spec in channels}
         # Entries that were handed out to this consumer and are not done with.
@@ -59,28 +60,36 @@ class Consumer:
     def run(self) -> None:
         """Handles events until :meth:`stop`. A bus that is away is waited for; ``Denied`` is raised."""
         pause = 0.05
-        start = "0" if self._options.start == "earliest" else "$"
         with Repeat(self._options.claim_after / 3, self._keep):
             try:
                 while not self._stopped.is_set():
                     try:
-                        self._prepare(start)
+                        self._make_groups()
+                        self._finish()
                         pause = 0.05
-                        # From now on a group that is missing was lost, and what its stream holds is new to us.
-                        start = "0"
                         self._work()
                     except errors.GroupMissing:
-                        self._lost_group()
-                    except (errors.Unavailable, errors.OutcomeUnknown) as error:
+                        self._streams.disconnect()
+                    except errors.CacheBusError as error:
+                        if not error.retryable:
+                            raise
                         self._wait(error, pause)
                         pause = min(pause * 2, LONGEST_PAUSE)
-                    except errors.AuthenticationFailed as error:
-                        self._wait(error, LONGEST_PAUSE)
             finally:
                 self._streams.disconnect()
 
-    def _prepare(self, start: str) -> None:
-        self._streams.make_groups(start)
+    def _make_groups(self) -> None:
+        """Once they exist, a group that is missing was lost, and what its stream holds is new to us."""
+        start = "$" if self._options.start == "latest" and not self._begun else "0"
+        made = self._streams.make_groups(start)
+        if self._begun:
+            for spec in made:
+                self._metrics.event_error(spec.channel, "group_lost")
+                _log.error("%s: the stream or its consumer group was lost: events may be missing", spec.channel)
+        self._begun = True
+
+    def _finish(self) -> None:
+        """Handles what was handed out to this consumer and is not done with."""
         for spec in self._streams.channels:
             after = "0"
             while not self._stopped.is_set():
@@ -189,11 +198,6 @@ class Consumer:
         if number:
             self._metrics.event_error(spec.channel, "lost", number)
             _log.error("%s: %d events were dropped before they were handled", spec.channel, number)
-
-    def _lost_group(self) -> None:
-        for spec in self._streams.channels:
-            self._metrics.event_error(spec.channel, "group_lost")
-        _log.error("a stream or its consumer group is gone: events may be lost")
 
     def _wait(self, error: errors.CacheBusError, pause: float) -> None:
         for spec in self._streams.channels:
