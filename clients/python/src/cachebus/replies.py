@@ -14,6 +14,8 @@ _REFUSALS = (
     "LOADING",
     "READONLY",
     "MISCONF",
+    # From a wait that the server has ended: it is no primary any more, or the stream was deleted.
+    "UNBLOCKED",
 )
 
 
