@@ -125,6 +125,14 @@ def test_what_a_replica_refuses_is_repeated(own_server: Server) -> None:
         assert agents.get(1) == 3
 
 
+def test_a_replica_is_not_read(own_server: Server) -> None:
+    own_server.admin().set("agent:1", "1")
+    own_server.admin().replicaof("127.0.0.1", 1)
+    with client(own_server.port, Settings(deadline=0.5)) as bus:
+        with pytest.raises(Refused):
+            bus.cache.keyspace("agent").get(1)
+
+
 def test_a_password_change_is_ridden_through(server: Server, admin: redis.Redis, tmp_path: Path) -> None:
     folder(tmp_path, server.port)
     settings = Settings(reload_every=0.05)
