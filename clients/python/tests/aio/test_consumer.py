@@ -69,6 +69,19 @@ async def test_each_event_in_order_and_acknowledged(bus: CacheBus, admin: redis.
     assert handled.events[0].stream_id == admin.xrange(STREAM)[0][0]
 
 
+async def test_is_acknowledged_after_its_handler(bus: CacheBus, admin: redis.Redis) -> None:
+    meanwhile: list[int] = []
+
+    async def handle(event: Event) -> None:
+        meanwhile.append(pending(admin))
+
+    running = consumer(bus, handle)
+    async with background(running.run, running.stop):
+        await emit(bus, 1)
+        await soon(lambda: meanwhile and pending(admin) == 0)
+    assert meanwhile == [1]
+
+
 async def test_only_what_is_new(bus: CacheBus, admin: redis.Redis) -> None:
     await emit(bus, 1)
     handled = Handled()

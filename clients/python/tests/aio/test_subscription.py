@@ -69,6 +69,18 @@ async def test_fills_what_was_published_while_it_was_cut_off(bus: CacheBus, admi
     assert subscription.gaps == 0
 
 
+async def test_each_event_comes_once(bus: CacheBus, admin: redis.Redis) -> None:
+    async with bus.events.subscribe("agent") as subscription:
+        listener = Listener(subscription)
+        async with background(listener.run, listener.stop):
+            event = bus.events.event("agent:updated", {"n": 1})
+            for _ in range(3):
+                admin.publish("agent:updated", event.encode())
+            await emit(bus, 2, last=True)
+            await soon(lambda: 2 in names(listener.heard))
+    assert names(listener.heard) == [1, 2]
+
+
 async def test_says_so_where_the_history_is_too_short(server: Server, admin: redis.Redis) -> None:
     short = contracts.text(history=3)
     async with client(server.port, QUICK, short) as bus, bus.events.subscribe("agent") as subscription:

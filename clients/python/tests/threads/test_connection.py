@@ -103,13 +103,31 @@ def test_a_restart_is_ridden_through(own_server: Server) -> None:
 
 
 def test_a_session_that_was_ended_is_made_again(bus: CacheBus, admin: redis.Redis) -> None:
-    admin.function_flush()
     agents = bus.cache.keyspace("agent")
     for _ in range(3):
         together(5, lambda: agents.set(1, 1))
         assert admin.client_kill_filter(_type="normal") >= 1
         # Not repeated, and yet without an error: who has gone is seen before anything is sent.
-        bus.events.emit(bus.events.event("agent:updated", {}))
+        bus._connection.call("SET", "agent:1", "2", safe=False)
+
+
+def test_old_sessions_end_with_the_old_password(server: Server, admin: redis.Redis, tmp_path: Path) -> None:
+    def sessions() -> list[str]:
+        return [each["id"] for each in admin.client_list() if each["user"] == rights.SERVICE]
+
+    folder(tmp_path, server.port)
+    with CacheBus(Folder(tmp_path), settings=Settings(reload_every=0.02)) as bus:
+        agents = bus.cache.keyspace("agent")
+        agents.set(1, 1)
+        [before] = sessions()
+        agents.set(1, 1)
+        assert sessions() == [before]
+        admin.execute_command("ACL", "SETUSER", rights.SERVICE, ">second")
+        (tmp_path / "password").write_text("second")
+        nap(0.05)
+        agents.set(1, 1)
+        eventually(lambda: len(sessions()) == 1)
+        assert sessions() != [before]
 
 
 def test_what_a_replica_refuses_is_repeated(own_server: Server) -> None:

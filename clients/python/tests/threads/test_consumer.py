@@ -68,6 +68,19 @@ def test_each_event_in_order_and_acknowledged(bus: CacheBus, admin: redis.Redis)
     assert handled.events[0].stream_id == admin.xrange(STREAM)[0][0]
 
 
+def test_is_acknowledged_after_its_handler(bus: CacheBus, admin: redis.Redis) -> None:
+    meanwhile: list[int] = []
+
+    def handle(event: Event) -> None:
+        meanwhile.append(pending(admin))
+
+    running = consumer(bus, handle)
+    with background(running.run, running.stop):
+        emit(bus, 1)
+        soon(lambda: meanwhile and pending(admin) == 0)
+    assert meanwhile == [1]
+
+
 def test_only_what_is_new(bus: CacheBus, admin: redis.Redis) -> None:
     emit(bus, 1)
     handled = Handled()

@@ -68,6 +68,18 @@ def test_fills_what_was_published_while_it_was_cut_off(bus: CacheBus, admin: red
     assert subscription.gaps == 0
 
 
+def test_each_event_comes_once(bus: CacheBus, admin: redis.Redis) -> None:
+    with bus.events.subscribe("agent") as subscription:
+        listener = Listener(subscription)
+        with background(listener.run, listener.stop):
+            event = bus.events.event("agent:updated", {"n": 1})
+            for _ in range(3):
+                admin.publish("agent:updated", event.encode())
+            emit(bus, 2, last=True)
+            soon(lambda: 2 in names(listener.heard))
+    assert names(listener.heard) == [1, 2]
+
+
 def test_says_so_where_the_history_is_too_short(server: Server, admin: redis.Redis) -> None:
     short = contracts.text(history=3)
     with client(server.port, QUICK, short) as bus, bus.events.subscribe("agent") as subscription:
