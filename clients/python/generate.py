@@ -42,7 +42,9 @@ def generated(source: Path, target: Path) -> str:
 
 
 def _ruff(text: str, *arguments: str) -> str:
-    return subprocess.run(["ruff", *arguments], input=text, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        [sys.executable, "-m", "ruff", *arguments], input=text, capture_output=True, text=True, check=True
+    ).stdout
 
 
 def main() -> int:

@@ -49,13 +49,8 @@ def admin(server: Server) -> redis.Redis:
 
 
 @pytest.fixture
-def worker(server: Server) -> redis.Redis:
+def worker(server: Server) -> Iterator[redis.Redis]:
     """A plain client with the service's rights."""
-    return redis.Redis(
-        host="127.0.0.1",
-        port=server.port,
-        username=rights.SERVICE,
-        password=rights.PASSWORD,
-        protocol=2,
-        decode_responses=True,
-    )
+    client = server.client(rights.SERVICE, rights.PASSWORD)
+    yield client
+    client.close()

@@ -20,7 +20,7 @@ ADMIN_PASSWORD = "of-the-tests"
 FIRST_PORT = 17100
 
 
-def eventually(condition: Callable[[], object], within: float = 10.0) -> None:
+def eventually(condition: Callable[[], object], within: float = 30.0) -> None:
     """Waits until ``condition`` holds; it may raise while it does not."""
     deadline = time.monotonic() + within
     while True:
@@ -59,6 +59,7 @@ class Server:
         self.settings = settings
         self.port = free_port()
         self.name = ""
+        self._admin: redis.Redis | None = None
 
     @property
     def valkey(self) -> bool:
@@ -84,6 +85,9 @@ class Server:
             subprocess.run(["docker", "kill", self.name], check=False, capture_output=True)
             subprocess.run(["docker", "wait", self.name], check=False, capture_output=True)
             self.name = ""
+        if self._admin is not None:
+            self._admin.close()
+            self._admin = None
 
     def freeze(self) -> None:
         """Has the server answer nothing, with its connections open."""
@@ -93,12 +97,15 @@ class Server:
         subprocess.run(["docker", "unpause", self.name], check=True, capture_output=True)
 
     def admin(self) -> redis.Redis:
+        """A client that may do everything; closed with the server."""
+        if self._admin is None:
+            self._admin = self.client("default", ADMIN_PASSWORD)
+        return self._admin
+
+    def client(self, user: str, password: str) -> redis.Redis:
+        """A plain client, which the caller closes."""
         return redis.Redis(
-            host="127.0.0.1",
-            port=self.port,
-            password=ADMIN_PASSWORD,
-            protocol=2,
-            decode_responses=True,
+            host="127.0.0.1", port=self.port, username=user, password=password, protocol=2, decode_responses=True
         )
 
     def load(self) -> None:

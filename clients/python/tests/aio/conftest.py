@@ -16,10 +16,11 @@ from proxy import Proxy
 
 from .twins import fixture
 
-QUICK = Settings(connect_timeout=0.5, command_timeout=0.5, deadline=3.0)
+# For tests that are not about time, on machines that are busy.
+PATIENT = Settings(connect_timeout=3.0, command_timeout=3.0, deadline=30.0, reload_every=0.05)
 
 
-def client(port: int, settings: Settings = QUICK, contract: str | None = None, **options: Any) -> CacheBus:
+def client(port: int, settings: Settings = PATIENT, contract: str | None = None, **options: Any) -> CacheBus:
     url = f"redis://{rights.SERVICE}:{rights.PASSWORD}@127.0.0.1:{port}/0"
     return CacheBus(Url(url, contract or contracts.text()), settings=settings, **options)
 

@@ -26,7 +26,7 @@ from cachebus import (
 from cachebus.aio import CacheBus
 from engines import Server
 
-from .conftest import QUICK, client
+from .conftest import PATIENT, client
 from .twins import nap, together
 
 AGENT = {"id": 7, "name": "Zoë", "tags": ["a", None, 1.5]}
@@ -117,9 +117,8 @@ async def test_what_is_not_granted_is_denied(bus: CacheBus) -> None:
         await metrics.set(parts, 1)
 
 
-async def test_foreign_bytes_are_no_value(bus: CacheBus, server: Server) -> None:
-    raw = redis.Redis(port=server.port, username="default", password="of-the-tests")
-    raw.set("agent:1", pickle.dumps(AGENT))
+async def test_foreign_bytes_are_no_value(bus: CacheBus, admin: redis.Redis) -> None:
+    admin.set("agent:1", pickle.dumps(AGENT))
     agents = bus.cache.keyspace("agent")
     with pytest.raises(ValueInvalid):
         await agents.get(1)
@@ -258,7 +257,7 @@ async def test_a_frozen_server_costs_little(own_server: Server) -> None:
 
 async def test_counts_hits_and_misses(server: Server) -> None:
     registry = CollectorRegistry()
-    async with client(server.port, QUICK, metrics=PrometheusMetrics(registry)) as bus:
+    async with client(server.port, PATIENT, metrics=PrometheusMetrics(registry)) as bus:
         agents = bus.cache.keyspace("agent")
         await agents.set(1, 1)
         await agents.mget([1, 2, 3])

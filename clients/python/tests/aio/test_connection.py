@@ -25,7 +25,7 @@ from engines import Server, eventually
 from proxy import Proxy
 from sentinels import Deployment
 
-from .conftest import QUICK, client
+from .conftest import PATIENT, client
 from .twins import background, nap, soon, together
 
 
@@ -46,7 +46,7 @@ def folder(path: Path, port: int, password: str = rights.PASSWORD) -> None:
 
 async def test_what_could_be_done_twice_is_not_repeated(proxy: Proxy, admin: redis.Redis) -> None:
     admin.function_flush()
-    async with client(proxy.port, QUICK) as bus:
+    async with client(proxy.port, PATIENT) as bus:
         proxy.cut(b"PUBLISH")
         with pytest.raises(OutcomeUnknown) as raised:
             await bus.events.emit(bus.events.event("agent:updated", {}))
@@ -56,7 +56,7 @@ async def test_what_could_be_done_twice_is_not_repeated(proxy: Proxy, admin: red
 
 
 async def test_what_may_be_done_twice_is_repeated(proxy: Proxy) -> None:
-    async with client(proxy.port, QUICK) as bus:
+    async with client(proxy.port, PATIENT) as bus:
         agents = bus.cache.keyspace("agent")
         proxy.cut(b"\r\nSET\r\n")
         await agents.set(1, 1)
@@ -67,7 +67,7 @@ async def test_what_may_be_done_twice_is_repeated(proxy: Proxy) -> None:
 
 
 async def test_an_event_is_repeated_and_counts_once(proxy: Proxy, admin: redis.Redis) -> None:
-    async with client(proxy.port, QUICK) as bus:
+    async with client(proxy.port, PATIENT) as bus:
         proxy.cut(b"cachebus_emit", times=2)
         emitted = await bus.events.emit(bus.events.event("task:created", {"id": 7}))
         assert emitted.outcome is Outcome.DUPLICATE
@@ -86,7 +86,7 @@ async def test_the_deadline_is_kept(proxy: Proxy) -> None:
 
 
 async def test_a_restart_is_ridden_through(own_server: Server) -> None:
-    async with client(own_server.port, Settings(deadline=20.0)) as bus:
+    async with client(own_server.port) as bus:
         agents = bus.cache.keyspace("agent")
         await agents.set(1, 1)
         own_server.stop()
@@ -131,13 +131,14 @@ async def test_old_sessions_end_with_the_old_password(server: Server, admin: red
 
 
 async def test_what_a_replica_refuses_is_repeated(own_server: Server) -> None:
-    async with client(own_server.port, QUICK) as bus:
-        agents = bus.cache.keyspace("agent")
-        await agents.set(1, 1)
-        admin = own_server.admin()
+    admin = own_server.admin()
+    async with client(own_server.port, Settings(deadline=0.5)) as bus:
+        await bus.cache.keyspace("agent").set(1, 1)
         admin.replicaof("127.0.0.1", 1)
         with pytest.raises(Refused):
-            await agents.set(1, 2)
+            await bus.cache.keyspace("agent").set(1, 2)
+    async with client(own_server.port) as bus:
+        agents = bus.cache.keyspace("agent")
         async with background(lambda: agents.set(1, 3), lambda: admin.replicaof("NO", "ONE")):
             await nap(0.2)
         assert await agents.get(1) == 3
@@ -153,9 +154,8 @@ async def test_a_replica_is_not_read(own_server: Server) -> None:
 
 async def test_a_password_change_is_ridden_through(server: Server, admin: redis.Redis, tmp_path: Path) -> None:
     folder(tmp_path, server.port)
-    settings = Settings(reload_every=0.05)
     stopped: list[bool] = []
-    async with CacheBus(Folder(tmp_path), settings=settings) as bus:
+    async with CacheBus(Folder(tmp_path), settings=PATIENT) as bus:
         agents = bus.cache.keyspace("agent")
 
         async def work() -> None:
@@ -233,7 +233,7 @@ def test_no_binding(tmp_path: Path) -> None:
 
 async def test_a_failover_is_followed(engine: Server, tmp_path: Path) -> None:
     with Deployment(engine.image, tmp_path) as deployment:
-        async with CacheBus(deployment.source(), settings=Settings(deadline=20.0)) as bus:
+        async with CacheBus(deployment.source(), settings=PATIENT) as bus:
             agents = bus.cache.keyspace("agent")
             await agents.set(1, 1)
             async with bus.locks("lock").lock("orders") as lock:
@@ -250,7 +250,7 @@ async def test_a_failover_is_followed(engine: Server, tmp_path: Path) -> None:
 
 async def test_copies_confirm(engine: Server, tmp_path: Path) -> None:
     with Deployment(engine.image, tmp_path, confirm=1) as deployment:
-        async with CacheBus(deployment.source(), settings=Settings(deadline=20.0)) as bus:
+        async with CacheBus(deployment.source(), settings=PATIENT) as bus:
             event = bus.events.event("task:created", {})
             assert (await bus.events.emit(event)).outcome is Outcome.EMITTED
             deployment.replica.freeze()

@@ -17,7 +17,7 @@ from engines import Server
 from proxy import Proxy
 from victims import Victim
 
-from .conftest import QUICK, client
+from .conftest import PATIENT, client
 from .twins import background, nap, soon
 
 STREAM, DEAD = "events:task:created:stream", f"events:task:created:dead:{rights.SERVICE}"
@@ -148,7 +148,7 @@ async def test_dead_letters_are_looked_at_redriven_and_dropped(bus: CacheBus, ad
 
 
 async def test_a_dead_letter_is_written_once(proxy: Proxy, admin: redis.Redis) -> None:
-    async with client(proxy.port, QUICK) as bus:
+    async with client(proxy.port, PATIENT) as bus:
         handled = Handled(fails=3)
         running = consumer(bus, handled.handle)
         proxy.cut(b"XADD", times=1)
@@ -219,7 +219,7 @@ async def test_a_slow_handler_keeps_its_events(bus: CacheBus, server: Server, ad
     other = Handled()
     await emit(bus, 1, 2)
     running = consumer(bus, slow, claim_after=0.3)
-    async with client(server.port, QUICK) as another, background(running.run, running.stop):
+    async with client(server.port, PATIENT) as another, background(running.run, running.stop):
         await soon(lambda: handled == [1])
         waiting = consumer(another, other.handle, name="there", claim_after=0.3)
         async with background(waiting.run, waiting.stop):
@@ -278,7 +278,7 @@ async def test_a_restart_loses_nothing(own_server: Server) -> None:
 
 async def test_a_lost_stream_is_said_so_and_gone_on_with(server: Server, admin: redis.Redis) -> None:
     registry = CollectorRegistry()
-    async with client(server.port, QUICK, metrics=PrometheusMetrics(registry)) as bus:
+    async with client(server.port, PATIENT, metrics=PrometheusMetrics(registry)) as bus:
         handled = Handled()
         running = consumer(bus, handled.handle, start="latest")
         async with background(running.run, running.stop):
@@ -294,7 +294,7 @@ async def test_a_lost_stream_is_said_so_and_gone_on_with(server: Server, admin: 
 @pytest.mark.parametrize("holder", ["here", "dead"])
 async def test_events_that_were_dropped_are_counted(server: Server, admin: redis.Redis, holder: str) -> None:
     registry = CollectorRegistry()
-    async with client(server.port, QUICK, metrics=PrometheusMetrics(registry)) as bus:
+    async with client(server.port, PATIENT, metrics=PrometheusMetrics(registry)) as bus:
         await emit(bus, 1, 2, 3)
         admin.xgroup_create(STREAM, rights.SERVICE, id="0")
         admin.xreadgroup(rights.SERVICE, holder, {STREAM: ">"})
@@ -318,7 +318,7 @@ async def test_a_denial_is_raised(bus: CacheBus, admin: redis.Redis) -> None:
 
 async def test_counts_and_times(server: Server) -> None:
     registry = CollectorRegistry()
-    async with client(server.port, QUICK, metrics=PrometheusMetrics(registry)) as bus:
+    async with client(server.port, PATIENT, metrics=PrometheusMetrics(registry)) as bus:
         handled = Handled(fails=4)
         running = consumer(bus, handled.handle)
         async with background(running.run, running.stop):

@@ -23,7 +23,7 @@ from cachebus import (
 from cachebus.aio import CacheBus
 from engines import Server
 
-from .conftest import QUICK, client
+from .conftest import PATIENT, client
 
 STREAM, HISTORY = "events:task:created:stream", "events:task:created:history"
 
@@ -146,7 +146,7 @@ async def test_replay(bus: CacheBus, admin: redis.Redis) -> None:
 
 async def test_counts_what_is_published(server: Server, admin: redis.Redis) -> None:
     registry = CollectorRegistry()
-    async with client(server.port, QUICK, metrics=PrometheusMetrics(registry)) as bus:
+    async with client(server.port, PATIENT, metrics=PrometheusMetrics(registry)) as bus:
         event = bus.events.event("task:created", {})
         await bus.events.emit(event)
         await bus.events.emit(event)

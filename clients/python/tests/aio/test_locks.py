@@ -12,7 +12,7 @@ from cachebus.aio import CacheBus, Fence
 from engines import Server
 from proxy import Proxy
 
-from .conftest import QUICK, client
+from .conftest import PATIENT, client
 from .twins import nap, soon, together
 
 KEY = "lock:orders"
@@ -85,7 +85,7 @@ async def test_a_server_that_is_gone_loses_the_lock(own_server: Server) -> None:
 
 
 async def test_a_lost_reply_gives_the_same_lock(proxy: Proxy, admin: redis.Redis) -> None:
-    async with client(proxy.port, QUICK) as bus:
+    async with client(proxy.port, PATIENT) as bus:
         proxy.cut(b"cachebus_lock")
         async with bus.locks("lock").lock("orders") as lock:
             assert proxy.passed == 2

@@ -10,7 +10,7 @@ from cachebus import Event
 from cachebus.aio import CacheBus, Subscription
 from engines import Server
 
-from .conftest import QUICK, client
+from .conftest import PATIENT, client
 from .twins import background, nap, soon
 
 
@@ -83,7 +83,7 @@ async def test_each_event_comes_once(bus: CacheBus, admin: redis.Redis) -> None:
 
 async def test_says_so_where_the_history_is_too_short(server: Server, admin: redis.Redis) -> None:
     short = contracts.text(history=3)
-    async with client(server.port, QUICK, short) as bus, bus.events.subscribe("agent") as subscription:
+    async with client(server.port, PATIENT, short) as bus, bus.events.subscribe("agent") as subscription:
         listener = Listener(subscription)
         async with background(listener.run, listener.stop):
             await emit(bus, 1)

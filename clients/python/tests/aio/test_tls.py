@@ -14,6 +14,7 @@ from cachebus import Folder, Settings, Unavailable
 from cachebus.aio import CacheBus
 from engines import Server, free_port
 
+from .conftest import PATIENT
 from .twins import background, nap, soon
 
 
@@ -54,7 +55,7 @@ def secured(engine: Server, tmp_path: Path) -> Iterator[Secured]:
 
 
 async def test_the_bindings_authority_is_trusted(secured: Secured) -> None:
-    async with CacheBus(Folder(secured.binding)) as bus:
+    async with CacheBus(Folder(secured.binding), settings=PATIENT) as bus:
         agents = bus.cache.keyspace("agent")
         await agents.set(1, 1)
         assert await agents.get(1) == 1
@@ -81,7 +82,7 @@ async def test_names_are_checked(secured: Secured) -> None:
 async def test_a_change_of_the_authority_is_ridden_through(secured: Secured, tmp_path: Path) -> None:
     done: list[int] = []
     stopped: list[bool] = []
-    async with CacheBus(Folder(secured.binding), settings=Settings(reload_every=0.05)) as bus:
+    async with CacheBus(Folder(secured.binding), settings=PATIENT) as bus:
         agents = bus.cache.keyspace("agent")
 
         async def work() -> None:

@@ -30,10 +30,10 @@ async def background(call: Callable[[], Awaitable[Any]], stop: Callable[[], None
         yield
     finally:
         stop()
-        await asyncio.wait_for(task, 15)
+        await asyncio.wait_for(task, 30)
 
 
-async def soon(condition: Callable[[], object], within: float = 10.0) -> None:
+async def soon(condition: Callable[[], object], within: float = 30.0) -> None:
     """Waits until a condition holds, while the rest goes on."""
     deadline = time.monotonic() + within
     while not condition():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 import pytest
@@ -144,9 +145,14 @@ def test_refuses_wrong_arguments(admin: redis.Redis, keys: tuple[str, ...], argu
         admin.fcall("cachebus_trim", 2, *keys, *arguments)
 
 
-def keeper(server: Server, admin: redis.Redis, right: rights.Right) -> redis.Redis:
-    admin.execute_command("ACL", "SETUSER", "keeper", "reset", "on", ">kept", "-@all", "+time", right.rule())
-    return redis.Redis(port=server.port, username="keeper", password="kept", protocol=2, decode_responses=True)
+@contextlib.contextmanager
+def keeper(server: Server, right: rights.Right) -> Iterator[redis.Redis]:
+    """A client with this right only."""
+    rules = ["reset", "on", ">kept", "-@all", "+time", right.rule()]
+    server.admin().execute_command("ACL", "SETUSER", "keeper", *rules)
+    client = server.client("keeper", "kept")
+    yield client
+    client.close()
 
 
 TRIM = rights.Right(rights.TRIM, ["~events:*:stream", "~events:*:lost"])
@@ -155,14 +161,16 @@ TRIM = rights.Right(rights.TRIM, ["~events:*:stream", "~events:*:lost"])
 def test_these_rights_suffice(server: Server, admin: redis.Redis) -> None:
     fill(admin, 10)
     admin.xgroup_create(STREAM, "none", id="0")
-    assert trim(keeper(server, admin, TRIM), most=4)[1] == 6
+    with keeper(server, TRIM) as client:
+        assert trim(client, most=4)[1] == 6
 
 
 @pytest.mark.parametrize("missing", [f"+{command}" for command in rights.TRIM if command != "time"] + TRIM.keys)
 def test_a_missing_right_leaves_all(server: Server, admin: redis.Redis, missing: str) -> None:
     fill(admin, 10)
-    with pytest.raises(redis.ResponseError, match="^CBDENIED|permission"):
-        trim(keeper(server, admin, TRIM.without(missing)), most=4)
+    denied = pytest.raises(redis.ResponseError, match="^CBDENIED|permission")
+    with keeper(server, TRIM.without(missing)) as client, denied:
+        trim(client, most=4)
     assert len(kept(admin)) == 10
     assert admin.exists(LOST) == 0
 

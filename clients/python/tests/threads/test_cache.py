@@ -26,7 +26,7 @@ from cachebus import (
 )
 from engines import Server
 
-from .conftest import QUICK, client
+from .conftest import PATIENT, client
 from .twins import nap, together
 
 AGENT = {"id": 7, "name": "Zoë", "tags": ["a", None, 1.5]}
@@ -117,9 +117,8 @@ def test_what_is_not_granted_is_denied(bus: CacheBus) -> None:
         metrics.set(parts, 1)
 
 
-def test_foreign_bytes_are_no_value(bus: CacheBus, server: Server) -> None:
-    raw = redis.Redis(port=server.port, username="default", password="of-the-tests")
-    raw.set("agent:1", pickle.dumps(AGENT))
+def test_foreign_bytes_are_no_value(bus: CacheBus, admin: redis.Redis) -> None:
+    admin.set("agent:1", pickle.dumps(AGENT))
     agents = bus.cache.keyspace("agent")
     with pytest.raises(ValueInvalid):
         agents.get(1)
@@ -258,7 +257,7 @@ def test_a_frozen_server_costs_little(own_server: Server) -> None:
 
 def test_counts_hits_and_misses(server: Server) -> None:
     registry = CollectorRegistry()
-    with client(server.port, QUICK, metrics=PrometheusMetrics(registry)) as bus:
+    with client(server.port, PATIENT, metrics=PrometheusMetrics(registry)) as bus:
         agents = bus.cache.keyspace("agent")
         agents.set(1, 1)
         agents.mget([1, 2, 3])

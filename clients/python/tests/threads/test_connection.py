@@ -25,7 +25,7 @@ from engines import Server, eventually
 from proxy import Proxy
 from sentinels import Deployment
 
-from .conftest import QUICK, client
+from .conftest import PATIENT, client
 from .twins import background, nap, soon, together
 
 
@@ -46,7 +46,7 @@ def folder(path: Path, port: int, password: str = rights.PASSWORD) -> None:
 
 def test_what_could_be_done_twice_is_not_repeated(proxy: Proxy, admin: redis.Redis) -> None:
     admin.function_flush()
-    with client(proxy.port, QUICK) as bus:
+    with client(proxy.port, PATIENT) as bus:
         proxy.cut(b"PUBLISH")
         with pytest.raises(OutcomeUnknown) as raised:
             bus.events.emit(bus.events.event("agent:updated", {}))
@@ -56,7 +56,7 @@ def test_what_could_be_done_twice_is_not_repeated(proxy: Proxy, admin: redis.Red
 
 
 def test_what_may_be_done_twice_is_repeated(proxy: Proxy) -> None:
-    with client(proxy.port, QUICK) as bus:
+    with client(proxy.port, PATIENT) as bus:
         agents = bus.cache.keyspace("agent")
         proxy.cut(b"\r\nSET\r\n")
         agents.set(1, 1)
@@ -67,7 +67,7 @@ def test_what_may_be_done_twice_is_repeated(proxy: Proxy) -> None:
 
 
 def test_an_event_is_repeated_and_counts_once(proxy: Proxy, admin: redis.Redis) -> None:
-    with client(proxy.port, QUICK) as bus:
+    with client(proxy.port, PATIENT) as bus:
         proxy.cut(b"cachebus_emit", times=2)
         emitted = bus.events.emit(bus.events.event("task:created", {"id": 7}))
         assert emitted.outcome is Outcome.DUPLICATE
@@ -86,7 +86,7 @@ def test_the_deadline_is_kept(proxy: Proxy) -> None:
 
 
 def test_a_restart_is_ridden_through(own_server: Server) -> None:
-    with client(own_server.port, Settings(deadline=20.0)) as bus:
+    with client(own_server.port) as bus:
         agents = bus.cache.keyspace("agent")
         agents.set(1, 1)
         own_server.stop()
@@ -131,13 +131,14 @@ def test_old_sessions_end_with_the_old_password(server: Server, admin: redis.Red
 
 
 def test_what_a_replica_refuses_is_repeated(own_server: Server) -> None:
-    with client(own_server.port, QUICK) as bus:
-        agents = bus.cache.keyspace("agent")
-        agents.set(1, 1)
-        admin = own_server.admin()
+    admin = own_server.admin()
+    with client(own_server.port, Settings(deadline=0.5)) as bus:
+        bus.cache.keyspace("agent").set(1, 1)
         admin.replicaof("127.0.0.1", 1)
         with pytest.raises(Refused):
-            agents.set(1, 2)
+            bus.cache.keyspace("agent").set(1, 2)
+    with client(own_server.port) as bus:
+        agents = bus.cache.keyspace("agent")
         with background(lambda: agents.set(1, 3), lambda: admin.replicaof("NO", "ONE")):
             nap(0.2)
         assert agents.get(1) == 3
@@ -153,9 +154,8 @@ def test_a_replica_is_not_read(own_server: Server) -> None:
 
 def test_a_password_change_is_ridden_through(server: Server, admin: redis.Redis, tmp_path: Path) -> None:
     folder(tmp_path, server.port)
-    settings = Settings(reload_every=0.05)
     stopped: list[bool] = []
-    with CacheBus(Folder(tmp_path), settings=settings) as bus:
+    with CacheBus(Folder(tmp_path), settings=PATIENT) as bus:
         agents = bus.cache.keyspace("agent")
 
         def work() -> None:
@@ -233,7 +233,7 @@ def test_no_binding(tmp_path: Path) -> None:
 
 def test_a_failover_is_followed(engine: Server, tmp_path: Path) -> None:
     with Deployment(engine.image, tmp_path) as deployment:
-        with CacheBus(deployment.source(), settings=Settings(deadline=20.0)) as bus:
+        with CacheBus(deployment.source(), settings=PATIENT) as bus:
             agents = bus.cache.keyspace("agent")
             agents.set(1, 1)
             with bus.locks("lock").lock("orders") as lock:
@@ -250,7 +250,7 @@ def test_a_failover_is_followed(engine: Server, tmp_path: Path) -> None:
 
 def test_copies_confirm(engine: Server, tmp_path: Path) -> None:
     with Deployment(engine.image, tmp_path, confirm=1) as deployment:
-        with CacheBus(deployment.source(), settings=Settings(deadline=20.0)) as bus:
+        with CacheBus(deployment.source(), settings=PATIENT) as bus:
             event = bus.events.event("task:created", {})
             assert (bus.events.emit(event)).outcome is Outcome.EMITTED
             deployment.replica.freeze()

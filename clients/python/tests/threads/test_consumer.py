@@ -16,7 +16,7 @@ from engines import Server
 from proxy import Proxy
 from victims import Victim
 
-from .conftest import QUICK, client
+from .conftest import PATIENT, client
 from .twins import background, nap, soon
 
 STREAM, DEAD = "events:task:created:stream", f"events:task:created:dead:{rights.SERVICE}"
@@ -147,7 +147,7 @@ def test_dead_letters_are_looked_at_redriven_and_dropped(bus: CacheBus, admin: r
 
 
 def test_a_dead_letter_is_written_once(proxy: Proxy, admin: redis.Redis) -> None:
-    with client(proxy.port, QUICK) as bus:
+    with client(proxy.port, PATIENT) as bus:
         handled = Handled(fails=3)
         running = consumer(bus, handled.handle)
         proxy.cut(b"XADD", times=1)
@@ -218,7 +218,7 @@ def test_a_slow_handler_keeps_its_events(bus: CacheBus, server: Server, admin: r
     other = Handled()
     emit(bus, 1, 2)
     running = consumer(bus, slow, claim_after=0.3)
-    with client(server.port, QUICK) as another, background(running.run, running.stop):
+    with client(server.port, PATIENT) as another, background(running.run, running.stop):
         soon(lambda: handled == [1])
         waiting = consumer(another, other.handle, name="there", claim_after=0.3)
         with background(waiting.run, waiting.stop):
@@ -277,7 +277,7 @@ def test_a_restart_loses_nothing(own_server: Server) -> None:
 
 def test_a_lost_stream_is_said_so_and_gone_on_with(server: Server, admin: redis.Redis) -> None:
     registry = CollectorRegistry()
-    with client(server.port, QUICK, metrics=PrometheusMetrics(registry)) as bus:
+    with client(server.port, PATIENT, metrics=PrometheusMetrics(registry)) as bus:
         handled = Handled()
         running = consumer(bus, handled.handle, start="latest")
         with background(running.run, running.stop):
@@ -293,7 +293,7 @@ def test_a_lost_stream_is_said_so_and_gone_on_with(server: Server, admin: redis.
 @pytest.mark.parametrize("holder", ["here", "dead"])
 def test_events_that_were_dropped_are_counted(server: Server, admin: redis.Redis, holder: str) -> None:
     registry = CollectorRegistry()
-    with client(server.port, QUICK, metrics=PrometheusMetrics(registry)) as bus:
+    with client(server.port, PATIENT, metrics=PrometheusMetrics(registry)) as bus:
         emit(bus, 1, 2, 3)
         admin.xgroup_create(STREAM, rights.SERVICE, id="0")
         admin.xreadgroup(rights.SERVICE, holder, {STREAM: ">"})
@@ -317,7 +317,7 @@ def test_a_denial_is_raised(bus: CacheBus, admin: redis.Redis) -> None:
 
 def test_counts_and_times(server: Server) -> None:
     registry = CollectorRegistry()
-    with client(server.port, QUICK, metrics=PrometheusMetrics(registry)) as bus:
+    with client(server.port, PATIENT, metrics=PrometheusMetrics(registry)) as bus:
         handled = Handled(fails=4)
         running = consumer(bus, handled.handle)
         with background(running.run, running.stop):

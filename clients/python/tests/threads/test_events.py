@@ -23,7 +23,7 @@ from cachebus import (
 )
 from engines import Server
 
-from .conftest import QUICK, client
+from .conftest import PATIENT, client
 
 STREAM, HISTORY = "events:task:created:stream", "events:task:created:history"
 
@@ -146,7 +146,7 @@ def test_replay(bus: CacheBus, admin: redis.Redis) -> None:
 
 def test_counts_what_is_published(server: Server, admin: redis.Redis) -> None:
     registry = CollectorRegistry()
-    with client(server.port, QUICK, metrics=PrometheusMetrics(registry)) as bus:
+    with client(server.port, PATIENT, metrics=PrometheusMetrics(registry)) as bus:
         event = bus.events.event("task:created", {})
         bus.events.emit(event)
         bus.events.emit(event)

@@ -11,7 +11,7 @@ from cachebus import CacheBus, ContractError, Fence, LockBusy, LockLost, Setting
 from engines import Server
 from proxy import Proxy
 
-from .conftest import QUICK, client
+from .conftest import PATIENT, client
 from .twins import nap, soon, together
 
 KEY = "lock:orders"
@@ -84,7 +84,7 @@ def test_a_server_that_is_gone_loses_the_lock(own_server: Server) -> None:
 
 
 def test_a_lost_reply_gives_the_same_lock(proxy: Proxy, admin: redis.Redis) -> None:
-    with client(proxy.port, QUICK) as bus:
+    with client(proxy.port, PATIENT) as bus:
         proxy.cut(b"cachebus_lock")
         with bus.locks("lock").lock("orders") as lock:
             assert proxy.passed == 2

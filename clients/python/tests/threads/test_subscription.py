@@ -9,7 +9,7 @@ import contracts
 from cachebus import CacheBus, Event, Subscription
 from engines import Server
 
-from .conftest import QUICK, client
+from .conftest import PATIENT, client
 from .twins import background, nap, soon
 
 
@@ -82,7 +82,7 @@ def test_each_event_comes_once(bus: CacheBus, admin: redis.Redis) -> None:
 
 def test_says_so_where_the_history_is_too_short(server: Server, admin: redis.Redis) -> None:
     short = contracts.text(history=3)
-    with client(server.port, QUICK, short) as bus, bus.events.subscribe("agent") as subscription:
+    with client(server.port, PATIENT, short) as bus, bus.events.subscribe("agent") as subscription:
         listener = Listener(subscription)
         with background(listener.run, listener.stop):
             emit(bus, 1)

@@ -13,6 +13,7 @@ from authority import Authority
 from cachebus import CacheBus, Folder, Settings, Unavailable
 from engines import Server, free_port
 
+from .conftest import PATIENT
 from .twins import background, nap, soon
 
 
@@ -53,7 +54,7 @@ def secured(engine: Server, tmp_path: Path) -> Iterator[Secured]:
 
 
 def test_the_bindings_authority_is_trusted(secured: Secured) -> None:
-    with CacheBus(Folder(secured.binding)) as bus:
+    with CacheBus(Folder(secured.binding), settings=PATIENT) as bus:
         agents = bus.cache.keyspace("agent")
         agents.set(1, 1)
         assert agents.get(1) == 1
@@ -80,7 +81,7 @@ def test_names_are_checked(secured: Secured) -> None:
 def test_a_change_of_the_authority_is_ridden_through(secured: Secured, tmp_path: Path) -> None:
     done: list[int] = []
     stopped: list[bool] = []
-    with CacheBus(Folder(secured.binding), settings=Settings(reload_every=0.05)) as bus:
+    with CacheBus(Folder(secured.binding), settings=PATIENT) as bus:
         agents = bus.cache.keyspace("agent")
 
         def work() -> None:

@@ -34,10 +34,10 @@ def background(call: Callable[[], Any], stop: Callable[[], None]) -> Iterator[No
             yield
         finally:
             stop()
-            future.result(15)
+            future.result(30)
 
 
-def soon(condition: Callable[[], object], within: float = 10.0) -> None:
+def soon(condition: Callable[[], object], within: float = 30.0) -> None:
     """Waits until a condition holds, while the rest goes on."""
     deadline = time.monotonic() + within
     while not condition():
