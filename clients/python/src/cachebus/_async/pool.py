@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from redis import exceptions
 
@@ -24,7 +25,7 @@ class Pool:
         self._slots = Slots(settings.max_connections)
         self._idle: list[RawConnection] = []
         # Connections of former generations are not used again.
-        self._generations: dict[RawConnection, tuple[int, int]] = {}
+        self._generations: WeakKeyDictionary[RawConnection, tuple[int, int]] = WeakKeyDictionary()
         self._moves = 0
         self._address: Address | None = None
         self._finding = Mutex()
