@@ -1,0 +1,89 @@
+"""Cache, event bus and locks of a CacheBus.
+
+Names here are for threads; :mod:`cachebus.aio` has the same for asyncio.
+"""
+
+from ._sync.bus import CacheBus
+from ._sync.cache import Cache, Cached
+from ._sync.consumer import Consumer, Handler
+from ._sync.dead_letters import DeadLetter, DeadLetters, Redriven
+from ._sync.events import EventBus
+from ._sync.keyspace import Keyspace
+from ._sync.locks import Fence, Lock, Locks
+from ._sync.subscription import Subscription
+from .binding import Binding, Environment, Folder, Source, Url, discover
+from .contract import Contract
+from .envelope import Event
+from .errors import (
+    AuthenticationFailed,
+    BindingError,
+    CacheBusError,
+    ContractError,
+    Denied,
+    FunctionsMissing,
+    GroupMissing,
+    KeyInvalid,
+    LockBusy,
+    LockLost,
+    MemoryFull,
+    OutcomeUnknown,
+    Refused,
+    ServerError,
+    Unavailable,
+    Unconfirmed,
+    ValueInvalid,
+    ValueTooLarge,
+)
+from .metrics import Metrics, PrometheusMetrics
+from .options import ConsumerOptions
+from .outcome import Emitted, Outcome
+from .settings import Settings
+
+__all__ = [
+    "AuthenticationFailed",
+    "Binding",
+    "BindingError",
+    "Cache",
+    "CacheBus",
+    "CacheBusError",
+    "Cached",
+    "Consumer",
+    "ConsumerOptions",
+    "Contract",
+    "ContractError",
+    "DeadLetter",
+    "DeadLetters",
+    "Denied",
+    "Emitted",
+    "Environment",
+    "Event",
+    "EventBus",
+    "Fence",
+    "Folder",
+    "FunctionsMissing",
+    "GroupMissing",
+    "Handler",
+    "KeyInvalid",
+    "Keyspace",
+    "Lock",
+    "LockBusy",
+    "LockLost",
+    "Locks",
+    "MemoryFull",
+    "Metrics",
+    "Outcome",
+    "OutcomeUnknown",
+    "PrometheusMetrics",
+    "Redriven",
+    "Refused",
+    "ServerError",
+    "Settings",
+    "Source",
+    "Subscription",
+    "Unavailable",
+    "Unconfirmed",
+    "Url",
+    "ValueInvalid",
+    "ValueTooLarge",
+    "discover",
+]

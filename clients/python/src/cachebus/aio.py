@@ -1,0 +1,27 @@
+"""The client for asyncio."""
+
+from ._async.bus import CacheBus
+from ._async.cache import Cache, Cached
+from ._async.consumer import Consumer, Handler
+from ._async.dead_letters import DeadLetter, DeadLetters, Redriven
+from ._async.events import EventBus
+from ._async.keyspace import Keyspace
+from ._async.locks import Fence, Lock, Locks
+from ._async.subscription import Subscription
+
+__all__ = [
+    "Cache",
+    "CacheBus",
+    "Cached",
+    "Consumer",
+    "DeadLetter",
+    "DeadLetters",
+    "EventBus",
+    "Fence",
+    "Handler",
+    "Keyspace",
+    "Lock",
+    "Locks",
+    "Redriven",
+    "Subscription",
+]

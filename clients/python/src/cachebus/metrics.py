@@ -1,0 +1,89 @@
+"""Counts under the names that the product fixes. Labels hold names of the contract, never keys or values."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+
+class Metrics:
+    """Counts nothing."""
+
+    def hit(self, keyspace: str, number: int = 1) -> None:
+        """``number`` values were in the cache."""
+
+    def miss(self, keyspace: str, number: int = 1) -> None:
+        """``number`` values were not."""
+
+    def published(self, channel: str) -> None:
+        """An event was emitted; a duplicate was not."""
+
+    def consumed(self, channel: str) -> None:
+        """An event was handled."""
+
+    def processed(self, channel: str, seconds: float) -> None:
+        """A handler ran for so long."""
+
+    def event_error(self, channel: str, reason: str, number: int = 1) -> None:
+        """``handler``, ``dead_letter``, ``invalid``, ``lost``, ``group_lost``, ``gap``, ``publish``, ``connection``."""
+
+
+class PrometheusMetrics(Metrics):
+    """For a registry of ``prometheus_client``; one instance for each registry."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        from prometheus_client import REGISTRY, Counter, Gauge, Histogram
+
+        registry = registry or REGISTRY
+        keyspace, channel = ["keyspace"], ["channel"]
+        self._hits = Counter("cache_hits_total", "Values found.", keyspace, registry=registry)
+        self._misses = Counter("cache_misses_total", "Values missed.", keyspace, registry=registry)
+        ratio = Gauge("cache_hit_ratio", "Hits of all reads since the start.", registry=registry)
+        ratio.set_function(self._ratio)
+        self._published = Counter("events_published_total", "Events emitted.", channel, registry=registry)
+        self._consumed = Counter("events_consumed_total", "Events handled.", channel, registry=registry)
+        self._duration = Histogram(
+            "event_processing_duration_seconds",
+            "Time that handlers took.",
+            channel,
+            registry=registry,
+        )
+        self._errors = Counter(
+            "event_errors_total",
+            "Events that failed, by reason.",
+            ["channel", "reason"],
+            registry=registry,
+        )
+        self._lock = threading.Lock()
+        self._counted = [0, 0]
+
+    def hit(self, keyspace: str, number: int = 1) -> None:
+        self._count(self._hits, keyspace, number, 0)
+
+    def miss(self, keyspace: str, number: int = 1) -> None:
+        self._count(self._misses, keyspace, number, 1)
+
+    def published(self, channel: str) -> None:
+        self._published.labels(channel).inc()
+
+    def consumed(self, channel: str) -> None:
+        self._consumed.labels(channel).inc()
+
+    def processed(self, channel: str, seconds: float) -> None:
+        self._duration.labels(channel).observe(seconds)
+
+    def event_error(self, channel: str, reason: str, number: int = 1) -> None:
+        self._errors.labels(channel, reason).inc(number)
+
+    def _count(self, counter: Any, keyspace: str, number: int, place: int) -> None:
+        if number:
+            counter.labels(keyspace).inc(number)
+            with self._lock:
+                self._counted[place] += number
+
+    def _ratio(self) -> float:
+        hits, misses = self._counted
+        return hits / (hits + misses) if hits + misses else 0.0

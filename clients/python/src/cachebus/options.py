@@ -1,0 +1,38 @@
+"""How events are consumed."""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+def _process() -> str:
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+@dataclass(frozen=True)
+class ConsumerOptions:
+    """All times are seconds.
+
+    An event's handler is tried ``attempts`` times, with growing pauses; then the event becomes a dead letter. So does
+    one that was handed out more than ``max_deliveries`` times because each consumer died over it.
+    """
+
+    # Name within the service's group. A process that comes back under its name goes on with what it left.
+    name: str = field(default_factory=_process)
+    # Where a group that does not exist yet begins: with all that the stream keeps, or with what comes from now on.
+    start: Literal["earliest", "latest"] = "earliest"
+    # Events fetched at once, and handled one after the other.
+    batch: int = 16
+    # How long one read waits; `stop` takes as long.
+    block: float = 1.0
+    attempts: int = 3
+    max_deliveries: int = 5
+    backoff: float = 0.1
+    longest_backoff: float = 5.0
+    # A consumer that was not heard of for so long is taken for dead, and its events are claimed. Handlers may take
+    # longer: their consumer keeps saying that it lives.
+    claim_after: float = 30.0
+    claim_every: float = 5.0
