@@ -47,28 +47,46 @@ const fn operator(name: &str) -> Image<'_> {
     }
 }
 
+/// How much the compiler is to do about what it builds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// Soon built again.
+    Lab,
+    /// As it ships: where time and memory are measured.
+    Release,
+}
+
+impl Profile {
+    /// Cargo's name for it, and for the folder that it builds in.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Lab => "lab",
+            Self::Release => "release",
+        }
+    }
+}
+
 /// Builds the lab's images and loads them into the cluster, if there is one.
-pub fn build_and_load(lab: &Lab) -> anyhow::Result<()> {
-    build(lab.home(), &IMAGES, "lab", &LAB_FEATURES)?;
+pub fn build_and_load(lab: &Lab, profile: Profile) -> anyhow::Result<()> {
+    build(lab.home(), &IMAGES, profile, &LAB_FEATURES)?;
     lab.load(&IMAGES.map(|image| image.name))
 }
 
 /// Builds the operator's image as it ships, under this name.
 pub fn build_release(home: &Home, name: &str) -> anyhow::Result<()> {
-    build(home, &[operator(name)], "release", &[])
+    build(home, &[operator(name)], Profile::Release, &[])
 }
 
-/// `profile`: one of Cargo's, and the folder that it builds in.
 fn build(
     home: &Home,
     images: &[Image<'_>],
-    profile: &str,
+    profile: Profile,
     features: &[&str],
 ) -> anyhow::Result<()> {
     step("building the static binaries", || {
         build_binaries(images, profile, features)
     })?;
-    let built = target_directory()?.join(STATIC_TARGET).join(profile);
+    let built = target_directory()?.join(STATIC_TARGET).join(profile.name());
     for image in images {
         step(format_args!("building {}", image.name), || {
             image.build(home, &built)
@@ -77,9 +95,9 @@ fn build(
     Ok(())
 }
 
-fn build_binaries(images: &[Image<'_>], profile: &str, features: &[&str]) -> anyhow::Result<()> {
+fn build_binaries(images: &[Image<'_>], profile: Profile, features: &[&str]) -> anyhow::Result<()> {
     let mut cargo = cargo()
-        .args(["build", "--quiet", "--profile", profile])
+        .args(["build", "--quiet", "--profile", profile.name()])
         .args(["--target", STATIC_TARGET]);
     for image in images {
         cargo = cargo.args(["--package", image.package, "--bin", image.binary]);

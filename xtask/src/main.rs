@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::demo;
+use xtask::image::Profile;
 use xtask::lab::{self, Lab, Source};
 use xtask::progress::note;
 use xtask::test;
@@ -137,14 +138,16 @@ fn run(task: Task) -> anyhow::Result<bool> {
     match task {
         Task::Test(options) => return test::run(&options),
         Task::Lab(task) => lab_task(task)?,
-        Task::Image { release: None } => xtask::image::build_and_load(&Lab::open(None)?)?,
+        Task::Image { release: None } => {
+            xtask::image::build_and_load(&Lab::open(None)?, Profile::Lab)?;
+        }
         Task::Image {
             release: Some(name),
         } => xtask::image::build_release(Lab::open(None)?.home(), &name)?,
         Task::Install => {
             let lab = Lab::open(None)?;
             lab.up()?;
-            xtask::image::build_and_load(&lab)?;
+            xtask::image::build_and_load(&lab, Profile::Lab)?;
             xtask::install::install(&lab)?;
         }
         Task::Demo { remove: false } => demo::run()?,
@@ -161,7 +164,7 @@ fn run(task: Task) -> anyhow::Result<bool> {
 
 /// What the program on the cluster does with these words and options.
 fn on_cluster(words: &[&str], options: Vec<String>) -> anyhow::Result<()> {
-    let program = xtask::cluster_program::prepared()?;
+    let program = xtask::cluster_program::prepared(Profile::Release)?;
     program.args(words).args(options).stream()
 }
 

@@ -24,7 +24,7 @@ pub fn run() -> anyhow::Result<()> {
     let started = Instant::now();
     let lab = Lab::open(None)?;
     lab.up()?;
-    image::build_and_load(&lab)?;
+    image::build_and_load(&lab, image::Profile::Lab)?;
     install::install(&lab)?;
     let applied = Instant::now();
     step(format_args!("applying {SAMPLE}"), || {

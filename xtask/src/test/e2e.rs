@@ -1,11 +1,17 @@
 //! Scenarios on a real cluster, with images of the source as it is.
 
 use crate::cluster_program;
+use crate::image::Profile;
 
 use super::Options;
 
 pub(super) fn check(options: &Options) -> anyhow::Result<()> {
-    let mut run = cluster_program::prepared()?.arg("run");
+    let profile = if options.long {
+        Profile::Release
+    } else {
+        Profile::Lab
+    };
+    let mut run = cluster_program::prepared(profile)?.arg("run");
     if options.long {
         run = run.arg("--long");
     }
