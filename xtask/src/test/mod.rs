@@ -11,7 +11,6 @@ mod purity;
 mod recovery;
 
 use std::io::Write as _;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum as _;
@@ -32,7 +31,7 @@ pub enum Part {
     Deny,
     /// Unit, property and snapshot tests.
     Unit,
-    /// What speaks to an engine, against every supported one. Mostly it waits, so that the unit tests run meanwhile.
+    /// What speaks to an engine, against every supported one.
     Engines,
     /// The pure crate depends on nothing that could do I/O, tell the time or draw lots.
     Purity,
@@ -110,23 +109,17 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
         return list().map(|()| true);
     }
     let mut outcomes = Vec::new();
-    for parts in abreast(&options.parts()) {
-        outcomes.extend(thread::scope(|scope| {
-            let running: Vec<_> = parts
-                .iter()
-                .map(|part| scope.spawn(|| outcome(*part, options)))
-                .collect();
-            let ended = running.into_iter().zip(parts);
-            let ended = ended.map(|(running, part)| {
-                // One that panics has failed.
-                running.join().unwrap_or(Outcome {
-                    part: *part,
-                    result: Err(()),
-                    took: Duration::ZERO,
-                })
-            });
-            ended.collect::<Vec<_>>()
-        }));
+    for part in options.parts() {
+        note(format_args!("\n== {}", name(part)));
+        let started = Instant::now();
+        let result = run_part(part, options);
+        let outcome = Outcome {
+            part,
+            result: result.map_err(|error| note(format_args!("{error:#}"))),
+            took: started.elapsed(),
+        };
+        note(format_args!("== {}", line(&outcome)));
+        outcomes.push(outcome);
     }
     let failed = outcomes
         .iter()
@@ -143,25 +136,6 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
         outcomes.len() - failed
     )?;
     Ok(failed == 0)
-}
-
-/// The parts in their order, those together that are done at the same time.
-fn abreast(parts: &[Part]) -> impl Iterator<Item = &[Part]> {
-    parts.chunk_by(|part, next| (*part, *next) == (Part::Unit, Part::Engines))
-}
-
-/// Runs a part and says how it ended.
-fn outcome(part: Part, options: &Options) -> Outcome {
-    note(format_args!("\n== {}", name(part)));
-    let started = Instant::now();
-    let result = run_part(part, options);
-    let outcome = Outcome {
-        part,
-        result: result.map_err(|error| note(format_args!("{error:#}"))),
-        took: started.elapsed(),
-    };
-    note(format_args!("== {}", line(&outcome)));
-    outcome
 }
 
 fn run_part(part: Part, options: &Options) -> anyhow::Result<Unchecked> {
