@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use cachebus_api::settings::TlsMode;
 use cachebus_api::{CacheBus, CacheBusSpec};
-use cachebus_core::names::{BUS_LABEL, Component, Names, master_name};
+use cachebus_core::names::{BUS_LABEL, COMPONENT_LABEL, Component, Names, master_name};
 use k8s_openapi::api::core::v1::PersistentVolumeClaim;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt as _};
@@ -283,6 +283,15 @@ impl Bus {
             .await
             .with_context(|| format!("deleting the claim {claim}"))?;
         Ok(())
+    }
+
+    /// The pods of one component.
+    pub fn pods_of(&self, component: Component) -> Pods {
+        let own = format!(
+            "{BUS_LABEL}={},{COMPONENT_LABEL}={component}",
+            self.names.bus()
+        );
+        Pods::new(&self.client, self.names.namespace(), &own)
     }
 
     /// Kills these pods, all at once, and waits until others of their names are ready; `empty`: with empty volumes.

@@ -32,8 +32,16 @@ pub async fn cordon(client: &Client, node: &str, cordoned: bool) -> anyhow::Resu
     Ok(())
 }
 
+/// Drains a node of a bus's pods, and lets pods onto it again: their volumes lie on it. Returns how many they were.
+pub async fn drain(bus: &Bus, node: &str) -> anyhow::Result<usize> {
+    cordon(&bus.client, node, true).await?;
+    let evicted = evict(bus, node).await;
+    cordon(&bus.client, node, false).await?;
+    evicted.with_context(|| format!("draining {node}"))
+}
+
 /// Evicts every pod of a bus from a cordoned node, and waits until they have left it. Returns how many they were.
-pub async fn evict(bus: &Bus, node: &str) -> anyhow::Result<usize> {
+async fn evict(bus: &Bus, node: &str) -> anyhow::Result<usize> {
     let api: Api<Pod> = Api::namespaced(bus.client.clone(), bus.names.namespace());
     let there = on(bus, node).await?;
     for pod in &there {

@@ -1,12 +1,12 @@
 //! What can befall the primary, and planned changes that are to be told from it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use cachebus_api::CacheBus;
 use cachebus_api::engine::EngineKind;
-use cachebus_core::names::{ANY_REPLICA, SWITCHOVER_ANNOTATION};
+use cachebus_core::names::{ANY_REPLICA, Component, SWITCHOVER_ANNOTATION};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, ResourceExt as _};
@@ -93,23 +93,13 @@ impl Fault {
                 primary_is(bus, |now| now != primary).await?;
             }
             Self::Rollout => {
-                let mut before = pods.uids().await?;
-                let data: BTreeSet<String> = bus
-                    .data_places()
-                    .into_iter()
-                    .map(|place| place.pod)
-                    .collect();
-                before.retain(|pod, _| data.contains(pod));
+                let pods = bus.pods_of(Component::Redis);
+                let before = pods.uids().await?;
                 ask_rollout(bus).await?;
                 pods.await_replaced(&before, ROLLED).await?;
             }
             Self::Drain => {
-                let node = node_of(bus, primary).await?;
-                drain::cordon(&bus.client, &node, true).await?;
-                let evicted = drain::evict(bus, &node).await;
-                // The pods' volumes lie on it.
-                drain::cordon(&bus.client, &node, false).await?;
-                evicted?;
+                drain::drain(bus, &node_of(bus, primary).await?).await?;
             }
         }
         Ok(())
@@ -127,7 +117,7 @@ pub async fn ask_switchover(bus: &Bus, to: &str) -> anyhow::Result<()> {
 }
 
 /// Changes a directive that only a restart brings in.
-async fn ask_rollout(bus: &Bus) -> anyhow::Result<()> {
+pub async fn ask_rollout(bus: &Bus) -> anyhow::Result<()> {
     let backlog = bus.object().await?.spec.connections.tcp_backlog + 1;
     let asked = json!({"spec": {"connections": {"tcpBacklog": backlog}}});
     bus.api()

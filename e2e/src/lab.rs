@@ -2,14 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use anyhow::Context as _;
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
 use kube::runtime::wait::Condition;
 use kube::{Api, Client};
 
 use crate::audit::Audit;
 use crate::operator::Operator;
+use crate::pods::Pods;
 use crate::{run, wait};
 
 /// Label of every namespace that a scenario makes; its value is the scenario.
@@ -135,17 +136,9 @@ impl Lab {
             self.namespaces()
                 .delete(&name, &DeleteParams::background())
                 .await?;
-            let pods: Api<Pod> = Api::namespaced(self.client.clone(), &name);
-            wait::until("no pod is left", LEFT, || async {
-                let left = pods
-                    .list_metadata(&ListParams::default())
-                    .await?
-                    .items
-                    .len();
-                ensure!(left == 0, "{left} in {name}");
-                Ok(())
-            })
-            .await?;
+            let every_label = "";
+            let pods = Pods::new(&self.client, &name, every_label);
+            pods.await_none(LEFT).await.with_context(|| name.clone())?;
         }
         Ok(())
     }

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use cachebus_core::names::{BUS_LABEL, COMPONENT_LABEL, Component};
 use kube::ResourceExt as _;
 use redis::FromRedisValue;
 
@@ -13,7 +12,6 @@ use crate::bus::Bus;
 use crate::faults;
 use crate::lab::Lab;
 use crate::nodes::Place;
-use crate::pods::Pods;
 use crate::process::Process;
 use crate::wait;
 
@@ -60,13 +58,6 @@ impl Scene {
     pub fn sentinels(&self) -> Vec<String> {
         let places = self.bus.sentinel_places().into_iter();
         places.map(|place| place.pod).collect()
-    }
-
-    /// The pods of one component.
-    pub fn pods_of(&self, component: Component) -> Pods {
-        let bus = self.bus.names.bus();
-        let own = format!("{BUS_LABEL}={bus},{COMPONENT_LABEL}={component}");
-        Pods::new(&self.bus.client, self.bus.names.namespace(), &own)
     }
 
     /// A time between nothing and this, by the seed.

@@ -42,11 +42,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     merge(&mut spec, json!({"pods": {"spread": "Required"}}));
     let bus = Bus::ready(&lab, &namespace, "bus", small(spec)?).await?;
     let nodes = drain::nodes(&lab.client).await?;
-    let drained = drained(&lab, &bus, &nodes).await;
-    for node in &nodes {
-        drain::cordon(&lab.client, node, false).await?;
-    }
-    drained?;
+    drained(&lab, &bus, &nodes).await?;
     for number in 0..if lab.long { REBOOTS } else { 0 } {
         let name = format!("reboot{number}");
         let trial = trial::run(&bus, &name, Fault::Reboot, trial::USUAL).await?;
@@ -66,11 +62,8 @@ async fn drained(lab: &Lab, bus: &Bus, nodes: &[String]) -> anyhow::Result<()> {
     let watch = Watch::start(bus);
     let mut primaries = BTreeSet::from([bus.primary().await?]);
     for node in nodes {
-        drain::cordon(&lab.client, node, true).await?;
-        let evicted = drain::evict(bus, node).await?;
+        let evicted = drain::drain(bus, node).await?;
         ensure!(evicted > 0, "no pod of the bus was on {node}");
-        // Their volumes lie on it, so that they come back when it does.
-        drain::cordon(&lab.client, node, false).await?;
         let primary = faults::healthy(bus, WHOLE).await?;
         lab.note(format_args!(
             "{node} drained of {evicted} pods, {primary} leads"

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::access;
 use crate::chaos::{Fault, Loses, Scene};
+use crate::faults;
 use crate::wait;
 
 /// Time for what is undone at once, on a busy machine.
@@ -240,24 +241,11 @@ async fn secrets(scene: &Scene, spoil: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Has a setting change that only a restart of every data pod brings in.
-async fn restart_only(scene: &Scene) -> anyhow::Result<()> {
-    let now = scene.bus.object().await?.spec.connections.tcp_backlog;
-    let patch = Patch::Merge(json!({"spec": {"connections": {"tcpBacklog": now + 1}}}));
-    let bus = scene.bus.names.bus();
-    scene
-        .bus
-        .api()
-        .patch(bus, &PatchParams::default(), &patch)
-        .await?;
-    Ok(())
-}
-
 /// Asks for a rollout, and returns when it has restarted its first data pod.
 pub async fn rollout_begun(scene: &Scene) -> anyhow::Result<()> {
     let replicas = scene.replicas();
     let before = scene.bus.pods().uids().await?;
-    restart_only(scene).await?;
+    faults::ask_rollout(&scene.bus).await?;
     wait::until("a data pod is restarted", BEGUN, || async {
         let now = scene.bus.pods().uids().await?;
         let mut restarted = replicas.iter().filter(|pod| {
@@ -271,5 +259,5 @@ pub async fn rollout_begun(scene: &Scene) -> anyhow::Result<()> {
 
 async fn changed_in_rollout(scene: &Scene) -> anyhow::Result<()> {
     rollout_begun(scene).await?;
-    restart_only(scene).await
+    faults::ask_rollout(&scene.bus).await
 }

@@ -2,12 +2,8 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use cachebus_core::names::Component;
-use k8s_openapi::api::core::v1::{Node, Pod};
-use kube::api::{EvictParams, Patch, PatchParams};
-use kube::{Api, ResourceExt as _};
-use serde_json::json;
 
 use crate::chaos::{Fault, Loses, Scene};
 use crate::faults::{self, Fault as Happening};
@@ -104,48 +100,12 @@ async fn in_a_loop(scene: &Scene) -> anyhow::Result<()> {
 }
 
 async fn all_killed(scene: &Scene) -> anyhow::Result<()> {
-    let pods = scene.pods_of(Component::Redis);
+    let pods = scene.bus.pods_of(Component::Redis);
     let before = pods.uids().await?;
     pods.kill().await?;
     pods.await_replaced(&before, LIMIT).await
 }
 
 async fn drain(scene: &Scene) -> anyhow::Result<()> {
-    let node = scene.node(&scene.primary).await?;
-    schedulable(scene, &node, false).await?;
-    let drained = evict(scene, &node).await;
-    schedulable(scene, &node, true).await?;
-    drained
-}
-
-async fn schedulable(scene: &Scene, node: &str, schedulable: bool) -> anyhow::Result<()> {
-    let nodes: Api<Node> = Api::all(scene.bus.client.clone());
-    let patch = Patch::Merge(json!({"spec": {"unschedulable": !schedulable}}));
-    nodes.patch(node, &PatchParams::default(), &patch).await?;
-    Ok(())
-}
-
-/// Evicts the bus's pods of a node, as `kubectl drain` does: again and again, until no budget is in the way.
-async fn evict(scene: &Scene, node: &str) -> anyhow::Result<()> {
-    let api: Api<Pod> = Api::namespaced(scene.bus.client.clone(), scene.bus.names.namespace());
-    let pods = scene.bus.pods().list().await?.into_iter();
-    let here = pods.filter(|pod| {
-        let on = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
-        on == Some(node)
-    });
-    for pod in here {
-        let (name, uid) = (pod.name_any(), pod.uid());
-        let gone = || async {
-            let now = api.get_opt(&name).await?;
-            if now.and_then(|now| now.uid()) != uid {
-                return Ok(());
-            }
-            api.evict(&name, &EvictParams::default()).await?;
-            anyhow::bail!("{name} is still there")
-        };
-        wait::until("the pod is evicted", LIMIT, gone)
-            .await
-            .with_context(|| format!("draining {node}"))?;
-    }
-    Ok(())
+    Happening::Drain.befall(&scene.bus, &scene.primary).await
 }

@@ -75,7 +75,7 @@ async fn away(scene: &Scene, how_many: usize, crash: bool) -> anyhow::Result<()>
 }
 
 async fn restarted(scene: &Scene) -> anyhow::Result<()> {
-    let pods = scene.pods_of(Component::Sentinel);
+    let pods = scene.bus.pods_of(Component::Sentinel);
     let before = pods.uids().await?;
     pods.kill().await?;
     pods.await_replaced(&before, BACK).await

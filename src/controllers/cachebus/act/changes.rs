@@ -129,13 +129,8 @@ impl Acting<'_> {
     /// Whether a pod may be the primary by now: its agent says so, or says nothing though nothing else tells that it is broken.
     async fn may_lead(&self, pod: &str, observed: &Observed) -> bool {
         let seen = observed.data.get(pod).and_then(|node| node.pod.as_ref());
-        match seen {
-            None => false,
-            Some(seen) => match self.leads(pod, observed).await {
-                Some(leads) => leads,
-                None => seen.ip.is_some() && !seen.is_broken(),
-            },
-        }
+        let silent = || seen.is_some_and(|seen| seen.ip.is_some() && !seen.is_broken());
+        self.leads(pod, observed).await.unwrap_or_else(silent)
     }
 
     /// Takes a request for another primary off the object, and tells why nothing comes of it where it is refused.
