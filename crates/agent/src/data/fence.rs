@@ -121,7 +121,7 @@ impl DataAgent {
                 }
             }
             Verdict::Open => {
-                let wanted = replicas_to_write(&self.site.directives()?);
+                let wanted = replicas_to_write(&self.site.directives()?).to_string();
                 self.server()?.config_set(&[(DIRECTIVE, &wanted)]).await?;
                 tracing::info!("writes are taken as the spec says again");
             }
@@ -201,13 +201,13 @@ impl DataAgent {
 }
 
 /// What these directives ask for; what an engine has by itself where they say nothing.
-fn replicas_to_write(directives: &str) -> String {
+pub(super) fn replicas_to_write(directives: &str) -> usize {
     directives
         .lines()
         .filter_map(|line| line.split_once(' '))
         .find(|(name, _)| *name == DIRECTIVE)
-        .map_or("0", |(_, value)| value.trim_matches('"'))
-        .to_owned()
+        .and_then(|(_, value)| value.trim_matches('"').parse().ok())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn what_the_mounted_file_asks_for_is_taken_back() {
         let file = "maxmemory \"1\"\nmin-replicas-max-lag \"5\"\nmin-replicas-to-write \"1\"\n";
-        assert_eq!(replicas_to_write(file), "1");
-        assert_eq!(replicas_to_write("maxmemory \"1\"\n"), "0");
+        assert_eq!(replicas_to_write(file), 1);
+        assert_eq!(replicas_to_write("maxmemory \"1\"\n"), 0);
     }
 }

@@ -35,6 +35,8 @@ pub enum Step {
     /// Ask whether this server has those in its stream whose links ended when it began to lead: the chosen one the own server,
     /// the own one as many replicas as at first. Answered by [`Seen::Feeds`].
     Feeds(Side),
+    /// Ask whether the chosen server has the replicas in sync without which it takes no writes. Answered by [`Seen::Backed`].
+    Back,
     /// Let held clients go on: they learn from the server who it is, and look for the primary anew.
     Release,
     /// Have the other replicas follow the chosen server.
@@ -77,6 +79,8 @@ pub enum Seen {
     Leads(bool),
     /// Whether they are.
     Feeds(bool),
+    /// Whether it has.
+    Backed(bool),
     /// What came of an announcement.
     Named {
         /// Sentinels that name the one that was announced.
@@ -108,6 +112,10 @@ enum Stage {
     /// After a crash the others come to the chosen one first: it may need one of them to take writes.
     Rallying,
     Announcing,
+    /// The chosen one may take no writes without replicas: held clients are not sent there before it has them.
+    Backing,
+    /// The own server alone is not enough.
+    Calling,
     Releasing,
     Gathering,
     /// The own server comes to the stream of the chosen one: of two that follow one another and are not linked neither takes the
@@ -229,8 +237,7 @@ impl Handover {
             Stage::Rallying => self.announce(),
             Stage::Announcing => match seen {
                 Seen::Named { taken, .. } if taken >= self.choice.majority => {
-                    self.write_gap = elapsed;
-                    self.release()
+                    self.confirmed(elapsed)
                 }
                 Seen::Named { declined, .. } if declined >= self.choice.majority => {
                     self.fail(not_confirmed(), elapsed, Self::give_back)
@@ -238,6 +245,12 @@ impl Handover {
                 _ if elapsed < self.limits.whole => self.announce(),
                 _ => self.fail(not_confirmed(), elapsed, Self::give_back),
             },
+            Stage::Calling => self.go(Stage::Backing, Step::Back),
+            Stage::Backing if seen == Seen::Backed(true) || elapsed >= self.limits.whole => {
+                self.write_gap = elapsed;
+                self.release()
+            }
+            Stage::Backing => self.go(Stage::Calling, Step::Gather),
             Stage::Releasing if self.falls_back(&seen) => self.fall_back(elapsed),
             Stage::Releasing | Stage::Gathering => self.close(),
             Stage::Failover(stage) => self.fail_over(stage, seen, elapsed),
@@ -334,6 +347,15 @@ impl Handover {
             return self.go(Stage::Rallying, Step::Gather);
         }
         self.announce()
+    }
+
+    /// A majority names the chosen one.
+    fn confirmed(&mut self, elapsed: Duration) -> Step {
+        if self.crashed {
+            self.write_gap = elapsed;
+            return self.close();
+        }
+        self.go(Stage::Backing, Step::Back)
     }
 
     fn announce(&mut self) -> Step {

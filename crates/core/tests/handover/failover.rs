@@ -49,6 +49,7 @@ fn where_sentinels_take_no_announcement_one_of_them_fails_over() {
             (Seen::Done, 200),
             (leads(Some("b-redis-1"), 1), 1_100),
             (leads(Some("b-redis-1"), 2), 1_200),
+            (Seen::Backed(true), 1_200),
             (Seen::Done, 1_200),
             (Seen::Done, 1_200),
         ],
@@ -61,6 +62,7 @@ fn where_sentinels_take_no_announcement_one_of_them_fails_over() {
             Step::Demote(Side::Own),
             Step::Watch,
             Step::Watch,
+            Step::Back,
             Step::Release,
             Step::Gather,
             Step::End(HandoverOutcome::Done {

@@ -1,8 +1,9 @@
 //! Which step follows which.
 
-use crate::seen::{back, equal, limits, named};
+use crate::scene::to_the_first;
+use crate::seen::{back, equal, failed, limits, named};
 use cachebus_core::handover::{Choice, Handover, Limits, Seen, Side, Step};
-use cachebus_core::protocol::HANDOVER;
+use cachebus_core::protocol::{HANDOVER, HandoverOutcome};
 use std::time::Duration;
 
 #[test]
@@ -49,4 +50,27 @@ fn a_lead_that_no_majority_confirms_is_given_back() {
     assert_eq!(declined, Step::Feeds(Side::Chosen));
     let given_back = handover.next(back(), Duration::ZERO);
     assert_eq!(given_back, Step::Demote(Side::Chosen));
+}
+
+#[test]
+fn held_clients_go_on_once_the_new_primary_takes_their_writes() {
+    let limits = limits();
+    let mut handover = Handover::new(to_the_first(), false, limits);
+    handover.begin();
+    for seen in [Seen::Done, equal(), Seen::Done, equal(), Seen::Done] {
+        handover.next(seen, Duration::ZERO);
+    }
+    let mut next = |seen, millis| handover.next(seen, Duration::from_millis(millis));
+    assert_eq!(next(named(2, 0), 40), Step::Back);
+    assert_eq!(next(Seen::Backed(false), 45), Step::Gather);
+    assert_eq!(next(Seen::Done, 46), Step::Back);
+    assert_eq!(next(failed(), 50), Step::Gather);
+    assert_eq!(next(Seen::Done, 51), Step::Back);
+    let given_up = handover.clone().next(Seen::Backed(false), limits.whole);
+    assert_eq!(given_up, Step::Release, "they learn why from the server");
+    let mut next = |seen, millis| handover.next(seen, Duration::from_millis(millis));
+    assert_eq!(next(Seen::Backed(true), 60), Step::Release);
+    assert_eq!(next(Seen::Done, 61), Step::Gather);
+    let end = Step::End(HandoverOutcome::Done { write_gap_ms: 60 });
+    assert_eq!(next(Seen::Done, 70), end);
 }

@@ -145,6 +145,7 @@ impl World {
             | Step::CompareAll
             | Step::Ask
             | Step::Feeds(_)
+            | Step::Back
             | Step::Pick
             | Step::Watch
             | Step::End(_) => {}
@@ -163,6 +164,7 @@ impl World {
             Step::CompareAll => offsets(self.has[1].min(self.has[2])),
             Step::Ask => Seen::Leads(self.leads[self.chosen]),
             Step::Feeds(_) => Seen::Feeds(chance.replicates),
+            Step::Back => Seen::Backed(chance.replicates),
             Step::Announce(..) => Seen::Named {
                 taken: self.named,
                 declined: if chance.replicates { 3 - self.named } else { 0 },

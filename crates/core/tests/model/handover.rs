@@ -272,6 +272,10 @@ impl World {
                 let feeds = !self.fed_pods(index(*side)).is_empty();
                 return Some(Seen::Feeds(feeds));
             }
+            Step::Back => {
+                let backed = !self.fed_pods(errand.to).is_empty();
+                return Some(Seen::Backed(backed));
+            }
             Step::CompareAll => return self.compare_all(node, errand),
             Step::Pick => return Some(self.pick(node)),
             Step::FailOver => return self.fail_over_by_order(node, errand),

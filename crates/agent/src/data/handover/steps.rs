@@ -4,6 +4,7 @@ mod failover;
 
 use super::own;
 use super::party::{Errand, Node, Party, Watcher, stance};
+use crate::data::fence::replicas_to_write;
 use crate::error::AgentError;
 use crate::order::failed;
 use cachebus_admin::{Address, Credentials, Error, Role, Server};
@@ -52,6 +53,7 @@ impl Party {
             Step::Compare => self.compare().await,
             Step::Ask => self.ask().await,
             Step::Feeds(side) => self.feeds(*side).await,
+            Step::Back => self.back().await,
             Step::Announce(side, epoch) => Ok(self.announce(*side, *epoch).await),
             Step::CompareAll => self.compare_all().await,
             Step::Pick => self.pick().await,
@@ -91,6 +93,7 @@ impl Party {
             | Step::CompareAll
             | Step::Ask
             | Step::Feeds(_)
+            | Step::Back
             | Step::Announce(..)
             | Step::Pick
             | Step::FailOver
@@ -132,6 +135,14 @@ impl Party {
             Side::Own => fed.len() >= self.fed,
             Side::Chosen => fed.contains(&here.pod),
         }))
+    }
+
+    async fn back(&mut self) -> Result<Seen, AgentError> {
+        let replication = self.server(Side::Chosen).await?.replication().await?;
+        let Errand { site: here, .. } = &self.errand;
+        let needed = replicas_to_write(&here.directives()?);
+        let fed = own(&here.names, &replication).fed;
+        Ok(Seen::Backed(fed.len() >= needed))
     }
 
     async fn stances(&self) -> Vec<Option<Stance>> {

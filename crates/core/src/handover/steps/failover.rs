@@ -83,8 +83,7 @@ impl Handover {
             (Stage::Naming { .. }, Seen::Watched { named, .. })
                 if named >= self.choice.majority =>
             {
-                self.write_gap = elapsed;
-                self.release()
+                self.confirmed(elapsed)
             }
             (Stage::Naming { since }, _) if elapsed < since + limit => Step::Watch,
             (Stage::Naming { .. }, _) => {
