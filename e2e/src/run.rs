@@ -59,14 +59,11 @@ pub async fn run(lab: &Lab, selected: Vec<&'static Scenario>, jobs: usize) -> Ex
         let mut results = futures::stream::iter(scenarios)
             .map(|scenario| one(lab, scenario))
             .buffer_unordered(jobs);
-        // What leaves is in nobody's way but of one who is to be alone.
+        // What leaves is in nobody's way.
         let mut leaving = JoinSet::new();
         while let Some((lab, result)) = results.next().await {
             left.push(lab.clone());
             leaving.spawn(async move { told(&lab, lab.leave().await) });
-            if jobs == 1 {
-                while leaving.join_next().await.is_some() {}
-            }
             match result {
                 Ok(()) => passed += 1,
                 Err(failure) => failed.push(failure),

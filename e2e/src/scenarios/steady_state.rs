@@ -46,7 +46,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     let (sizes, time, foreign): (&[usize], _, _) = if lab.long {
         (&[1, 20], Duration::from_mins(5), 10_000)
     } else {
-        (&[2], Duration::from_secs(40), 2_000)
+        (&[2], Duration::from_secs(40), 200)
     };
     foreign_secrets(&lab, foreign).await?;
     let mut buses = Vec::new();

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use crate::image::cargo;
+use crate::command::Cmd;
+use crate::image::{STATIC_TARGET, cargo};
 
 /// The name of the test targets that need an engine's server; every other test runs anywhere.
 pub(super) const BESIDE_ENGINE: &str = "engine";
@@ -35,18 +36,22 @@ pub(super) fn run_anywhere() -> anyhow::Result<()> {
         .args(["metadata", "--format-version=1", "--no-deps"])
         .output()?;
     let tests = test_targets(&serde_json::from_str(&metadata)?);
-    let all = || {
-        cargo()
-            .args(["test", "--quiet", "--workspace"])
-            .args(["--features", "xtask/generate"])
-            // A snapshot that differs is a failure, not a file to review.
-            .env("INSTA_UPDATE", "no")
-    };
-    all()
+    tests_of_workspace()
         .args(["--lib", "--bins"])
         .args(tests.iter().flat_map(|test| ["--test", test]))
+        // A snapshot that differs is a failure, not a file to review.
+        .env("INSTA_UPDATE", "no")
         .stream()?;
-    all().arg("--doc").stream()
+    tests_of_workspace().arg("--doc").stream()
+}
+
+/// Static, as those have to be that run beside an engine, and with the same features: what the others are made of serves them, too.
+fn tests_of_workspace() -> Cmd {
+    cargo()
+        .args(["test", "--quiet", "--workspace"])
+        .args(["--features", "xtask/generate"])
+        .args(["--target", STATIC_TARGET])
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
 }
 
 fn test_targets(metadata: &Metadata) -> Vec<String> {
@@ -62,22 +67,10 @@ fn test_targets(metadata: &Metadata) -> Vec<String> {
 }
 
 /// Builds the tests that need an engine, as static programs that run in any image.
-pub(super) fn build_beside_engine(target: &str) -> anyhow::Result<Vec<PathBuf>> {
-    let printed = cargo()
-        .args([
-            "test",
-            "--quiet",
-            "--no-run",
-            "--workspace",
-            "--test",
-            BESIDE_ENGINE,
-        ])
-        .args([
-            "--target",
-            target,
-            "--message-format=json-render-diagnostics",
-        ])
-        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+pub(super) fn build_beside_engine() -> anyhow::Result<Vec<PathBuf>> {
+    let printed = tests_of_workspace()
+        .args(["--no-run", "--test", BESIDE_ENGINE])
+        .arg("--message-format=json-render-diagnostics")
         .output()?;
     Ok(executables(&printed))
 }

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail, ensure};
 
-use crate::image::STATIC_TARGET;
 use crate::lab::{ENGINES, EngineImage, Lab, docker};
 use crate::progress::step;
 
@@ -30,7 +29,7 @@ const START: &str = r#"
 pub(super) fn check() -> anyhow::Result<()> {
     let lab = Lab::open(None)?;
     lab.build()?;
-    let programs = step("building the tests", || build_beside_engine(STATIC_TARGET))?;
+    let programs = step("building the tests", build_beside_engine)?;
     ensure!(
         !programs.is_empty(),
         "there are no tests that need an engine"
