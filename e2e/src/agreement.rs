@@ -18,7 +18,11 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// Waits until every server has the spec's settings, and all servers and Sentinels agree on one primary with every replica
 /// linked. Returns the primary.
 pub async fn check(bus: &Bus) -> anyhow::Result<String> {
-    settings(bus).await?;
+    // On a machine at its limit Sentinels may be unheard for a moment: a primary is tied to its replicas then.
+    wait::until("every server is set as the spec says", LIMIT, || {
+        settings(bus)
+    })
+    .await?;
     wait::until("all agree on one primary", LIMIT, || topology(bus)).await
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{DeleteParams, ListParams, ObjectMeta, PostParams};
 use kube::runtime::wait::Condition;
@@ -151,10 +151,26 @@ impl Lab {
         Ok(())
     }
 
+    /// Waits until the namespaces of all other scenarios are gone.
+    pub async fn await_others_gone(&self) -> anyhow::Result<()> {
+        let others = format!("{SCENARIO_LABEL},{SCENARIO_LABEL}!={}", self.scenario);
+        wait::until("other scenarios have left", LEFT, || async {
+            let left = self.namespaces_with(&others).await?;
+            ensure!(left.is_empty(), "left: {left:?}");
+            Ok(())
+        })
+        .await
+    }
+
     /// The namespaces that the scenario made.
     pub async fn scenario_namespaces(&self) -> anyhow::Result<Vec<String>> {
-        let own = ListParams::default().labels(&format!("{SCENARIO_LABEL}={}", self.scenario));
-        let found = self.namespaces().list(&own).await?;
+        self.namespaces_with(&format!("{SCENARIO_LABEL}={}", self.scenario))
+            .await
+    }
+
+    async fn namespaces_with(&self, labels: &str) -> anyhow::Result<Vec<String>> {
+        let labels = ListParams::default().labels(labels);
+        let found = self.namespaces().list(&labels).await?;
         Ok(found
             .into_iter()
             .filter_map(|namespace| namespace.metadata.name)

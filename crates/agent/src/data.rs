@@ -122,6 +122,7 @@ impl DataAgent {
                 self.note(&error);
             }
         }
+        self.settle(stop).await;
         if self.hand_over_before_stop(orders).await {
             self.linger(stop).await;
         }

@@ -25,12 +25,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use switches::Switches;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// Between looks at a Sentinel that does not answer yet.
 const UNSETTLED: Duration = Duration::from_millis(200);
 /// Between looks at one that does.
 const SETTLED: Duration = Duration::from_secs(1);
+
+/// For how long one that is to end answers on. The data pod of a node that is drained hands its lead over meanwhile, and its clients
+/// ask the Sentinels whose names they know, each of which they wait for.
+const STAY: Duration = Duration::from_secs(3);
 
 /// The agent of a Sentinel pod: all that it knows, and its one loop.
 #[derive(Debug)]
@@ -120,7 +124,26 @@ impl SentinelAgent {
     async fn stop(mut self, stop: &mut Stop) -> Result<(), AgentError> {
         self.stopping = true;
         self.publish();
+        self.stay(stop).await;
         self.supervisor.stop(stop).await.map(drop)
+    }
+
+    /// Returns when the time has passed for which it answers on, or it is asked once more to end, or has nothing to tell.
+    async fn stay(&mut self, stop: &mut Stop) {
+        let until = Instant::now() + STAY;
+        while self.names_a_primary() && Instant::now() < until {
+            tokio::select! {
+                () = stop.asked() => return,
+                () = sleep(UNSETTLED) => {}
+            }
+            self.look_at_sentinel().await;
+            self.publish();
+        }
+    }
+
+    fn names_a_primary(&self) -> bool {
+        let running = self.running.as_ref();
+        running.is_some_and(|running| running.up && running.monitored.is_some())
     }
 
     async fn obey(&mut self, order: Order) -> Outcome {

@@ -156,6 +156,7 @@ async fn measure(lab: &Lab, buses: &[Bus], time: Duration) -> anyhow::Result<()>
 
 /// Waits until the operator has written nothing for a while.
 async fn rest(lab: &Lab, user: &str) -> anyhow::Result<()> {
+    lab.await_others_gone().await?;
     wait::until("the operator rests", Duration::from_mins(5), || async {
         let audit = Audit::now(&lab.client).await?;
         wait::throughout("no API writes", QUIET, || async {

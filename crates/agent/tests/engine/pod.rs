@@ -16,6 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 pub struct Pod<'a> {
     bus: &'a Bus,
+    component: Component,
     pub layout: Layout,
     fqdn: String,
     pub stopper: Stopper,
@@ -49,6 +50,7 @@ impl<'a> Pod<'a> {
         let (stopper, stop) = Stop::channel();
         Self {
             fqdn: bus.names.pod_fqdn(component, &pod),
+            component,
             agent: tokio::spawn(run_in(component, pod, layout.clone(), stop)),
             bus,
             layout,
@@ -150,8 +152,17 @@ impl<'a> Pod<'a> {
         .await;
     }
 
-    pub async fn stop(self) {
+    /// Asks it to end, as kubelet does.
+    pub async fn terminate(&self) {
         self.stopper.ask().await;
+    }
+
+    /// Has it end. One that would stay for others is asked twice.
+    pub async fn stop(self) {
+        self.terminate().await;
+        if self.component == Component::Sentinel {
+            self.terminate().await;
+        }
         self.agent.await.unwrap().unwrap();
     }
 }

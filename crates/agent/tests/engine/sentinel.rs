@@ -1,7 +1,7 @@
 //! Sentinel pods, and data pods that ask them.
 
 use crate::bus::{Bus, UID, read};
-use crate::pod::{Pod, data};
+use crate::pod::{Pod, data, until_is};
 use cachebus_core::names::{Component, MARKER_FILE, SENTINEL_CONF};
 use cachebus_core::protocol::{
     AgentStatus, Marker, MonitorOrder, MonitorSettings, NodeStatus, Peer, Phase, Refusal,
@@ -106,6 +106,23 @@ async fn a_sentinel_keeps_what_it_learned_of_its_bus_and_obeys() {
     pod.stop().await;
     let kept = read(&bus.data_dir(Component::Sentinel).join(SENTINEL_CONF));
     assert!(kept.contains("sentinel myid 0123456789012345678901234567890123456789"));
+}
+
+#[tokio::test]
+async fn one_that_is_to_end_is_not_ready_and_answers_on_for_a_while() {
+    let bus = Bus::new();
+    remember(&bus, THIS);
+    let pod = Pod::start(&bus, Component::Sentinel);
+    pod.status_with(|status| sentinel(status).monitored.is_some())
+        .await;
+    pod.terminate().await;
+    until_is(503, || async { pod.get("/readyz").await.0 }).await;
+    let name = &bus.config.master_name;
+    let named = bus
+        .sentinel(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", name])
+        .await;
+    assert!(named.contains(&fqdn(&bus, THIS)), "{named}");
+    pod.stop().await;
 }
 
 #[tokio::test]

@@ -1,12 +1,16 @@
-//! Staying for the clients of a server that has handed its lead over and is about to be stopped: each learns from its next
-//! write, which is refused, that it has to look for the primary anew.
+//! Staying for the clients of a server that is about to be stopped: until it is a good moment to hand its lead over, and then until
+//! each has learned from its next write, which is refused, that it has to look for the primary anew.
 
 use crate::data::DataAgent;
 use crate::stop::Stop;
+use cachebus_core::protocol::Phase;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
+/// A node's proxy takes up the first change of any Service at once, and lets a second pass before the next one. With a node that
+/// is drained a Sentinel leaves its Service: by then the route to the new primary would have to wait.
+const SETTLE: Duration = Duration::from_millis(1_200);
 /// Each node's proxy takes up the new route within this time; until then it sends new clients here.
 const AT_LEAST: Duration = Duration::from_secs(1);
 /// Who has not written by then may as well find the connection ended.
@@ -19,6 +23,20 @@ const OF_A_SENTINEL: usize = 2;
 const OWN: usize = 2;
 
 impl DataAgent {
+    /// Goes on leading until the proxies are ready for a new route, or the pod is to stop without further ado.
+    pub(in crate::data) async fn settle(&mut self, stop: &mut Stop) {
+        let begun = Instant::now();
+        let others = self.site.config.replicas > 0;
+        while others && self.phase() == Phase::Leading && begun.elapsed() < SETTLE {
+            tokio::select! {
+                () = stop.asked() => return,
+                () = sleep(COUNT) => {}
+            }
+            self.look_and_note().await;
+            self.publish();
+        }
+    }
+
     /// Waits until the clients have gone, or do not go, or the pod is to stop without further ado.
     pub(in crate::data) async fn linger(&mut self, stop: &mut Stop) {
         let begun = Instant::now();
