@@ -47,9 +47,10 @@ impl Memory {
         f(remembered)
     }
 
-    /// Forgets a bus that is gone.
-    pub fn forget(&self, namespace: &str, name: &str) {
-        self.lock().remove(&(namespace.to_owned(), name.to_owned()));
+    /// Forgets a bus that is gone, and says whether there was anything to forget.
+    pub fn forget(&self, namespace: &str, name: &str) -> bool {
+        let bus = (namespace.to_owned(), name.to_owned());
+        self.lock().remove(&bus).is_some()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<(String, String), Remembered>> {

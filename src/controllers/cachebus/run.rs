@@ -136,8 +136,10 @@ fn settle(
         // Nothing is to be done when a bus is deleted but to forget it.
         Err(ControllerError::ObjectNotFound(gone)) => {
             let namespace = gone.namespace.as_deref().unwrap_or_default();
-            tracing::info!(namespace, name = gone.name, "a bus is gone");
-            context.memory.forget(namespace, &gone.name);
+            // Each of its objects that goes after it brings it up once more.
+            if context.memory.forget(namespace, &gone.name) {
+                tracing::info!(namespace, name = gone.name, "a bus is gone");
+            }
             context.agents.forget(namespace, &gone.name);
             context
                 .polls

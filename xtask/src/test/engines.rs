@@ -17,7 +17,7 @@ const START: &str = r#"
         printf '#!/bin/sh\nkill "$@"\n' >/usr/local/bin/kill
         chmod 755 /usr/local/bin/kill
     }
-    for bus in 1 2 3 4 5 6 7 8; do
+    for bus in 1 2 3 4 5 6 7 8 9; do
         for pod in 0 1 2; do
             echo "127.1.$bus.1$pod b-redis-$pod.b-redis-nodes.n$bus.svc.cluster.local"
             echo "127.1.$bus.2$pod b-sentinel-$pod.b-sentinel-nodes.n$bus.svc.cluster.local"

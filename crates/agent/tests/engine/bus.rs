@@ -59,11 +59,17 @@ impl Bus {
 
     /// A bus of three data nodes and three Sentinels, which reach one another by their names.
     pub fn whole(network: u8) -> Self {
+        Self::whole_that_needs(1, network)
+    }
+
+    /// The same, with a primary that takes no writes without so many replicas.
+    pub fn whole_that_needs(replicas: u32, network: u8) -> Self {
         let engine = engine::under_test();
         let spec = serde_json::from_value(json!({
             "engine": {"kind": engine.kind, "version": engine.version},
             "port": free_port(),
             "replicas": 2,
+            "replication": {"minReplicasToWrite": replicas},
             "sentinel": {"port": free_port(), "downAfter": "5s"},
         }))
         .unwrap();

@@ -277,6 +277,24 @@ async fn a_planned_handover_loses_no_write_and_breaks_no_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn held_clients_go_on_once_the_new_primary_has_all_the_replicas_that_it_needs() {
+    let bus = Bus::whole_that_needs(2, 9);
+    let running = Running::start(&bus).await;
+    let writers = Writers::start(&running.access, "n", WRITERS).await;
+    let (code, body) = running.order(0, Some("b-redis-1")).await;
+    assert_eq!(code, 200, "{body}");
+    let (_, told) = done(
+        &serde_json::from_str(&body).unwrap(),
+        1,
+        HandoverCause::Ordered,
+    );
+    running.in_sync(&[0, 2], "b-redis-1").await;
+    let written = writers.finish(1).await;
+    assert_eq!(judge("all needed", told, &written), [""; 0]);
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crashed_primary_hands_its_lead_over_and_comes_back_as_a_replica() {
     let bus = Bus::whole(2);
     let running = Running::start(&bus).await;

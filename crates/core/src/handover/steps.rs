@@ -37,6 +37,9 @@ pub enum Step {
     Feeds(Side),
     /// Ask whether the chosen server has the replicas in sync without which it takes no writes. Answered by [`Seen::Backed`].
     Back,
+    /// Have the others follow the chosen server now, and the own one come to it anew: it came before the chosen one led, and was
+    /// told to come back a second later.
+    Call,
     /// Let held clients go on: they learn from the server who it is, and look for the primary anew.
     Release,
     /// Have the other replicas follow the chosen server.
@@ -114,8 +117,8 @@ enum Stage {
     Announcing,
     /// The chosen one may take no writes without replicas: held clients are not sent there before it has them.
     Backing,
-    /// The own server alone is not enough.
     Calling,
+    Waiting,
     Releasing,
     Gathering,
     /// The own server comes to the stream of the chosen one: of two that follow one another and are not linked neither takes the
@@ -245,12 +248,14 @@ impl Handover {
                 _ if elapsed < self.limits.whole => self.announce(),
                 _ => self.fail(not_confirmed(), elapsed, Self::give_back),
             },
-            Stage::Calling => self.go(Stage::Backing, Step::Back),
-            Stage::Backing if seen == Seen::Backed(true) || elapsed >= self.limits.whole => {
+            Stage::Backing | Stage::Waiting
+                if seen == Seen::Backed(true) || elapsed >= self.limits.whole =>
+            {
                 self.write_gap = elapsed;
                 self.release()
             }
-            Stage::Backing => self.go(Stage::Calling, Step::Gather),
+            Stage::Backing => self.go(Stage::Calling, Step::Call),
+            Stage::Calling | Stage::Waiting => self.go(Stage::Waiting, Step::Back),
             Stage::Releasing if self.falls_back(&seen) => self.fall_back(elapsed),
             Stage::Releasing | Stage::Gathering => self.close(),
             Stage::Failover(stage) => self.fail_over(stage, seen, elapsed),

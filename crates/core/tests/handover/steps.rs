@@ -62,10 +62,10 @@ fn held_clients_go_on_once_the_new_primary_takes_their_writes() {
     }
     let mut next = |seen, millis| handover.next(seen, Duration::from_millis(millis));
     assert_eq!(next(named(2, 0), 40), Step::Back);
-    assert_eq!(next(Seen::Backed(false), 45), Step::Gather);
-    assert_eq!(next(Seen::Done, 46), Step::Back);
-    assert_eq!(next(failed(), 50), Step::Gather);
-    assert_eq!(next(Seen::Done, 51), Step::Back);
+    assert_eq!(next(Seen::Backed(false), 45), Step::Call);
+    assert_eq!(next(failed(), 46), Step::Back);
+    assert_eq!(next(Seen::Backed(false), 50), Step::Back, "called once");
+    assert_eq!(next(failed(), 51), Step::Back);
     let given_up = handover.clone().next(Seen::Backed(false), limits.whole);
     assert_eq!(given_up, Step::Release, "they learn why from the server");
     let mut next = |seen, millis| handover.next(seen, Duration::from_millis(millis));

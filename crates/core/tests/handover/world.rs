@@ -135,7 +135,7 @@ impl World {
             Step::Announce(..) => self.named = sentinels,
             Step::FailOver => self.failing_over = true,
             Step::Abort => self.failing_over = false,
-            Step::Gather => {
+            Step::Gather | Step::Call => {
                 let other = 3 - self.chosen;
                 if !self.leads[other] {
                     self.follows[other] = self.chosen;

@@ -281,7 +281,7 @@ impl World {
             Step::FailOver => return self.fail_over_by_order(node, errand),
             Step::Watch => return Some(self.watch_failover(node, errand)),
             Step::Abort => return self.abort(node, errand),
-            Step::Gather => {
+            Step::Gather | Step::Call => {
                 for other in &errand.others {
                     if self.reaches(node, *other) {
                         let server = self.nodes[*other].server.as_mut()?;

@@ -7,6 +7,7 @@ use super::party::{Errand, Node, Party, Watcher, stance};
 use crate::data::fence::replicas_to_write;
 use crate::error::AgentError;
 use crate::order::failed;
+use crate::redis_conf::{SEALED_HOST, SEALED_PORT};
 use cachebus_admin::{Address, Credentials, Error, Role, Server};
 use cachebus_core::credentials::OPERATOR;
 use cachebus_core::handover::{Handover, Seen, Side, Stance, Step, still_wanted};
@@ -88,6 +89,10 @@ impl Party {
                 }
             }
             Step::Gather => self.gather_others().await,
+            Step::Call => {
+                self.come_anew().await?;
+                self.gather_others().await;
+            }
             Step::Abort => self.abort().await?,
             Step::Compare
             | Step::CompareAll
@@ -187,6 +192,15 @@ impl Party {
             }
         }))
         .await;
+    }
+
+    /// Engines connect at once only to a primary that is another one than before.
+    async fn come_anew(&mut self) -> Result<(), AgentError> {
+        let nobody = Address::new(SEALED_HOST, SEALED_PORT);
+        let primary = self.address(Side::Chosen);
+        let own = self.server(Side::Own).await?;
+        own.replica_of(&nobody).await?;
+        Ok(own.replica_of(&primary).await?)
     }
 
     fn address(&self, side: Side) -> Address {
