@@ -2,6 +2,7 @@
 
 mod backup;
 mod condition;
+mod eviction;
 mod failover;
 mod files;
 mod library;
@@ -70,6 +71,7 @@ pub fn report(bus: &Bus, observed: &Observed, plan: &Plan, desired: &Desired) ->
     findings.extend(memory::sufficient(&view));
     findings.extend(files::readable(&view));
     findings.extend(library::loaded(&view));
+    findings.extend(eviction::spares_events(bus));
     findings.extend(rest::paused(bus));
     findings.extend(rest::hibernated(bus, observed));
 
