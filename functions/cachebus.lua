@@ -385,5 +385,6 @@ redis.register_function('cachebus_invalidate', invalidate)
 redis.register_function('cachebus_lock', lock)
 redis.register_function('cachebus_extend', extend)
 redis.register_function('cachebus_unlock', unlock)
-redis.register_function('cachebus_trim', trim)
+-- What makes room must not need any.
+redis.register_function{function_name = 'cachebus_trim', callback = trim, flags = {'allow-oom'}}
 redis.register_function{function_name = 'cachebus_version', callback = function() return VERSION end, flags = {'no-writes'}}

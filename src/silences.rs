@@ -59,6 +59,7 @@ mod tests {
                 set_aside: false,
                 config: BTreeMap::new(),
                 refused_settings: BTreeMap::new(),
+                library: None,
             })),
         }
     }

@@ -13,6 +13,7 @@ const HARMLESS: &[&str] = &[
     "client|setinfo",
     "client|setname",
     "config|get",
+    "function|list",
     "hello",
     "info",
     "ping",

@@ -272,6 +272,7 @@ impl State {
             dataset: false,
             config: config::settings(&self.bus),
             refused_settings: BTreeMap::new(),
+            library: None,
         }
     }
 

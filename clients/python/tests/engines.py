@@ -17,7 +17,8 @@ import redis
 IMAGES = os.environ.get("CACHEBUS_TEST_IMAGES", "localhost/redis:7.0 localhost/redis:8.0 localhost/valkey:9.1").split()
 LIBRARY = Path(__file__).parents[3] / "functions" / "cachebus.lua"
 ADMIN_PASSWORD = "of-the-tests"
-FIRST_PORT = 17100
+# Each of several processes that test at once has ports of its own.
+FIRST_PORT = 17100 + 1000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 
 
 def eventually(condition: Callable[[], object], within: float = 30.0) -> None:

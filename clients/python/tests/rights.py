@@ -1,5 +1,4 @@
-"""A service's ACL rules as the operator renders them (``crates/core/src/acl/service.rs``), with what
-functions/README.md adds."""
+"""A service's ACL rules as the operator renders them (``crates/core/src/acl/service.rs``)."""
 
 from __future__ import annotations
 
@@ -82,7 +81,7 @@ CONSUME = [
 ]
 DEAD_LETTERS = ["xadd", "xdel", "xlen", "xrange"]
 
-# Additions.
+# For the library.
 INVALIDATE = ["fcall"]
 IDEMPOTENT = ["type", "zadd", "zcount", "zremrangebyrank", "zscore"]
 

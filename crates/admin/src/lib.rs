@@ -10,6 +10,7 @@ mod connection;
 mod credentials;
 mod endpoint;
 mod error;
+mod functions;
 mod handshake;
 mod info;
 mod live_config;
@@ -25,6 +26,7 @@ pub use acl::{
 pub use credentials::{Credentials, Secret};
 pub use endpoint::{Address, DEFAULT_DEADLINE, Endpoint};
 pub use error::Error;
+pub use functions::Functions;
 pub use info::{
     Aof, Engine, Info, Keyspace, Memory, NodeRole, Rdb, ReplicaLine, Replication, UpstreamLink,
 };

@@ -11,6 +11,7 @@ use crate::{
     credentials::Credentials,
     endpoint::{Address, Endpoint},
     error::Error,
+    functions::Functions,
     info::{Info, Replication},
     live_config::{LiveConfig, is_secret_parameter},
     role::Role,
@@ -66,6 +67,11 @@ impl Server {
     /// The server's ACL users.
     pub fn acl(&self) -> Acl<'_> {
         Acl::new(&self.connection)
+    }
+
+    /// The server's function libraries.
+    pub fn functions(&self) -> Functions<'_> {
+        Functions::new(&self.connection)
     }
 
     /// Refused with `LOADING` while the dataset is read from disk.

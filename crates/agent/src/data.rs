@@ -4,6 +4,7 @@ mod act;
 mod farewell;
 mod fence;
 mod handover;
+mod library;
 mod look;
 mod orders;
 mod report;

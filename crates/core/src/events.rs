@@ -22,11 +22,12 @@ pub struct EventDraft {
 
 /// Conditions that speak of the spec or the image, or are there only when something is wrong, rather than of a bus that starts:
 /// they warn from the first.
-const WARN_AT_ONCE: [&str; 4] = [
+const WARN_AT_ONCE: [&str; 5] = [
     kind::VALID,
     kind::ENGINE_UP_TO_DATE,
     kind::MEMORY_SUFFICIENT,
     kind::FILES_READABLE,
+    kind::DURABLE_EVENTS_SAFE,
 ];
 
 /// What the operator does by plan is no warning.

@@ -11,6 +11,7 @@ pub mod credentials;
 pub mod engine;
 pub mod events;
 pub mod fence;
+pub mod functions;
 pub mod handover;
 pub mod last_valid;
 pub mod names;

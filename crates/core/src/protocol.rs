@@ -16,12 +16,14 @@
 
 mod fenced;
 mod handover;
+mod library;
 mod revision;
 mod sentinel;
 mod unknown;
 
 pub use fenced::Fenced;
 pub use handover::{HANDOVER, HandoverCause, HandoverOrder, HandoverOutcome, HandoverReport};
+pub use library::{LibraryStatus, RefusedLibrary};
 pub use revision::HOLD;
 pub use sentinel::{
     KnownSentinel, MonitorOrder, MonitorSettings, Monitored, Peer, RetireOrder, SILENT_MS,
@@ -197,6 +199,9 @@ pub struct DataStatus {
     /// Directives that were ordered, and that the server refused a short while ago.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub refused_settings: BTreeMap<String, RefusedSetting>,
+    /// The function library that it serves; `None`: it does not lead, its agent has not looked yet or is too old to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub library: Option<LibraryStatus>,
 }
 
 /// A value that a server does not take.

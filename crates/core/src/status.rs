@@ -2,8 +2,10 @@
 
 mod backup;
 mod condition;
+mod eviction;
 mod failover;
 mod files;
+mod library;
 mod memory;
 mod parity;
 mod replication;
@@ -68,6 +70,8 @@ pub fn report(bus: &Bus, observed: &Observed, plan: &Plan, desired: &Desired) ->
     findings.extend(backup::backed_up(bus, observed, backup.as_ref()));
     findings.extend(memory::sufficient(&view));
     findings.extend(files::readable(&view));
+    findings.extend(library::loaded(&view));
+    findings.extend(eviction::spares_events(bus));
     findings.extend(rest::paused(bus));
     findings.extend(rest::hibernated(bus, observed));
 

@@ -11,6 +11,8 @@ const FOREIGN_KEYS: &[&str] = &[
     "e2e",
     "other:e2e",
     "events:other:thing:history",
+    "events:other:thing:ids",
+    "events:other:thing:lost",
     "events:other:thing:stream",
     "events:e2e",
     "__sentinel__:hello",

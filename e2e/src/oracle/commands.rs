@@ -31,14 +31,17 @@ pub fn rights_for(command: &str) -> &'static [Right] {
         | "discard" | "echo" | "exec" | "multi" | "ping" | "role" | "time" | "unwatch" | "wait"
         | "waitaof" => &[Connect],
         "exists" | "expiretime" | "getrange" | "mget" | "pexpiretime" | "strlen" | "ttl"
-        | "type" | "watch" => &[Read],
+        | "watch" => &[Read],
+        "type" => &[Read, Publish],
         "get" | "pttl" => &[Read, Lock],
         "del" | "pexpire" | "set" => &[Write, Lock],
         "expire" | "expireat" | "getdel" | "getex" | "mset" | "pexpireat" | "psetex" | "setex"
         | "setnx" | "unlink" => &[Write],
         "eval" | "evalsha" | "incr" | "incrby" | "script|load" => &[Lock],
-        "fcall" => &[Lock, Publish],
-        "lpush" | "ltrim" | "publish" => &[Publish],
+        "fcall" => &[Write, Lock, Publish],
+        "lpush" | "ltrim" | "publish" | "zadd" | "zcount" | "zremrangebyrank" | "zscore" => {
+            &[Publish]
+        }
         "psubscribe" | "punsubscribe" | "subscribe" | "unsubscribe" => &[Subscribe],
         "lrange" | "xread" | "xrevrange" => &[Replay],
         "xrange" | "xlen" => &[Replay, Consume, DeadLetter],

@@ -109,6 +109,7 @@ struct Kept<'a> {
 }
 
 enum What<'a> {
+    Ids,
     History,
     Stream,
     /// Of this service.
@@ -122,6 +123,10 @@ fn kept<'a>(spec: &'a CacheBusSpec, group: &Channel, event: &str) -> Vec<Kept<'a
         what: What::DeadLetters(&service.name),
     });
     let mut all = vec![
+        Kept {
+            key: key("ids"),
+            what: What::Ids,
+        },
         Kept {
             key: key("history"),
             what: What::History,
@@ -140,6 +145,7 @@ fn rights_on(kept: &Kept<'_>, group: &Channel, event: &str, service: &Service) -
     let publishes = names(&service.publish, group, event);
     let subscribes = names(&service.subscribe, group, event);
     let rights: &[(bool, Right)] = match kept.what {
+        What::Ids => &[(publishes, Right::Publish)],
         What::History => &[
             (publishes && group.history > 0, Right::Publish),
             (subscribes && group.history > 0, Right::Replay),
@@ -174,6 +180,12 @@ fn operations(key: &str) -> Vec<Vec<String>> {
         "XREADGROUP GROUP g c COUNT 1 STREAMS {key} >",
         "XACK {key} g 0-1",
         "XDEL {key} 0-1",
+        "TYPE {key}",
+        "ZADD {key} 1 e2e",
+        "ZSCORE {key} e2e",
+        "ZCOUNT {key} 0 1",
+        "ZREMRANGEBYRANK {key} 0 0",
+        "ZRANGE {key} 0 0",
         "FCALL nothing 1 {key}",
     ]
     .into_iter()
@@ -213,6 +225,23 @@ mod tests {
             attempts_of(&["PSUBSCRIBE", "task:*"], &["task:started"]),
             [false]
         );
+    }
+
+    #[test]
+    fn ids_are_of_those_who_publish() {
+        let spec: CacheBusSpec = serde_json::from_value(json!({
+            "events": {"channels": [{"name": "ws", "events": ["message"], "history": 0}]},
+            "services": [{"name": "one", "publish": ["ws"]}, {"name": "two", "subscribe": ["ws"]}],
+        }))
+        .unwrap();
+        let allowed: Vec<bool> = spec
+            .services
+            .iter()
+            .flat_map(|service| attempts(&spec, service))
+            .filter(|(_, words, _)| words[0] == "ZADD" && words[1] == "events:ws:message:ids")
+            .map(|(_, _, allowed)| allowed)
+            .collect();
+        assert_eq!(allowed, [true, false]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod failover_history;
 mod fault_points;
 mod faults;
 mod fenced;
+mod functions;
 mod healing;
 mod hibernate;
 mod invalid_spec;
@@ -68,6 +69,7 @@ pub const ALL: &[&Scenario] = &[
     &sentinels::SCENARIO,
     &switch_followed::SCENARIO,
     &fenced::SCENARIO,
+    &functions::SCENARIO,
     &hibernate::SCENARIO,
     &backup::SCENARIO,
     &storage::SCENARIO,

@@ -40,6 +40,16 @@ pub const NAME: &str = "cachebus";
 /// How many nodes run pods.
 pub const WORKERS: usize = 2;
 
+/// Installs Python where it is missing.
+pub(crate) fn needs_python() -> anyhow::Result<()> {
+    packages::ensure(packages::PYTHON)
+}
+
+/// A short digest of all that something is made from.
+pub(crate) fn fingerprint<'a>(inputs: impl IntoIterator<Item = &'a str>) -> String {
+    docker::Fingerprint::of(inputs).as_str().to_owned()
+}
+
 /// The lab on this machine.
 #[derive(Debug)]
 pub struct Lab {

@@ -40,6 +40,9 @@ pub(crate) const ENGINE: &[Need] = &[
     program("jq", &["jq"]),
 ];
 
+/// What tests of the client for Python run on.
+pub(crate) const PYTHON: &[Need] = &[program("python3", &["python3", "python3-venv"])];
+
 /// What reaches into the cluster's network.
 pub(crate) const NETWORK: &[Need] = &[program("ip", &["iproute2"])];
 

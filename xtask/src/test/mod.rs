@@ -8,6 +8,7 @@ mod engines;
 mod model;
 mod mutations;
 mod purity;
+mod python;
 mod recovery;
 
 use std::io::Write as _;
@@ -33,6 +34,8 @@ pub enum Part {
     Unit,
     /// What speaks to an engine, against every supported one.
     Engines,
+    /// The client for Python and the function library, against every supported engine.
+    Python,
     /// The pure crate depends on nothing that could do I/O, tell the time or draw lots.
     Purity,
     /// Generated files are what the source says.
@@ -152,6 +155,7 @@ fn run_part(part: Part, options: &Options) -> anyhow::Result<Unchecked> {
         Part::Deny => return deny::check(),
         Part::Unit => cargo_targets::run_anywhere(),
         Part::Engines => engines::check(),
+        Part::Python => python::check(),
         Part::Purity => purity::check(),
         Part::Generated => generate(true),
         Part::Charts => charts::check(),

@@ -88,11 +88,11 @@ async def test_says_so_where_the_history_is_too_short(server: Server, admin: red
         async with background(listener.run, listener.stop):
             await emit(bus, 1)
             await soon(lambda: len(listener.heard) == 1)
-            admin.client_kill_filter(_type="pubsub")
             missed = [bus.events.event("agent:updated", {"n": number}) for number in range(2, 10)]
             for event in missed:
                 admin.lpush("events:agent:updated:history", event.encode())
             admin.ltrim("events:agent:updated:history", 0, 2)
+            admin.client_kill_filter(_type="pubsub")
             await soon(lambda: subscription.gaps == 1)
             await emit(bus, 10, last=True)
             await soon(lambda: names(listener.heard)[-1] == 10)

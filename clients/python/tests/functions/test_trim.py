@@ -55,6 +55,21 @@ def test_age_alone_where_nobody_waits(admin: redis.Redis) -> None:
     assert kept(admin) == [new]
 
 
+@pytest.mark.parametrize(("retention", "most"), [(60_000, 0), (10**15, 2)])
+def test_makes_room_in_full_memory(admin: redis.Redis, retention: int, most: int) -> None:
+    fill(admin, 5)
+    admin.xgroup_create(STREAM, "done", id="$")
+    admin.xgroup_create(STREAM, "slow", id=f"{OLD + 4}-0" if most == 0 else "0")
+    admin.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(redis.OutOfMemoryError):
+            admin.set("k", "v")
+        removed, dropped, _, _ = trim(admin, retention, most)
+    finally:
+        admin.config_set("maxmemory", 0)
+    assert (removed, dropped) == ((5, 0) if most == 0 else (0, 3))
+
+
 def test_keeps_what_a_group_has_not_read(admin: redis.Redis) -> None:
     ids = fill(admin, 5)
     admin.xgroup_create(STREAM, "slow", id="0")

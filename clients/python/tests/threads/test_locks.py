@@ -74,12 +74,12 @@ def test_a_release_says_whether_it_was_held(bus: CacheBus, admin: redis.Redis) -
 
 def test_a_server_that_is_gone_loses_the_lock(own_server: Server) -> None:
     settings = Settings(deadline=0.3, connect_timeout=0.1, command_timeout=0.1)
-    with client(own_server.port, settings) as bus, bus.locks("lock").lock("orders", ttl=1.0) as lock:
+    with client(own_server.port, settings) as bus, bus.locks("lock").lock("orders", ttl=5.0) as lock:
         own_server.stop()
         assert lock.held
         begun = time.monotonic()
-        assert lock.lost(5)
-        assert time.monotonic() - begun < 2
+        assert lock.lost(15)
+        assert time.monotonic() - begun < 6
         assert not lock.held
 
 

@@ -5,6 +5,7 @@
 mod acl;
 mod certificates;
 mod connecting;
+mod functions;
 mod process;
 mod replication;
 mod sentinel;

@@ -101,7 +101,8 @@ impl DataAgent {
             self.update_priority().await?;
         }
         self.compare().await?;
-        self.reload_certificate().await
+        self.reload_certificate().await?;
+        self.keep_library().await
     }
 
     async fn ask_server(&mut self, client: &Arc<TlsContext>) -> Result<(), AgentError> {

@@ -74,6 +74,7 @@ impl DataAgent {
             set_aside: self.volume.has_set_aside(),
             config: self.told_config(),
             refused_settings: running.map(Running::refused).unwrap_or_default(),
+            library: running.and_then(|running| running.library.status().cloned()),
         }
     }
 

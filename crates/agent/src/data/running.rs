@@ -2,6 +2,7 @@
 
 use super::farewell::Farewell;
 use super::fence::Fence;
+use super::library::Library;
 use crate::error::AgentError;
 use crate::redis_conf::{SEALED_HOST, SEALED_PORT};
 use crate::serving::Certificate;
@@ -49,6 +50,7 @@ pub(super) struct Running {
     /// Since when it leads because others made it.
     promoted: Option<Instant>,
     pub(super) fence: Fence,
+    pub(super) library: Library,
     /// The certificate that it was last told to load.
     pub(super) certificate: Certificate,
     /// Fingerprint of the one that it showed at the last connection.
@@ -74,6 +76,7 @@ impl Running {
             decided: false,
             promoted: None,
             fence: Fence::new(),
+            library: Library::default(),
             certificate,
             served: None,
             compare_at: Instant::now(),

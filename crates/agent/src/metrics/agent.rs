@@ -68,6 +68,21 @@ fn of_data(page: &mut Page<'_>, data: &DataStatus) -> Result<(), fmt::Error> {
         "Whether the primary is made to refuse writes, since another may lead or come to lead",
         flag(data.fenced.is_some()),
     )?;
+    if let Some(library) = &data.library {
+        let version = library.version.clone().unwrap_or_default();
+        page.each(
+            Kind::Gauge,
+            "cachebus_agent_library_info",
+            "Version of the function library that the primary serves; empty: none",
+            [(vec![("version", version)], 1.0)],
+        )?;
+        page.one(
+            Kind::Gauge,
+            "cachebus_agent_library_refused",
+            "Whether the primary does not take the function library",
+            flag(library.refused.is_some()),
+        )?;
+    }
     if let Some(marker) = &data.marker {
         page.one(
             Kind::Gauge,

@@ -77,6 +77,7 @@ fn data() -> NodeStatus {
         set_aside: false,
         config: BTreeMap::new(),
         refused_settings: BTreeMap::new(),
+        library: None,
     }))
 }
 

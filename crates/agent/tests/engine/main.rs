@@ -16,6 +16,7 @@ mod fence;
 mod follow;
 mod handover;
 mod http;
+mod library;
 mod operator_port;
 mod pod;
 mod replay;

@@ -128,8 +128,20 @@ impl<'a> Pod<'a> {
         self.status_with(|status| data(status).phase == phase).await
     }
 
-    /// Has the kernel end the server.
+    /// Has the kernel end the server, once all that it was told is in its files: while it still makes safe what came before, such
+    /// as the function library, it keeps what follows in memory for a moment.
     pub async fn kill_server(&self) {
+        until_is(true, || async {
+            let files = self.bus.redis(&["INFO", "persistence"]).await;
+            ["aof_buffer_length:", "aof_pending_bio_fsync:"]
+                .iter()
+                .all(|name| {
+                    let mut lines = files.lines();
+                    let kept = lines.find_map(|line| line.trim().strip_prefix(name));
+                    kept.is_none_or(|kept| kept == "0")
+                })
+        })
+        .await;
         let info = self.bus.redis(&["INFO", "server"]).await;
         let id = info
             .lines()

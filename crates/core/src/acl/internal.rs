@@ -13,6 +13,8 @@ const OPERATE: &[&str] = &[
     "client|unpause",
     "config|get",
     "config|set",
+    "function|list",
+    "function|load",
     "info",
     "ping",
     "replicaof",

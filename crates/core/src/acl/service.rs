@@ -38,10 +38,12 @@ const READ: &[&str] = &[
     "type",
     "watch",
 ];
+/// `fcall`: removing values and telling of it in one step (`cachebus_invalidate`).
 const WRITE: &[&str] = &[
     "del",
     "expire",
     "expireat",
+    "fcall",
     "getdel",
     "getex",
     "mset",
@@ -68,8 +70,19 @@ const LOCK: &[&str] = &[
     "script|load",
     "set",
 ];
-/// Publish, keep the newest, keep in the stream.
-const PUBLISH: &[&str] = &["fcall", "lpush", "ltrim", "publish", "xadd"];
+/// Publish, keep the newest, keep in the stream, and remember ids for a while (`cachebus_emit`).
+const PUBLISH: &[&str] = &[
+    "fcall",
+    "lpush",
+    "ltrim",
+    "publish",
+    "type",
+    "xadd",
+    "zadd",
+    "zcount",
+    "zremrangebyrank",
+    "zscore",
+];
 const SUBSCRIBE: &[&str] = &["psubscribe", "punsubscribe", "subscribe", "unsubscribe"];
 /// Replay what was kept.
 const REPLAY: &[&str] = &["lrange", "xlen", "xrange", "xread", "xrevrange"];
@@ -149,6 +162,7 @@ fn event_rights(groups: &[Channel], service: &Service) -> [Selector; 5] {
     [
         Selector::new(&[PUBLISH])
             .writing(kept(&published))
+            .writing(published.iter().map(Event::ids))
             .channels(published.iter().map(Event::channel)),
         Selector::new(&[SUBSCRIBE])
             .channels(subscribed.iter().map(Event::channel).chain(whole_groups)),
@@ -183,6 +197,11 @@ impl Event<'_> {
 
     fn key(&self, what: &str) -> String {
         literal(&format!("events:{}:{what}", self.channel()))
+    }
+
+    /// The ids of the events that were emitted of late, by which a repetition is known.
+    fn ids(&self) -> String {
+        self.key("ids")
     }
 
     /// The list of the newest events, where any are kept.

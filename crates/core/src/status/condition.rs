@@ -33,6 +33,10 @@ pub mod kind {
     /// No volume holds files that were set aside since the server could not read them. Absent unless one does; a warning: no part
     /// of `Ready`.
     pub const FILES_READABLE: &str = "FilesReadable";
+    /// The primary serves the function library. Absent until its agent has looked; a warning: no part of `Ready`.
+    pub const FUNCTIONS_LOADED: &str = "FunctionsLoaded";
+    /// Full memory takes no event that is kept until it is acknowledged. Absent unless the spec lets it; a warning: no part of `Ready`.
+    pub const DURABLE_EVENTS_SAFE: &str = "DurableEventsSafe";
     /// No engine has a known critical security hole. A warning: no part of `Ready`.
     pub const ENGINE_UP_TO_DATE: &str = "EngineUpToDate";
 }

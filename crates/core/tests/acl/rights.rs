@@ -56,6 +56,9 @@ fn on_keys() {
         ("set", Write, "lock:1", &["locker"]),
         ("eval", Write, "lock:1", &["locker"]),
         ("mset", Write, "lock:1", &[]),
+        ("fcall", Write, "agent:1", &["writer"]),
+        ("fcall", Write, "lock:1", &["locker"]),
+        ("fcall", Write, "other", &[]),
         ("lpush", Write, "agent:1", &[]),
         ("get", Read, "other", &[]),
         ("get", Read, "__private", &[]),
@@ -117,6 +120,23 @@ fn on_what_is_kept_of_events() {
             "events:task:created:stream",
             &["subscriber"],
         ),
+        ("fcall", Write, "events:task:done:stream", &["publisher"]),
+        ("type", Read, "events:task:done:history", &["publisher"]),
+        ("zadd", Write, "events:task:done:ids", &["publisher"]),
+        ("zscore", Read, "events:task:done:ids", &["publisher"]),
+        ("zcount", Read, "events:task:done:ids", &["publisher"]),
+        (
+            "zremrangebyrank",
+            Write,
+            "events:task:done:ids",
+            &["publisher"],
+        ),
+        ("fcall", Write, "events:ws:message:ids", &["publisher"]),
+        ("zadd", Write, "events:task:created:ids", &[]),
+        ("zrange", Read, "events:task:done:ids", &[]),
+        ("fcall", Write, "events:task:done:lost", &[]),
+        ("hincrby", Write, "events:task:done:lost", &[]),
+        ("xtrim", Write, "events:task:done:stream", &[]),
         ("xdel", Write, "events:task:done:stream", &[]),
         ("xgroup|destroy", Write, "events:task:done:stream", &[]),
         (
@@ -158,6 +178,11 @@ fn on_the_server_are_nobodys_but_the_internal_users() {
         "debug",
         "failover",
         "flushall",
+        "function|delete",
+        "function|flush",
+        "function|list",
+        "function|load",
+        "function|restore",
         "info",
         "keys",
         "monitor",
@@ -191,7 +216,18 @@ fn on_the_server_are_nobodys_but_the_internal_users() {
         );
     }
     assert!(users.allows("operator", "acl|setuser"));
-    assert!(!users.allows("operator", "flushall"));
+    for loads in ["function|list", "function|load"] {
+        assert!(users.allows("operator", loads), "{loads}");
+    }
+    for unasked in [
+        "flushall",
+        "function|delete",
+        "function|flush",
+        "get",
+        "set",
+    ] {
+        assert!(!users.allows("operator", unasked), "{unasked}");
+    }
     assert!(!users.allows("probe", "config|get"));
 }
 

@@ -497,6 +497,7 @@ impl DataNode {
             set_aside: false,
             config: BTreeMap::new(),
             refused_settings: BTreeMap::new(),
+            library: None,
         }
     }
 }

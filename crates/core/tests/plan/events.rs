@@ -75,6 +75,35 @@ fn files_that_were_set_aside_are_told_of_once_and_until_they_are_taken_away() {
 }
 
 #[test]
+fn durable_channels_whose_streams_may_be_evicted_are_warned_of_from_the_first() {
+    let spec = |policy: &str, durable: bool| {
+        format!(
+            "{{memory: {{policy: {policy}}}, events: {{channels: [{{name: task, events: [created], durable: {durable}}}]}}}}"
+        )
+    };
+    let told = |spec: &str| {
+        let status = reported(&Scene::new(spec));
+        between(&CacheBusStatus::default(), &status)
+            .into_iter()
+            .find(|event| event.action == kind::DURABLE_EVENTS_SAFE)
+    };
+    for policy in ["allkeys-lru", "allkeys-lfu", "allkeys-random"] {
+        let event = told(&spec(policy, true)).unwrap();
+        assert!(event.warning);
+        assert_eq!(event.reason, "MayBeEvicted");
+        assert!(
+            event.note.contains(policy) && event.note.contains("(task)"),
+            "{}",
+            event.note
+        );
+        assert_eq!(told(&spec(policy, false)), None);
+    }
+    for policy in ["noeviction", "volatile-lru", "volatile-ttl"] {
+        assert_eq!(told(&spec(policy, true)), None, "{policy}");
+    }
+}
+
+#[test]
 fn what_a_bus_that_starts_still_lacks_is_told_and_no_warning() {
     let starting = reported(&Scene::new("{}"));
     let events = between(&CacheBusStatus::default(), &starting);

@@ -3,8 +3,10 @@
 use crate::scene::{Scene, desired};
 use crate::status::{condition, reported};
 use cachebus_core::acl::AclFiles;
+use cachebus_core::functions::refused;
 use cachebus_core::plan::{Action, Desired, plan};
-use cachebus_core::protocol::{NodeStatus, RefusedSetting};
+use cachebus_core::protocol::{LibraryStatus, NodeStatus, RefusedSetting};
+use cachebus_core::status::kind;
 
 #[test]
 fn users_are_set_on_each_pod_whose_server_runs_with_others() {
@@ -79,4 +81,51 @@ fn a_setting_that_a_server_refuses_is_told_of_and_not_sent_again_and_again() {
         data.refused_settings.get_mut("maxmemory").unwrap().value = "1".to_owned();
     }
     assert_eq!(scene.actions().len(), 1);
+}
+
+#[test]
+fn the_library_of_the_primary_is_told_of_once_its_agent_has_looked() {
+    let mut scene = Scene::well();
+    let library = |scene: &mut Scene, pod: &str, library: LibraryStatus| {
+        let node = scene.observed.data.get_mut(pod).unwrap();
+        if let NodeStatus::Redis(data) = &mut node.agent.as_mut().unwrap().node {
+            data.library = Some(library);
+        }
+    };
+    let told = |scene: &Scene| {
+        let status = reported(scene);
+        let mut conditions = status.conditions.into_iter();
+        conditions.find(|condition| condition.type_ == kind::FUNCTIONS_LOADED)
+    };
+    assert_eq!(told(&scene), None);
+    let refused = LibraryStatus {
+        version: None,
+        refused: Some(refused("OOM", "full")),
+    };
+    library(&mut scene, "b-redis-1", refused.clone());
+    assert_eq!(told(&scene), None, "it does not lead");
+    library(&mut scene, "b-redis-0", refused);
+    let condition = told(&scene).unwrap();
+    assert_eq!(condition.status, "False");
+    assert_eq!(condition.reason, "OutOfMemory");
+    assert!(
+        condition.message.contains("b-redis-0"),
+        "{}",
+        condition.message
+    );
+    let ready = reported(&scene)
+        .conditions
+        .into_iter()
+        .find(|is| is.type_ == kind::READY);
+    assert_eq!(ready.unwrap().status, "True");
+    let served = LibraryStatus {
+        version: Some("1.0.0".to_owned()),
+        refused: None,
+    };
+    library(&mut scene, "b-redis-0", served);
+    let condition = told(&scene).unwrap();
+    assert_eq!(
+        (condition.status.as_str(), condition.reason.as_str()),
+        ("True", "Loaded")
+    );
 }

@@ -432,6 +432,7 @@ pub fn empty() -> DataStatus {
         set_aside: false,
         config: [("maxmemory".to_owned(), "2147483648".to_owned())].into(),
         refused_settings: [].into(),
+        library: None,
     }
 }
 

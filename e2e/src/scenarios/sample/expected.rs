@@ -37,7 +37,7 @@ pub const ALWAYS: Directives = &[
     ("tls-replication", "yes"),
 ];
 
-/// On those of the sample: the requirements' defaults.
+/// On those of the sample: the requirements' defaults, but for the policy, which spares durable events.
 pub const SAMPLE: Directives = &[
     ("appendfsync", "everysec"),
     ("appendonly", "yes"),
@@ -47,7 +47,7 @@ pub const SAMPLE: Directives = &[
     ),
     ("maxclients", "10000"),
     ("maxmemory", "2147483648"),
-    ("maxmemory-policy", "allkeys-lru"),
+    ("maxmemory-policy", "volatile-lru"),
     ("min-replicas-max-lag", "5"),
     ("min-replicas-to-write", "1"),
     ("port", "0"),

@@ -1,0 +1,229 @@
+//! The function library is there, is what services may call, and stays.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use cachebus_core::functions::{LIBRARY, NAME, version};
+use cachebus_core::names::SWITCHOVER_ANNOTATION;
+use cachebus_e2e::cells::{Cell, Expected, Walk, Way};
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+
+use super::Scenario;
+use crate::bus::{Bus, READY, condition_status, small};
+use crate::client_pod::ClientPod;
+use crate::lab::Lab;
+use crate::wait;
+
+/// Time from readiness to a library that is served, and from what somebody does to it to the one that is ours again.
+const SERVED: Duration = Duration::from_secs(30);
+
+/// Time for a client's calls.
+const CALLS: Duration = Duration::from_mins(1);
+
+const STREAM: &str = "events:task:created:stream";
+const IDS: &str = "events:task:created:ids";
+const HISTORY: &str = "events:task:created:history";
+const TOKEN: &str = "0123456789abcdef";
+
+pub const SCENARIO: Scenario = Scenario {
+    name: "functions",
+    proves: "the primary serves the function library soon after the bus is ready, after a switchover, after FLUSHALL and after somebody has flushed or altered it; a service calls it with its own Secret, and on what is not its own gets NOPERM",
+    alone: false,
+    run: |lab| Box::pin(run(lab)),
+};
+
+async fn run(lab: Lab) -> anyhow::Result<()> {
+    let namespace = lab.namespace().await?;
+    let spec = small(json!({
+        "memory": {"max": "64Mi", "policy": "volatile-lru"},
+        "cache": {"keyspaces": [
+            {"name": "agent", "key": "agent:{id}", "ttl": "1h"},
+            {"name": "lock", "key": "lock:{resource}", "ttl": "30s", "kind": "Lock"},
+        ]},
+        "events": {"channels": [{"name": "task", "events": ["created"], "durable": true}]},
+        "services": [
+            {"name": "writer", "cache": {"write": ["agent", "lock"]}, "publish": ["task"]},
+            {"name": "reader", "cache": {"read": ["agent"]}, "subscribe": ["task"]},
+        ],
+    }))?;
+    let bus = Bus::ready(&lab, &namespace, "bus", spec).await?;
+    served(&bus).await?;
+    wait::until("the condition", SERVED, || async {
+        let object = bus.object().await?;
+        let status = condition_status(&object, "FunctionsLoaded");
+        ensure!(status == Some("True"), "FunctionsLoaded is {status:?}");
+        Ok(())
+    })
+    .await?;
+
+    called_by_services(&lab, &bus).await?;
+    events(&bus, 1).await?;
+    switch(&bus).await?;
+    // What was emitted is known to whoever leads now.
+    called_by_services(&lab, &bus).await?;
+    events(&bus, 1).await?;
+
+    let () = bus.on_primary(&["FLUSHALL"]).await?;
+    served(&bus).await?;
+    let () = bus.on_primary(&["FUNCTION", "FLUSH"]).await?;
+    served(&bus).await?;
+    let older = LIBRARY.replace(
+        &format!("VERSION = '{}'", version(LIBRARY).unwrap_or_default()),
+        "VERSION = '0.0.1'",
+    );
+    let _: String = bus
+        .on_primary(&["FUNCTION", "LOAD", "REPLACE", &older])
+        .await?;
+    served(&bus).await?;
+    called_by_services(&lab, &bus).await?;
+    events(&bus, 1).await
+}
+
+/// Waits until the primary serves the library, word for word.
+async fn served(bus: &Bus) -> anyhow::Result<()> {
+    wait::until("the library", SERVED, || async {
+        let node = bus.root_of_primary().await?;
+        let is: String = node.call(&["FCALL", "cachebus_version", "0"]).await?;
+        ensure!(Some(is.as_str()) == version(LIBRARY), "{is} is served");
+        let listed: redis::Value = node
+            .call(&["FUNCTION", "LIST", "LIBRARYNAME", NAME, "WITHCODE"])
+            .await?;
+        ensure!(
+            is_in(&listed, LIBRARY.as_bytes()),
+            "another text than ours is served"
+        );
+        Ok(())
+    })
+    .await
+}
+
+fn is_in(reply: &redis::Value, text: &[u8]) -> bool {
+    match reply {
+        redis::Value::BulkString(bytes) => bytes == text,
+        redis::Value::SimpleString(words) => words.as_bytes() == text,
+        redis::Value::Array(parts) => parts.iter().any(|part| is_in(part, text)),
+        redis::Value::Map(pairs) => pairs.iter().any(|(_, value)| is_in(value, text)),
+        _ => false,
+    }
+}
+
+/// Whether so many events are kept, and the lock is held: the calls did what they say.
+async fn events(bus: &Bus, number: u64) -> anyhow::Result<()> {
+    let kept: u64 = bus.on_primary(&["XLEN", STREAM]).await?;
+    ensure!(kept == number, "{kept} events are kept, not {number}");
+    let holder: Option<String> = bus.on_primary(&["GET", "lock:orders"]).await?;
+    ensure!(
+        holder.as_deref() == Some(TOKEN),
+        "the lock holds {holder:?}"
+    );
+    Ok(())
+}
+
+/// Has each service call what is its own, and what is not. The same event each time, and the same lock.
+async fn called_by_services(lab: &Lab, bus: &Bus) -> anyhow::Result<()> {
+    let envelope = json!({
+        "event_id": "evt_1", "timestamp": "2026-01-02T03:04:05.678Z", "channel": "task:created", "service": "writer",
+        "data": {}, "metadata": {},
+    })
+    .to_string();
+    let event = ["task:created", &envelope, "100", "1", "300000"];
+    let emit = [
+        &["FCALL", "cachebus_emit", "3", IDS, HISTORY, STREAM],
+        &event[..],
+    ]
+    .concat();
+    let invalidate = |key| [&["FCALL", "cachebus_invalidate", "1", key], &event[..]].concat();
+    let lock = |key, fence| {
+        vec![
+            "FCALL",
+            "cachebus_lock",
+            "2",
+            key,
+            fence,
+            TOKEN,
+            "60000",
+            "0",
+        ]
+    };
+    let orders = lock("lock:orders", "lock:orders:fence");
+    for (service, granted, denied) in [
+        (
+            "writer",
+            vec![emit.clone(), orders.clone(), invalidate("agent:1")],
+            vec![
+                lock("other:orders", "other:orders:fence"),
+                invalidate("other:1"),
+                vec![
+                    "FCALL",
+                    "cachebus_trim",
+                    "2",
+                    STREAM,
+                    "events:task:created:lost",
+                    "1",
+                    "0",
+                ],
+                vec!["FUNCTION", "FLUSH"],
+                vec!["FUNCTION", "LOAD", "REPLACE", "#!lua name=cachebus"],
+            ],
+        ),
+        ("reader", vec![], vec![emit, orders, invalidate("agent:1")]),
+    ] {
+        let cells: Vec<Cell> = granted
+            .iter()
+            .map(|command| cell(command, Expected::Granted))
+            .chain(denied.iter().map(|command| cell(command, Expected::Denied)))
+            .collect();
+        let input = serde_json::to_string(&cells)?;
+        let binding = bus.names.binding(service);
+        let (client, namespace) = (&lab.client, bus.names.namespace());
+        let pod = ClientPod::start(
+            client,
+            namespace,
+            service,
+            &binding,
+            &["matrix"],
+            Some(input),
+        );
+        let walk: Walk = pod.await?.answer(CALLS).await?;
+        ensure!(walk.attempts == cells.len(), "{} attempts", walk.attempts);
+        let surprises: Vec<String> = walk
+            .surprises
+            .iter()
+            .map(|surprise| format!("{}: {}", surprise.cell.command.join(" "), surprise.words))
+            .collect();
+        ensure!(surprises.is_empty(), "of {service}: {surprises:?}");
+    }
+    Ok(())
+}
+
+fn cell(command: &[&str], expected: Expected) -> Cell {
+    Cell {
+        about: "the function library".to_owned(),
+        way: Way::Service,
+        command: command.iter().map(|&word| word.to_owned()).collect(),
+        expected,
+    }
+}
+
+/// Moves the primary, which serves the library from the first: it came with the data.
+async fn switch(bus: &Bus) -> anyhow::Result<()> {
+    let before = bus.primary().await?;
+    let patch = json!({"metadata": {"annotations": {SWITCHOVER_ANNOTATION: "any"}}});
+    bus.api()
+        .patch(
+            bus.names.bus(),
+            &PatchParams::default(),
+            &Patch::Merge(&patch),
+        )
+        .await
+        .context("asking for another primary")?;
+    wait::until("another primary", READY, || async {
+        let now = bus.primary().await?;
+        ensure!(now != before, "{before} is the primary");
+        Ok(())
+    })
+    .await?;
+    bus.await_ready(READY).await?;
+    served(bus).await
+}

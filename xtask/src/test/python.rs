@@ -1,0 +1,91 @@
+//! The client for Python, and the function library by it, against every supported engine.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::command::Cmd;
+use crate::lab::{self, ENGINES, Home, Lab};
+use crate::progress::step;
+use crate::workspace;
+
+const CLIENT: &str = "clients/python";
+
+/// Names exact versions.
+const REQUIREMENTS: &str = "requirements.txt";
+
+/// Tests mostly wait for servers of their own; more at once, and some of them wait in vain on a small machine.
+const AT_ONCE: &str = "4";
+
+pub(super) fn check() -> anyhow::Result<()> {
+    let client = workspace::root().join(CLIENT);
+    let python = installed(&client)?;
+    let run = |module: &str| {
+        Cmd::new(&python)
+            // Nothing is left in the source.
+            .args(["-B", "-m", module])
+            .dir(&client)
+    };
+    step("linting the client", || {
+        run("ruff")
+            .args(["check", "--quiet", "--no-cache", "."])
+            .run()?;
+        run("ruff")
+            .args(["format", "--quiet", "--no-cache", "--check", "."])
+            .run()
+    })?;
+    step("checking types", || {
+        run("mypy").args(["--cache-dir", "/dev/null"]).run()
+    })?;
+    let lab = Lab::open(None)?;
+    lab.build()?;
+    let images: Vec<&str> = ENGINES
+        .iter()
+        .map(|engine| engine.image(lab.source()))
+        .collect();
+    step("testing against every engine", || {
+        run("pytest")
+            .args(["--quiet", "-p", "no:cacheprovider"])
+            .args(["--numprocesses", AT_ONCE, "--dist", "worksteal"])
+            .env("CACHEBUS_TEST_IMAGES", images.join(" "))
+            .stream()
+    })
+}
+
+/// An environment with the pinned packages, beside the lab's other programs, made when it is missing.
+fn installed(client: &Path) -> anyhow::Result<PathBuf> {
+    let pinned = client.join(REQUIREMENTS);
+    let text =
+        fs::read_to_string(&pinned).with_context(|| format!("cannot read {}", pinned.display()))?;
+    lab::needs_python()?;
+    let version = Cmd::new("python3").arg("--version").output()?;
+    let home = Home::locate()?;
+    let name = format!("python-{}", lab::fingerprint([text.as_str(), &version]));
+    let environment = home.root().join("tools").join(name);
+    let python = environment.join("bin/python");
+    // Written last: an interrupted installation is begun anew.
+    let whole = environment.join("whole");
+    if !whole.exists() {
+        let _lock = home.lock()?;
+        step("installing what the Python tests need", || {
+            Cmd::new("python3")
+                .args(["-m", "venv", "--clear"])
+                .arg(&environment)
+                .run()?;
+            Cmd::new(&python)
+                .args([
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--no-deps",
+                    "--requirement",
+                ])
+                .arg(&pinned)
+                .run()?;
+            fs::write(&whole, "").with_context(|| format!("cannot write {}", whole.display()))
+        })?;
+    }
+    Ok(python)
+}
