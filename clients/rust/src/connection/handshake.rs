@@ -28,18 +28,24 @@ pub(super) type Stream = Box<dyn ByteStream>;
 /// What is at an address.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Peer {
-    /// A data node, of use only while it is the primary.
-    Primary,
+    DataNode,
     Sentinel,
 }
 
-/// A stream after the login. All that fails here was before any call: nothing is done.
+/// A stream after the login.
+pub(super) struct Established {
+    pub(super) stream: Stream,
+    /// Whether the peer is a primary. No Sentinel is.
+    pub(super) leads: bool,
+}
+
+/// Connects and logs in. All that fails here was before any call: nothing is done.
 pub(super) async fn establish(
     current: &Current,
     address: &Address,
     peer: Peer,
     settings: &Settings,
-) -> Result<Stream> {
+) -> Result<Established> {
     let unreachable = || Error::Unavailable(format!("{address} cannot be reached"));
     let mut stream = timeout(settings.connect_timeout, open(current, address))
         .await
@@ -48,13 +54,13 @@ pub(super) async fn establish(
             tracing::debug!(%address, %error, "connecting failed");
             unreachable()
         })?;
-    timeout(
+    let leads = timeout(
         settings.connect_timeout,
         greet(current, address, peer, &mut stream),
     )
     .await
     .map_err(|_| Error::Unavailable(format!("{address} does not answer")))??;
-    Ok(stream)
+    Ok(Established { stream, leads })
 }
 
 async fn open(current: &Current, address: &Address) -> io::Result<Stream> {
@@ -74,14 +80,14 @@ async fn greet(
     address: &Address,
     peer: Peer,
     stream: &mut Stream,
-) -> Result<()> {
+) -> Result<bool> {
     let lost = |_| Error::Unavailable(format!("{address} ended the connection"));
     let mut greeting = Vec::new();
     let login = login(current);
     if let Some(login) = &login {
         login.write_packed_command(&mut greeting);
     }
-    if peer == Peer::Primary {
+    if peer == Peer::DataNode {
         redis::cmd("ROLE").write_packed_command(&mut greeting);
     }
     redis::cmd("PING").write_packed_command(&mut greeting);
@@ -91,13 +97,12 @@ async fn greet(
         let line = read_line(stream).await.map_err(lost)?;
         accepted(&line, address)?;
     }
-    let mut primary = false;
+    let mut leads = false;
     for number in 0..MOST_LINES {
         let line = read_line(stream).await.map_err(lost)?;
         match line.as_str() {
-            "+PONG" if primary || peer == Peer::Sentinel => return Ok(()),
-            "+PONG" => return Err(Error::Refused(format!("{address} is no primary"))),
-            "master" if number == ROLE_LINE => primary = true,
+            "+PONG" => return Ok(leads),
+            "master" if number == ROLE_LINE => leads = true,
             line => accepted(line, address)?,
         }
     }

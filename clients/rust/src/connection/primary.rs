@@ -1,6 +1,7 @@
 //! Where the primary is.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::StreamExt as _;
@@ -13,7 +14,6 @@ use crate::binding::{Address, Current, Watched};
 use crate::command::Command;
 use crate::error::{Error, Result};
 use crate::settings::Settings;
-use std::sync::Arc;
 
 /// Knows where the primary is, or asks the Sentinels.
 pub(super) struct Primary {
@@ -70,7 +70,8 @@ impl Primary {
                 self.attempt().await
             }
             Err(error) if error.is_undone() => {
-                self.forget(generation);
+                // Connections that are open may still be of use, but where this one was to go is asked anew.
+                *self.found.lock().await = None;
                 Err(error)
             }
             result => result,
@@ -84,8 +85,12 @@ impl Primary {
             moves: self.moves.load(Ordering::Acquire),
         };
         let address = self.address(&current, generation).await;
-        let stream = establish(&current, &address, Peer::Primary, &self.settings).await?;
-        Ok((stream, generation))
+        let node = establish(&current, &address, Peer::DataNode, &self.settings).await?;
+        if !node.leads {
+            self.forget(generation);
+            return Err(Error::Refused(format!("{address} is no primary")));
+        }
+        Ok((node.stream, generation))
     }
 
     async fn address(&self, current: &Current, generation: Generation) -> Address {
@@ -140,13 +145,13 @@ impl Primary {
     }
 
     async fn ask(&self, current: &Current, sentinel: &Address, name: &str) -> Result<Told> {
-        let stream = establish(current, sentinel, Peer::Sentinel, &self.settings).await?;
+        let peer = establish(current, sentinel, Peer::Sentinel, &self.settings).await?;
         let unused = Generation {
             binding: current.generation,
             moves: 0,
         };
         let question = Command::new("SENTINEL").arg("MASTER").arg(name);
-        let reply = Link::on(stream, unused)
+        let reply = Link::on(peer.stream, unused)
             .await?
             .ask(&question, self.settings.command_timeout)
             .await

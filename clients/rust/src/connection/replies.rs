@@ -43,6 +43,7 @@ pub(crate) fn unexpected(command: &str) -> Error {
 }
 
 pub(crate) fn translated(command: &str, code: &str, details: &str) -> Error {
+    let (code, details) = innermost(code, details);
     let named = command.to_owned();
     match code {
         "CBDENIED" | "NOPERM" => Error::Denied { command: named },
@@ -62,6 +63,15 @@ pub(crate) fn translated(command: &str, code: &str, details: &str) -> Error {
     }
 }
 
+/// A transaction that is refused as a whole tells why in its text.
+fn innermost<'a>(code: &'a str, details: &'a str) -> (&'a str, &'a str) {
+    let reason = details.split_once("because of: ");
+    match reason {
+        Some((_, reason)) if code == "EXECABORT" => reason.split_once(' ').unwrap_or((reason, "")),
+        _ => (code, details),
+    }
+}
+
 /// Codes are words in capitals; what else begins an error is text, which may quote arguments.
 fn stable(code: &str) -> String {
     let is_code = !code.is_empty() && code.bytes().all(|byte| byte.is_ascii_uppercase());
@@ -78,6 +88,18 @@ mod tests {
         for (code, details, kind, retryable) in [
             ("READONLY", "You can't write", ErrorKind::Refused, true),
             ("UNBLOCKED", "force unblock", ErrorKind::Refused, true),
+            (
+                "EXECABORT",
+                "Transaction discarded because of: READONLY You can't write",
+                ErrorKind::Refused,
+                true,
+            ),
+            (
+                "EXECABORT",
+                "Transaction discarded because of previous errors.",
+                ErrorKind::ServerError,
+                false,
+            ),
             ("NOPERM", "no permissions", ErrorKind::Denied, false),
             ("CBDENIED", "xadd events:x", ErrorKind::Denied, false),
             ("OOM", "command not allowed", ErrorKind::MemoryFull, true),

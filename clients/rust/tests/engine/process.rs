@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 
 pub(crate) const HOST: &str = "127.0.0.1";
@@ -103,7 +104,13 @@ impl Process {
     /// A connection of somebody who may do everything.
     pub(crate) async fn admin(&self) -> MultiplexedConnection {
         let client = redis::Client::open(format!("redis://{HOST}:{}", self.port)).unwrap();
-        client.get_multiplexed_async_connection().await.unwrap()
+        let patient = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(START_LIMIT))
+            .set_response_timeout(Some(START_LIMIT));
+        client
+            .get_multiplexed_async_connection_with_config(&patient)
+            .await
+            .unwrap()
     }
 
     /// Stops the process where it stands: its sockets stay open, nothing answers.

@@ -144,9 +144,11 @@ async fn an_authority_changes_without_a_failed_call() {
     ])
     .await;
     let mut admin = process.admin().await;
-    let contract = contract().to_string();
-    let (first, second) = (old.pem(), new.pem());
-    let entries = |ca| {
+    let mut document = contract();
+    let (first, contract_then) = (old.pem(), document.to_string());
+    document["service"] = "renamed".into();
+    let (second, contract_now) = (new.pem(), document.to_string());
+    let entries = |ca, contract| {
         [
             ("host", HOST),
             ("port", port.as_str()),
@@ -154,14 +156,19 @@ async fn an_authority_changes_without_a_failed_call() {
             ("password", PASSWORD),
             ("tls", "true"),
             ("ca.crt", ca),
-            ("contract.json", contract.as_str()),
+            ("contract.json", contract),
         ]
     };
-    let mounted = Mounted::new(&entries(&first));
-    let traffic = Traffic::start(&mounted.client());
+    let mounted = Mounted::new(&entries(&first, &contract_then));
+    let bus = mounted.client();
+    let traffic = Traffic::start(&bus);
     traffic.goes_on().await;
     // The binding first: what it trusts is not there yet.
-    mounted.swap(&entries(&second));
+    mounted.swap(&entries(&second, &contract_now));
+    until("the binding was read", async || {
+        (bus.contract().service == "renamed").then_some(())
+    })
+    .await;
     traffic.goes_on().await;
     new.write(HOST, files.path());
     let reload = ["tls-cert-file", &certificate, "tls-key-file", &key];
