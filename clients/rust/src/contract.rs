@@ -310,3 +310,96 @@ impl ChannelEntry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn document() -> Value {
+        let channel = |name: &str| json!({"channel": name, "durable": true, "history": 100, "retentionSeconds": 60, "more": 1});
+        json!({
+            "version": 1,
+            "service": "dashboard",
+            "durability": {"mode": "async"},
+            "cache": {"enabled": true, "keyspaces": [
+                {"name": "agent", "key": "agent:{id}", "ttlSeconds": 3600, "kind": "Cache", "access": "read"},
+                {"name": "lock", "key": "lock:{resource}", "ttlSeconds": 30, "kind": "Lock", "access": "write"},
+            ]},
+            "events": {
+                "enabled": false,
+                "publish": [channel("agent:updated")],
+                "subscribe": [channel("task:started"), channel("task:created"), channel("tasks:all")],
+            },
+        })
+    }
+
+    fn read(document: &Value) -> Result<Contract> {
+        Contract::parse(document.to_string().as_bytes())
+    }
+
+    #[test]
+    fn it_says_what_a_service_may_do() {
+        let contract = read(&document()).unwrap();
+        assert!(contract.cache_enabled && !contract.events_enabled);
+        let agent = contract.keyspace("agent").unwrap();
+        assert_eq!(agent.ttl, Duration::from_hours(1));
+        assert!(!agent.lock && !agent.writable);
+        let lock = contract.keyspace("lock").unwrap();
+        assert!(lock.lock && lock.writable);
+        let error = contract.keyspace("task").unwrap_err();
+        assert_eq!(error.to_string(), "dashboard has no keyspace task");
+        assert!(contract.published("agent:updated").unwrap().durable);
+        assert!(contract.published("agent").is_err());
+        assert_eq!(contract.confirm, None);
+    }
+
+    #[test]
+    fn a_name_stands_for_a_channel_or_a_group() {
+        let contract = read(&document()).unwrap();
+        let names = |name| -> Vec<_> {
+            let channels = contract.subscribed(name).unwrap().into_iter();
+            channels.map(|spec| spec.channel.as_str()).collect()
+        };
+        assert_eq!(names("task:created"), ["task:created"]);
+        assert_eq!(names("task"), ["task:started", "task:created"]);
+        assert!(contract.subscribed("agent:updated").is_err());
+        assert!(contract.subscribed("tas").is_err());
+    }
+
+    #[test]
+    fn copies_are_waited_for_in_memory_or_in_files() {
+        let mut document = document();
+        for (command, local, expected) in
+            [("WAIT", json!(null), None), ("WAITAOF", json!(1), Some(1))]
+        {
+            let mut confirm = json!({"command": command, "replicas": 1, "timeoutMs": 1000});
+            if !local.is_null() {
+                confirm["local"] = local;
+            }
+            document["durability"]["confirm"] = confirm;
+            let confirm = read(&document).unwrap().confirm.unwrap();
+            assert_eq!(confirm.local, expected);
+            assert_eq!(confirm.timeout, Duration::from_secs(1));
+        }
+        document["durability"]["confirm"]["command"] = "SET".into();
+        assert!(read(&document).is_err());
+    }
+
+    #[test]
+    fn what_is_no_contract_of_this_version_is_refused() {
+        let mut newer = document();
+        newer["version"] = 2.into();
+        let error = read(&newer).unwrap_err();
+        assert_eq!(error.to_string(), "contract.json is not of version 1");
+        let mut less = document();
+        less["cache"].as_object_mut().unwrap().remove("keyspaces");
+        for document in [less, json!([]), json!({"version": 1})] {
+            let error = read(&document).unwrap_err();
+            assert_eq!(error.to_string(), "contract.json is not a contract");
+        }
+    }
+}

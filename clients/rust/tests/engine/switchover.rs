@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -222,4 +223,45 @@ async fn what_may_not_be_sent_twice_rides_through_it_too() {
     let acknowledged: u64 = writers.end().await.iter().sum();
     let kept: u64 = told(&pair.new, &["LLEN", "events:agent:updated:history"]).await;
     assert_eq!(kept, acknowledged.min(10_000));
+}
+
+#[tokio::test]
+async fn a_crash_shows_as_retryable_errors_at_most() {
+    let mut pair = Pair::start(true).await;
+    for sentinel in &pair.sentinels {
+        let mut admin = sentinel.admin().await;
+        let down = ["SENTINEL", "SET", MASTER, "down-after-milliseconds", "1000"];
+        ask(&mut admin, &down).await;
+    }
+    for sentinel in &pair.sentinels {
+        until("it knows the other and the replica", async || {
+            let state: HashMap<String, String> =
+                told(sentinel, &["SENTINEL", "MASTER", MASTER]).await;
+            (state["num-other-sentinels"] == "1" && state["num-slaves"] == "1").then_some(())
+        })
+        .await;
+    }
+    let bus = pair.client(&contract());
+    let agents = bus.cache().keyspace::<u64>("agent").unwrap();
+    let mut writers = Writers::new();
+    for writer in 0..4_u64 {
+        let agents = agents.clone();
+        writers.start(move |number| {
+            let agents = agents.clone();
+            async move {
+                while let Err(error) = agents.set(writer, &number).await {
+                    assert!(error.is_retryable(), "{error}");
+                }
+            }
+        });
+    }
+    writers.go_on().await;
+    pair.old.kill();
+    writers.go_on().await;
+    let acknowledged = writers.end().await;
+    for (writer, number) in std::iter::zip(0_u64.., acknowledged) {
+        assert_eq!(agents.get(writer).await.unwrap(), Some(number));
+    }
+    let lock = bus.locks("lock").unwrap().lock("orders").await.unwrap();
+    assert!(lock.fence().epoch > 0);
 }
