@@ -337,7 +337,7 @@ impl<V: Serialize + DeserializeOwned + Clone> Keyspace<V> {
     ///
     /// Calls for the same key at the same time within this process share one `load`: each gets a clone of what it returned, or its
     /// error as [`Error::LoadFailed`]. Errors of the cache are not the caller's: they are logged, and `load` answers. A cache that does
-    /// not answer costs at most two `connect_timeout` and a `command_timeout`, and nothing for a while after a few such failures.
+    /// not answer costs at most one `connect_timeout` and one `command_timeout`, and nothing for a while after a few such failures.
     ///
     /// `Ok(None)` of the loader is remembered only with [`Keyspace::remember_absent`].
     pub async fn get_or_load<E, F>(
