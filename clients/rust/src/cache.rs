@@ -1,0 +1,41 @@
+//! The cache of a service.
+
+mod flights;
+mod keyspace;
+
+use std::sync::Arc;
+
+use crate::connection::Connection;
+use crate::error::{Error, Result};
+use crate::metrics::Metrics;
+
+pub use keyspace::Keyspace;
+
+/// The keyspaces that the contract grants; from [`CacheBus::cache`](crate::CacheBus::cache).
+#[derive(Clone)]
+pub struct Cache {
+    connection: Connection,
+    metrics: Arc<dyn Metrics>,
+}
+
+impl Cache {
+    pub(crate) fn new(connection: Connection, metrics: Arc<dyn Metrics>) -> Self {
+        Self {
+            connection,
+            metrics,
+        }
+    }
+
+    /// A keyspace of values of this type; [`Error::Contract`] where the contract has none of that name, or only locks. Ask when the
+    /// service starts: what is wrong shows then.
+    pub fn keyspace<V>(&self, name: &str) -> Result<Keyspace<V>> {
+        if self.connection.contract().keyspace(name)?.lock {
+            return Err(Error::Contract(format!("{name} holds locks, not values")));
+        }
+        Ok(Keyspace::new(
+            name,
+            self.connection.clone(),
+            Arc::clone(&self.metrics),
+        ))
+    }
+}

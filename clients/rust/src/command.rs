@@ -1,0 +1,40 @@
+//! One command for a server.
+
+use redis::ToRedisArgs;
+
+/// A command with its arguments. Errors and logs name it, never its arguments.
+#[derive(Clone)]
+pub(crate) struct Command {
+    name: &'static str,
+    cmd: redis::Cmd,
+}
+
+impl Command {
+    /// `name`: its first word.
+    pub(crate) fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            cmd: redis::cmd(name),
+        }
+    }
+
+    pub(crate) fn arg(mut self, argument: impl ToRedisArgs) -> Self {
+        self.cmd.arg(argument);
+        self
+    }
+
+    pub(crate) fn args<A: ToRedisArgs>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        for argument in arguments {
+            self.cmd.arg(argument);
+        }
+        self
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(crate) fn cmd(&self) -> &redis::Cmd {
+        &self.cmd
+    }
+}

@@ -1,0 +1,17 @@
+//! The client against a real server. `CACHEBUS_TEST_SERVER` is the path of a `redis-server` or `valkey-server`; without it the one on `PATH`
+//! is taken, and without that the tests fail.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod bus;
+mod cache;
+mod certificates;
+mod connection;
+mod consume;
+mod counted;
+mod events;
+mod locks;
+mod mounted;
+mod process;
+mod reload;
+mod switchover;
+mod wait;
