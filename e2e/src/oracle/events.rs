@@ -92,7 +92,7 @@ pub fn attempts(spec: &CacheBusSpec, service: &Service) -> Vec<(String, Vec<Stri
     for (group, event) in each(spec) {
         for kept in kept(spec, group, event) {
             let rights = rights_on(&kept, group, event, service);
-            for command in operations(&kept.key) {
+            for command in operations(&kept) {
                 let name = command[0].to_ascii_lowercase();
                 let allowed = rights_for(&name).iter().any(|right| rights.contains(right));
                 all.push((format!("kept events {}", kept.key), command, allowed));
@@ -166,7 +166,19 @@ fn rights_on(kept: &Kept<'_>, group: &Channel, event: &str, service: &Service) -
         .collect()
 }
 
-fn operations(key: &str) -> Vec<Vec<String>> {
+/// On every key what is done to a history, a stream or dead letters; what is done to ids on those alone, as a file of all attempts
+/// has to fit into a ConfigMap.
+fn operations(kept: &Kept<'_>) -> Vec<Vec<String>> {
+    let on_ids: &[&str] = match kept.what {
+        What::Ids => &[
+            "ZADD {key} 1 e2e",
+            "ZSCORE {key} e2e",
+            "ZCOUNT {key} 0 1",
+            "ZREMRANGEBYRANK {key} 0 0",
+            "ZRANGE {key} 0 0",
+        ],
+        What::History | What::Stream | What::DeadLetters(_) => &["ZADD {key} 1 e2e"],
+    };
     [
         "GET {key}",
         "SET {key} 1 EX 60",
@@ -181,18 +193,14 @@ fn operations(key: &str) -> Vec<Vec<String>> {
         "XACK {key} g 0-1",
         "XDEL {key} 0-1",
         "TYPE {key}",
-        "ZADD {key} 1 e2e",
-        "ZSCORE {key} e2e",
-        "ZCOUNT {key} 0 1",
-        "ZREMRANGEBYRANK {key} 0 0",
-        "ZRANGE {key} 0 0",
         "FCALL nothing 1 {key}",
     ]
-    .into_iter()
+    .iter()
+    .chain(on_ids)
     .map(|words| {
         words
             .split(' ')
-            .map(|word| word.replace("{key}", key))
+            .map(|word| word.replace("{key}", &kept.key))
             .collect()
     })
     .collect()

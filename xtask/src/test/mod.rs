@@ -155,7 +155,7 @@ fn run_part(part: Part, options: &Options) -> anyhow::Result<Unchecked> {
         Part::Deny => return deny::check(),
         Part::Unit => cargo_targets::run_anywhere(),
         Part::Engines => engines::check(),
-        Part::Python => python::check(),
+        Part::Python => return python::check(),
         Part::Purity => purity::check(),
         Part::Generated => generate(true),
         Part::Charts => charts::check(),

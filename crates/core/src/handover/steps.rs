@@ -114,11 +114,11 @@ enum Stage {
     Asking,
     /// After a crash the others come to the chosen one first: it may need one of them to take writes.
     Rallying,
-    Announcing,
-    /// The chosen one may take no writes without replicas: held clients are not sent there before it has them.
+    /// The chosen one may take no writes without replicas: no client is sent there before it has them.
     Backing,
     Calling,
     Waiting,
+    Announcing,
     Releasing,
     Gathering,
     /// The own server comes to the stream of the chosen one: of two that follow one another and are not linked neither takes the
@@ -239,9 +239,7 @@ impl Handover {
             Stage::Asking => self.asked(&seen, elapsed),
             Stage::Rallying => self.announce(),
             Stage::Announcing => match seen {
-                Seen::Named { taken, .. } if taken >= self.choice.majority => {
-                    self.confirmed(elapsed)
-                }
+                Seen::Named { taken, .. } if taken >= self.choice.majority => self.over(elapsed),
                 Seen::Named { declined, .. } if declined >= self.choice.majority => {
                     self.fail(not_confirmed(), elapsed, Self::give_back)
                 }
@@ -249,10 +247,9 @@ impl Handover {
                 _ => self.fail(not_confirmed(), elapsed, Self::give_back),
             },
             Stage::Backing | Stage::Waiting
-                if seen == Seen::Backed(true) || elapsed >= self.limits.whole =>
+                if seen == Seen::Backed(true) || elapsed >= self.backed_by() =>
             {
-                self.write_gap = elapsed;
-                self.release()
+                self.backed(elapsed)
             }
             Stage::Backing => self.go(Stage::Calling, Step::Call),
             Stage::Calling | Stage::Waiting => self.go(Stage::Waiting, Step::Back),
@@ -351,16 +348,30 @@ impl Handover {
         if self.crashed {
             return self.go(Stage::Rallying, Step::Gather);
         }
-        self.announce()
+        self.go(Stage::Backing, Step::Back)
     }
 
-    /// A majority names the chosen one.
-    fn confirmed(&mut self, elapsed: Duration) -> Step {
-        if self.crashed {
-            self.write_gap = elapsed;
-            return self.close();
+    /// Until when replicas are waited for: Sentinels have to be told in time.
+    fn backed_by(&self) -> Duration {
+        match self.way {
+            Way::Announced => self.limits.catch_up * 2,
+            Way::Failover => self.limits.whole,
         }
-        self.go(Stage::Backing, Step::Back)
+    }
+
+    /// The chosen one takes writes. Who did not write just when they were to be held is told to look for the primary anew, and finds
+    /// it as soon as Sentinels name it.
+    fn backed(&mut self, elapsed: Duration) -> Step {
+        match self.way {
+            Way::Announced => self.announce(),
+            Way::Failover => self.over(elapsed),
+        }
+    }
+
+    /// A majority names the chosen one, which takes writes.
+    fn over(&mut self, elapsed: Duration) -> Step {
+        self.write_gap = elapsed;
+        self.release()
     }
 
     fn announce(&mut self) -> Step {

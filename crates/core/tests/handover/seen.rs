@@ -18,6 +18,7 @@ pub(crate) fn declined() -> (Handover, Step) {
             Step::Compare => equal(),
             Step::Announce(..) => named(0, 3),
             Step::Feeds(_) => Seen::Feeds(true),
+            Step::Back => Seen::Backed(true),
             _ => Seen::Done,
         };
         step = handover.next(seen, Duration::ZERO);

@@ -38,11 +38,12 @@ fn a_lead_that_no_majority_confirms_is_given_back() {
     };
     let mut handover = Handover::new(choice, false, limits);
     handover.begin();
-    for seen in [Seen::Done, equal(), Seen::Done, equal()] {
+    for seen in [Seen::Done, equal(), Seen::Done, equal(), Seen::Done] {
         handover.next(seen, Duration::ZERO);
     }
     let announced = Step::Announce(Side::Chosen, 2);
-    assert_eq!(handover.next(Seen::Done, Duration::ZERO), announced);
+    let backed = Seen::Backed(true);
+    assert_eq!(handover.next(backed, Duration::ZERO), announced);
     assert_eq!(handover.next(named(1, 0), Duration::ZERO), announced);
     let late = handover.clone().next(named(1, 0), limits.whole);
     let declined = handover.next(named(1, 2), Duration::ZERO);
@@ -53,24 +54,27 @@ fn a_lead_that_no_majority_confirms_is_given_back() {
 }
 
 #[test]
-fn held_clients_go_on_once_the_new_primary_takes_their_writes() {
+fn no_client_is_sent_to_a_new_primary_that_takes_no_writes_yet() {
     let limits = limits();
     let mut handover = Handover::new(to_the_first(), false, limits);
     handover.begin();
-    for seen in [Seen::Done, equal(), Seen::Done, equal(), Seen::Done] {
+    for seen in [Seen::Done, equal(), Seen::Done, equal()] {
         handover.next(seen, Duration::ZERO);
     }
     let mut next = |seen, millis| handover.next(seen, Duration::from_millis(millis));
-    assert_eq!(next(named(2, 0), 40), Step::Back);
+    assert_eq!(next(Seen::Done, 40), Step::Back);
     assert_eq!(next(Seen::Backed(false), 45), Step::Call);
     assert_eq!(next(failed(), 46), Step::Back);
     assert_eq!(next(Seen::Backed(false), 50), Step::Back, "called once");
     assert_eq!(next(failed(), 51), Step::Back);
-    let given_up = handover.clone().next(Seen::Backed(false), limits.whole);
-    assert_eq!(given_up, Step::Release, "they learn why from the server");
+    let late = limits.catch_up * 2;
+    let given_up = handover.clone().next(Seen::Backed(false), late);
+    assert!(matches!(given_up, Step::Announce(..)), "they learn why");
     let mut next = |seen, millis| handover.next(seen, Duration::from_millis(millis));
-    assert_eq!(next(Seen::Backed(true), 60), Step::Release);
-    assert_eq!(next(Seen::Done, 61), Step::Gather);
-    let end = Step::End(HandoverOutcome::Done { write_gap_ms: 60 });
-    assert_eq!(next(Seen::Done, 70), end);
+    let announced = next(Seen::Backed(true), 60);
+    assert!(matches!(announced, Step::Announce(Side::Chosen, _)));
+    assert_eq!(next(named(2, 0), 90), Step::Release);
+    assert_eq!(next(Seen::Done, 91), Step::Gather);
+    let end = Step::End(HandoverOutcome::Done { write_gap_ms: 90 });
+    assert_eq!(next(Seen::Done, 92), end);
 }

@@ -88,10 +88,14 @@ impl Party {
                     tracing::debug!(?woken, "the new primary's agent is woken");
                 }
             }
-            Step::Gather => self.gather_others().await,
+            Step::Gather if self.own.is_some() => {
+                // Nobody is held any more, and who goes on following this server loses it when it is stopped.
+                self.gather_others(self.limits().answer).await;
+            }
+            Step::Gather => self.gather_others(self.limits().grace).await,
             Step::Call => {
                 self.come_anew().await?;
-                self.gather_others().await;
+                self.gather_others(self.limits().grace).await;
             }
             Step::Abort => self.abort().await?,
             Step::Compare
@@ -183,10 +187,11 @@ impl Party {
     }
 
     /// Sentinels do the same, at leisure, for those who are not reached.
-    async fn gather_others(&self) {
+    async fn gather_others(&mut self, patience: Duration) {
         let primary = self.address(Side::Chosen);
-        join_all(self.others.iter().map(|node| async {
-            let told = timeout(self.limits().grace, node.server.replica_of(&primary)).await;
+        let login = &self.login;
+        join_all(self.others.iter_mut().map(|node| async {
+            let told = timeout(patience, node.follow(&primary, login)).await;
             if !matches!(told, Ok(Ok(()))) {
                 tracing::debug!(pod = node.pod, ?told, "a replica is left to the Sentinels");
             }
@@ -221,6 +226,10 @@ impl Party {
 }
 
 impl Node {
+    async fn follow(&mut self, primary: &Address, login: &Credentials) -> Result<(), Error> {
+        self.server(login).await?.replica_of(primary).await
+    }
+
     /// The way to its server, made anew where it has ended.
     async fn server(&mut self, login: &Credentials) -> Result<&Server, Error> {
         if self.server.is_closed() {

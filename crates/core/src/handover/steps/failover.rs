@@ -83,7 +83,7 @@ impl Handover {
             (Stage::Naming { .. }, Seen::Watched { named, .. })
                 if named >= self.choice.majority =>
             {
-                self.confirmed(elapsed)
+                self.go(super::Stage::Backing, Step::Back)
             }
             (Stage::Naming { since }, _) if elapsed < since + limit => Step::Watch,
             (Stage::Naming { .. }, _) => {
