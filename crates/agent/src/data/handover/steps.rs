@@ -82,7 +82,10 @@ impl Party {
             Step::Promote(side) => {
                 let server = self.server(*side).await?;
                 server.promote().await?;
-                if *side == Side::Chosen {
+                if *side == Side::Own {
+                    // They may have been called to the chosen one.
+                    self.gather_others(Side::Own, self.limits().grace).await;
+                } else {
                     // Its agent looks at once where its connection ends, so that routes and orders go by what is.
                     let woken = server.client_kill_user(OPERATOR).await;
                     tracing::debug!(?woken, "the new primary's agent is woken");
@@ -90,12 +93,12 @@ impl Party {
             }
             Step::Gather if self.own.is_some() => {
                 // Nobody is held any more, and who goes on following this server loses it when it is stopped.
-                self.gather_others(self.limits().answer).await;
+                self.gather_others(Side::Chosen, self.limits().answer).await;
             }
-            Step::Gather => self.gather_others(self.limits().grace).await,
+            Step::Gather => self.gather_others(Side::Chosen, self.limits().grace).await,
             Step::Call => {
                 self.come_anew().await?;
-                self.gather_others(self.limits().grace).await;
+                self.gather_others(Side::Chosen, self.limits().grace).await;
             }
             Step::Abort => self.abort().await?,
             Step::Compare
@@ -187,8 +190,8 @@ impl Party {
     }
 
     /// Sentinels do the same, at leisure, for those who are not reached.
-    async fn gather_others(&mut self, patience: Duration) {
-        let primary = self.address(Side::Chosen);
+    async fn gather_others(&mut self, to: Side, patience: Duration) {
+        let primary = self.address(to);
         let login = &self.login;
         join_all(self.others.iter_mut().map(|node| async {
             let told = timeout(patience, node.follow(&primary, login)).await;
