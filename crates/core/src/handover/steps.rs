@@ -26,7 +26,8 @@ pub enum Step {
     CompareAll,
     /// Have this server follow the other one. Answered by [`Seen::Done`].
     Demote(Side),
-    /// Have this server lead. Answered by [`Seen::Done`].
+    /// Have this server lead; the own one's other replicas, which may have been called to the chosen one, come back to it. Answered by
+    /// [`Seen::Done`].
     Promote(Side),
     /// Ask the chosen server whether it leads. Answered by [`Seen::Leads`].
     Ask,

@@ -28,12 +28,9 @@ impl DataAgent {
         let begun = Instant::now();
         let others = self.site.config.replicas > 0;
         while others && self.phase() == Phase::Leading && begun.elapsed() < SETTLE {
-            tokio::select! {
-                () = stop.asked() => return,
-                () = sleep(COUNT) => {}
+            if !self.goes_on(stop).await {
+                return;
             }
-            self.look_and_note().await;
-            self.publish();
         }
     }
 
@@ -44,14 +41,22 @@ impl DataAgent {
             if begun.elapsed() >= AT_LEAST && !self.has_clients() {
                 break;
             }
-            tokio::select! {
-                () = stop.asked() => return,
-                () = sleep(COUNT) => {}
+            if !self.goes_on(stop).await {
+                return;
             }
-            self.look_and_note().await;
-            self.publish();
         }
         tracing::info!(waited = ?begun.elapsed(), "the clients have had their time to leave");
+    }
+
+    /// Looks a moment later, unless the pod is to stop without further ado.
+    async fn goes_on(&mut self, stop: &mut Stop) -> bool {
+        tokio::select! {
+            () = stop.asked() => return false,
+            () = sleep(COUNT) => {}
+        }
+        self.look_and_note().await;
+        self.publish();
+        true
     }
 
     fn has_clients(&self) -> bool {
