@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{bail, ensure};
 use cachebus_core::bus::{Bus as Validated, Platform};
 use cachebus_core::config;
+use cachebus_core::fence::DIRECTIVE;
 use cachebus_core::names::Component;
 
 use crate::bus::{Bus, DOMAIN};
@@ -18,9 +19,10 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// Waits until every server has the spec's settings, and all servers and Sentinels agree on one primary with every replica
 /// linked. Returns the primary.
 pub async fn check(bus: &Bus) -> anyhow::Result<String> {
+    set_as_asked(bus, |directive| directive != DIRECTIVE).await?;
     // On a machine at its limit Sentinels may be unheard for a moment: a primary is tied to its replicas then.
-    wait::until("every server is set as the spec says", LIMIT, || {
-        settings(bus)
+    wait::until("no primary is tied to its replicas", LIMIT, || {
+        set_as_asked(bus, |directive| directive == DIRECTIVE)
     })
     .await?;
     wait::until("all agree on one primary", LIMIT, || topology(bus)).await
@@ -28,12 +30,18 @@ pub async fn check(bus: &Bus) -> anyhow::Result<String> {
 
 /// Fails unless `CONFIG GET` on every data node equals the settings that the spec compiles to.
 pub async fn settings(bus: &Bus) -> anyhow::Result<()> {
+    set_as_asked(bus, |_| true).await
+}
+
+/// The same for those directives.
+async fn set_as_asked(bus: &Bus, which: impl Fn(&str) -> bool) -> anyhow::Result<()> {
     let wanted = config::settings(&validated(bus).await?);
     ensure!(!wanted.is_empty(), "the spec compiles to no settings");
     for node in bus.data_nodes().await? {
         let live = node.config().await?;
         let wrong: BTreeMap<_, _> = wanted
             .iter()
+            .filter(|(directive, _)| which(directive.as_str()))
             .map(|(directive, value)| (directive, (value, live.get(directive))))
             .filter(|(directive, (value, live))| {
                 live.is_none_or(|live| !config::same(directive, value, live))
