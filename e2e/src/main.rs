@@ -66,12 +66,12 @@ enum Bench {
 }
 
 /// Which scenarios, and how.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 struct Selection {
-    /// In their long form, those that have one.
+    /// All of them, those that have a long form in that.
     #[arg(long)]
     long: bool,
-    /// Only these, by name.
+    /// Only these, by name, whether or not it is their turn.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     only: Vec<String>,
     /// Prints them and runs none.
@@ -130,17 +130,17 @@ fn code(fine: bool) -> ExitCode {
 }
 
 async fn run_scenarios(selection: &Selection) -> anyhow::Result<ExitCode> {
-    let selected = run::select(selection)?;
     if selection.list {
-        run::list(&selected);
+        run::list();
         return Ok(ExitCode::SUCCESS);
     }
     let seed = match selection.seed {
         Some(seed) => seed,
         None => SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(),
     };
+    let selected = run::select(selection, seed)?;
     run::print(format_args!("seed {seed}"));
-    let whole = selection.only.is_empty();
+    let whole = selected.len() == scenarios::ALL.len();
     let (lab, _alone) = begin(selection.long, seed, whole).await?;
     Ok(run::run(&lab, selected, selection.jobs).await)
 }

@@ -17,23 +17,45 @@ use crate::{Selection, diagnose};
 /// No scenario may take longer, in its long form either.
 const LIMIT: Duration = Duration::from_mins(40);
 
-/// The scenarios that the command line asks for.
-pub fn select(selection: &Selection) -> anyhow::Result<Vec<&'static Scenario>> {
+/// One in so many of the scenarios that take turns runs in the short form.
+const TURNS: usize = 3;
+
+/// The scenarios that the command line asks for: what it names, else all in the long form, else those whose turn it is.
+pub fn select(selection: &Selection, seed: u64) -> anyhow::Result<Vec<&'static Scenario>> {
     for name in &selection.only {
         if !scenarios::ALL.iter().any(|scenario| scenario.name == name) {
             bail!("there is no scenario {name}; `run --list` names them");
         }
     }
-    let wanted = |scenario: &&&Scenario| {
-        selection.only.is_empty() || selection.only.iter().any(|name| name == scenario.name)
-    };
-    Ok(scenarios::ALL.iter().filter(wanted).copied().collect())
+    let all = scenarios::ALL.iter().copied();
+    if !selection.only.is_empty() {
+        let named = |scenario: &&Scenario| selection.only.iter().any(|name| name == scenario.name);
+        return Ok(all.filter(named).collect());
+    }
+    if selection.long {
+        return Ok(all.collect());
+    }
+    let (turns, always): (Vec<_>, Vec<_>) =
+        all.enumerate().partition(|(_, scenario)| scenario.by_turns);
+    let first = usize::try_from(seed % u64::try_from(TURNS)?)?;
+    let mut selected: Vec<_> = turns
+        .into_iter()
+        .skip(first)
+        .step_by(TURNS)
+        .chain(always)
+        .collect();
+    selected.sort_by_key(|(place, _)| *place);
+    Ok(selected.into_iter().map(|(_, scenario)| scenario).collect())
 }
 
 /// Prints the name of each scenario and what it proves.
-pub fn list(selected: &[&Scenario]) {
-    for scenario in selected {
-        print(format_args!("{:<16} {}", scenario.name, scenario.proves));
+pub fn list() {
+    for scenario in scenarios::ALL {
+        let turn = if scenario.by_turns { "by turns" } else { "" };
+        print(format_args!(
+            "{:<16} {turn:<8} {}",
+            scenario.name, scenario.proves
+        ));
     }
 }
 
@@ -123,4 +145,50 @@ pub fn print(line: std::fmt::Arguments<'_>) {
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{line}");
     let _ = out.flush();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn selected(selection: &Selection, seed: u64) -> Vec<&'static str> {
+        let selected = select(selection, seed).expect("it names no unknown scenario");
+        selected.iter().map(|scenario| scenario.name).collect()
+    }
+
+    #[test]
+    fn each_scenario_gets_its_turn() {
+        let mut runs = BTreeMap::new();
+        for seed in 7..7 + TURNS as u64 {
+            for name in selected(&Selection::default(), seed) {
+                *runs.entry(name).or_insert(0) += 1;
+            }
+        }
+        for scenario in scenarios::ALL {
+            let turns = if scenario.by_turns { 1 } else { TURNS };
+            assert_eq!(runs.get(scenario.name), Some(&turns), "{}", scenario.name);
+        }
+    }
+
+    #[test]
+    fn the_long_form_is_all_of_them_in_order_and_a_name_that_one_alone() {
+        let all: Vec<_> = scenarios::ALL
+            .iter()
+            .map(|scenario| scenario.name)
+            .collect();
+        let long = Selection {
+            long: true,
+            ..Selection::default()
+        };
+        assert_eq!(selected(&long, 1), all);
+        let named = Selection {
+            only: vec!["storage".to_owned()],
+            ..Selection::default()
+        };
+        for seed in 0..TURNS as u64 {
+            assert_eq!(selected(&named, seed), ["storage"]);
+        }
+    }
 }

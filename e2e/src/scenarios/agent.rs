@@ -67,6 +67,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "agent",
     proves: "a killed server is back without a restart of its pod and counted, a killed primary's agent has handed its lead over, logs are structured lines, metrics have the names that dashboards expect",
     alone: false,
+    by_turns: true,
     run: |lab| Box::pin(run(lab)),
 };
 

@@ -21,6 +21,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "agents_alone",
     proves: "with the operator away, all pods die at once and the bus comes back by itself with every key and one primary; a namespace deletion completes",
     alone: true,
+    by_turns: true,
     run: |lab| Box::pin(run(lab)),
 };
 

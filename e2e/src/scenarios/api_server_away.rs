@@ -22,6 +22,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "api_server_away",
     proves: "the API server hangs while every agent and operator process is killed: containers come back without it, operators wait for it, no key is lost",
     alone: true,
+    by_turns: true,
     run: |lab| Box::pin(run(lab)),
 };
 

@@ -55,6 +55,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "backup",
     proves: "backups taken under load, encrypted to S3 and plain to a volume, are proven and begin new buses with the same keys and TTLs; an interrupted upload leaves nothing that looks whole",
     alone: false,
+    by_turns: true,
     run: |lab| Box::pin(run(lab)),
 };
 

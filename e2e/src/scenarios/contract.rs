@@ -26,6 +26,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "contract",
     proves: "with nothing but its Secret each service of the sample does what its contract allows, through the Service and through Sentinel, and gets NOPERM for all else",
     alone: false,
+    by_turns: false,
     run: |lab| Box::pin(run(lab)),
 };
 

@@ -25,6 +25,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "drain",
     proves: "each node drained in turn under load by two stock clients: budgets let one pod go at a time, the primary hands over, no acknowledged write is lost and never two take writes; with `--long` the primary's node then loses its power, twice, and the bus comes back by itself",
     alone: true,
+    by_turns: false,
     run: |lab| Box::pin(run(lab)),
 };
 

@@ -35,6 +35,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "drift",
     proves: "objects, live settings and live users that were changed by hand come back",
     alone: false,
+    by_turns: false,
     run: |lab| Box::pin(run(lab)),
 };
 

@@ -20,6 +20,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "emptied_primary",
     proves: "a primary that comes back without its data, alone or with every replica but one, never leads: a replica that kept it takes over with every key",
     alone: false,
+    by_turns: true,
     run: |lab| Box::pin(run(lab)),
 };
 

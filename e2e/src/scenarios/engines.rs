@@ -16,6 +16,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "engines",
     proves: "the sample bus becomes Ready as its spec says, how soon, and its contract holds, on Redis 7.0, Redis 8.0 and Valkey 9.1",
     alone: false,
+    by_turns: false,
     run: |lab| Box::pin(run(lab)),
 };
 

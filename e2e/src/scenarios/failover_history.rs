@@ -12,6 +12,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "failover_history",
     proves: "under load by two stock clients, through the Service and through Sentinel, a killed server and a killed pod leave no duplicated or reordered value, after the kill none that is stale through Sentinel, and never two servers that take writes",
     alone: false,
+    by_turns: true,
     run: |lab| Box::pin(run(lab)),
 };
 

@@ -25,6 +25,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "fault_points",
     proves: "an operator killed at each of its fault points leaves a bus that the next one makes Ready, with never two primaries and no second password",
     alone: true,
+    by_turns: false,
     run: |lab| Box::pin(run(lab)),
 };
 

@@ -13,6 +13,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "faults",
     proves: "whatever of the catalogue befalls a bus under load, it ends Healthy with no hand, loses no more than was promised, duplicates and reorders nothing, and never has two primaries beyond the fencing window",
     alone: true,
+    by_turns: true,
     run: |lab| Box::pin(run(lab)),
 };
 

@@ -32,6 +32,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "fenced",
     proves: "a primary that is cut off from every pod refuses writes within the fencing window and before another takes them, takes none until it follows, and rejoins by itself",
     alone: false,
+    by_turns: false,
     run: |lab| Box::pin(run(lab)),
 };
 

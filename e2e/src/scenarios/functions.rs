@@ -30,6 +30,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "functions",
     proves: "the primary serves the function library soon after the bus is ready, after a switchover, after FLUSHALL and after somebody has flushed or altered it; a service calls it with its own Secret, and on what is not its own gets NOPERM",
     alone: false,
+    by_turns: true,
     run: |lab| Box::pin(run(lab)),
 };
 

@@ -16,6 +16,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "healing",
     proves: "a replica and a Sentinel that die come back, also with empty volumes, and the primary never moves",
     alone: false,
+    by_turns: true,
     run: |lab| Box::pin(run(lab)),
 };
 

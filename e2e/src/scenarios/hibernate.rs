@@ -26,6 +26,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "hibernate",
     proves: "a hibernated bus has no pods and keeps volumes and Secrets, nothing is written while it sleeps, and it wakes with the same primary and every key",
     alone: false,
+    by_turns: true,
     run: |lab| Box::pin(run(lab)),
 };
 

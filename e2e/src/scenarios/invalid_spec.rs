@@ -23,6 +23,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "invalid_spec",
     proves: "a bus whose spec became invalid says so, keeps its pods and settings, and is followed when its Sentinels switch, by an operator that never saw a valid spec",
     alone: true,
+    by_turns: true,
     run: |lab| Box::pin(run(lab)),
 };
 

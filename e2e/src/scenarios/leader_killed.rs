@@ -27,6 +27,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "leader_killed",
     proves: "the leading operator pod is killed while a bus comes to life: the other pod holds the Lease within its 10 s and 5 s more, and the bus is Ready within 45 s more, with one primary from first to last and no second password",
     alone: true,
+    by_turns: true,
     run: |lab| Box::pin(run(lab)),
 };
 

@@ -28,6 +28,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "node_lost",
     proves: "the primary's node, lost for good with its volumes and with two of three Sentinels, is made good without a hand: full replicas on new volumes, what was acknowledged before is kept, and two primaries for no longer than the fencing window",
     alone: true,
+    by_turns: true,
     run: |lab| Box::pin(run(lab)),
 };
 

@@ -25,6 +25,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "one_namespace",
     proves: "a release of the chart that serves one namespace needs no cluster-wide right, brings a bus to life there, passes its `helm test`, and leaves other namespaces alone",
     alone: true,
+    by_turns: true,
     run: |lab| Box::pin(run(lab)),
 };
 

@@ -29,6 +29,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "policies",
     proves: "with network policies enforced a bus comes to life and comes back, selected namespaces reach servers and Sentinels, others only metrics, nobody but the operator the agents, and pods reach nothing outside",
     alone: true,
+    by_turns: true,
     run: |lab| Box::pin(run(lab)),
 };
 

@@ -20,6 +20,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "removed_service",
     proves: "a service taken from the spec loses its user on every node, its open connections and its Secret; the others feel nothing",
     alone: false,
+    by_turns: true,
     run: |lab| Box::pin(run(lab)),
 };
 

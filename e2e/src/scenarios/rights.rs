@@ -33,6 +33,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "rights",
     proves: "what the operator asked of the API server in the whole run is what its roles grant: nothing besides, and nothing granted that it never asked for",
     alone: true,
+    by_turns: false,
     run: |lab| Box::pin(run(lab)),
 };
 

@@ -25,6 +25,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "rollout",
     proves: "a directive that only a restart brings in reaches every data pod, one at a time and the primary's last, without a lost acknowledged write or a second primary",
     alone: false,
+    by_turns: false,
     run: |lab| Box::pin(run(lab)),
 };
 

@@ -30,6 +30,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "sample",
     proves: "the sample bus becomes Ready as its spec says, all servers and Sentinels agree, and how soon; `CONFIG GET` prints there, and on a bus with hardly a default, what was written by hand",
     alone: false,
+    by_turns: false,
     run: |lab| Box::pin(run(lab)),
 };
 

@@ -30,6 +30,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "secrets",
     proves: "any one generated Secret, edited or deleted by hand, is back as it was; no password and no authority ever changes, and every port serves the certificate that was issued",
     alone: false,
+    by_turns: true,
     run: |lab| Box::pin(run(lab)),
 };
 

@@ -29,6 +29,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "sentinels",
     proves: "under load, Sentinels become five, and a killed primary is replaced; with `--long` three again, likewise, and then one and all lose their volumes: each ends with exactly the Sentinels of the spec known to all, and never with two servers that take writes",
     alone: false,
+    by_turns: true,
     run: |lab| Box::pin(run(lab)),
 };
 

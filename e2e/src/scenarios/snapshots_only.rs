@@ -22,6 +22,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "snapshots_only",
     proves: "without an append-only file a crashed primary leaves the lead to a replica and no key is lost; after a switch to one all pods die and come back whole",
     alone: false,
+    by_turns: true,
     run: |lab| Box::pin(run(lab)),
 };
 

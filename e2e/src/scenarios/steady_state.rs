@@ -38,6 +38,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "steady_state",
     proves: "at rest the operator writes nothing to the API server and changes nothing on servers and Sentinels, reads little and stays small",
     alone: true,
+    by_turns: false,
     run: |lab| Box::pin(run(lab)),
 };
 

@@ -30,6 +30,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "storage",
     proves: "volumes grow by replacement where their class lets none grow, move to another class, and grow in place there; under writes, never two data pods away, the primary's last, never two primaries, no acknowledged write lost",
     alone: false,
+    by_turns: true,
     run: |lab| Box::pin(run(lab)),
 };
 

@@ -41,6 +41,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "switch_followed",
     proves: "a failover that a person asks a Sentinel for, without any event of a pod, moves the primary's route and the role label within 5 s, ends the old primary's connections, and is told in Events, each transition once",
     alone: false,
+    by_turns: true,
     run: |lab| Box::pin(run(lab)),
 };
 

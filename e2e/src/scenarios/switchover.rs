@@ -23,6 +23,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "switchover",
     proves: "an annotation moves the primary to any replica or to a named one, without a lost acknowledged write or a second primary, and one that cannot be met changes nothing",
     alone: false,
+    by_turns: false,
     run: |lab| Box::pin(run(lab)),
 };
 

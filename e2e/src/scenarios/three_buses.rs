@@ -23,6 +23,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "three_buses",
     proves: "three buses in two namespaces never mix, one that is deleted and made again takes up its kept volumes, and a namespace deletion completes",
     alone: false,
+    by_turns: true,
     run: |lab| Box::pin(run(lab)),
 };
 

@@ -23,6 +23,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "tls_modes",
     proves: "Required refuses plain text on every port but that of probes and metrics, and certificates of another authority; Optional and Disabled let in what they say",
     alone: false,
+    by_turns: false,
     run: |lab| Box::pin(run(lab)),
 };
 

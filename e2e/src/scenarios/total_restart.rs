@@ -20,6 +20,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "total_restart",
     proves: "100,000 keys of plain writes, MULTI/EXEC and functions outlive the death of all pods at once; an emptied copy never leads",
     alone: false,
+    by_turns: false,
     run: |lab| Box::pin(run(lab)),
 };
 

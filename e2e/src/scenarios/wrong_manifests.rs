@@ -29,6 +29,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "wrong_manifests",
     proves: "every wrong manifest is refused at admission or by a condition, with the field's path; none of them, nor one that cannot be decoded, stops the operator or another bus",
     alone: false,
+    by_turns: false,
     run: |lab| Box::pin(run(lab)),
 };
 
