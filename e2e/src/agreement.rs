@@ -37,8 +37,9 @@ pub async fn settings(bus: &Bus) -> anyhow::Result<()> {
 async fn set_as_asked(bus: &Bus, which: impl Fn(&str) -> bool) -> anyhow::Result<()> {
     let wanted = config::settings(&validated(bus).await?);
     ensure!(!wanted.is_empty(), "the spec compiles to no settings");
-    for node in bus.data_nodes().await? {
-        let live = node.config().await?;
+    // A session may be cut off, as those of whoever ceases to lead are: that says nothing of settings.
+    let nodes = wait::until("every data node says its settings", LIMIT, || live(bus)).await?;
+    for (pod, live) in nodes {
         let wrong: BTreeMap<_, _> = wanted
             .iter()
             .filter(|(directive, _)| which(directive.as_str()))
@@ -49,11 +50,19 @@ async fn set_as_asked(bus: &Bus, which: impl Fn(&str) -> bool) -> anyhow::Result
             .collect();
         ensure!(
             wrong.is_empty(),
-            "{}: directive: (wanted, live) {wrong:?}",
-            node.pod
+            "{pod}: directive: (wanted, live) {wrong:?}"
         );
     }
     Ok(())
+}
+
+/// The settings of each data node.
+async fn live(bus: &Bus) -> anyhow::Result<BTreeMap<String, BTreeMap<String, String>>> {
+    let mut settings = BTreeMap::new();
+    for node in bus.data_nodes().await? {
+        settings.insert(node.pod.clone(), node.config().await?);
+    }
+    Ok(settings)
 }
 
 /// The primary, where all agree on it, the operator too.
