@@ -31,7 +31,10 @@ impl OperatorPod {
         let pods = lab.operator.pod_api();
         remove(&pods).await?;
         let (labels, mut spec) = lab.operator.pod_template().await?;
-        spec.restart_policy = Some("Never".to_owned());
+        // One that is to die stays dead, to be looked at. Any other comes back as the installed one does: whoever cannot renew its
+        // Lease in time, on a machine at its limit, ends.
+        let dies = argument.is_some() || !env.is_empty();
+        spec.restart_policy = Some(if dies { "Never" } else { "Always" }.to_owned());
         let container = spec
             .containers
             .first_mut()
