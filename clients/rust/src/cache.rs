@@ -1,7 +1,11 @@
 //! The cache of a service.
 
 mod flights;
+mod freshness;
 mod keyspace;
+mod loading;
+mod turns;
+mod values;
 
 use std::sync::Arc;
 

@@ -9,6 +9,7 @@ mod connection;
 mod consume;
 mod counted;
 mod events;
+mod loading;
 mod locks;
 mod mounted;
 mod process;
