@@ -1,5 +1,6 @@
 //! The cache of a service.
 
+mod claims;
 mod flights;
 mod freshness;
 mod keyspace;

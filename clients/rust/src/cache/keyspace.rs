@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::claims::Claims;
 use super::flights::Flights;
 use super::freshness::Freshness;
 use super::turns::Turns;
@@ -41,6 +42,7 @@ pub struct Keyspace<V> {
     pub(super) metrics: Arc<dyn Metrics>,
     pub(super) flights: Arc<Flights<Result<Option<V>>>>,
     pub(super) turns: Turns,
+    pub(super) claims: Option<Claims>,
     pub(super) rules: Rules,
 }
 
@@ -62,6 +64,7 @@ impl<V> Clone for Keyspace<V> {
             metrics: Arc::clone(&self.metrics),
             flights: Arc::clone(&self.flights),
             turns: self.turns.clone(),
+            claims: self.claims.clone(),
             rules: self.rules.clone(),
         }
     }
@@ -75,6 +78,7 @@ impl<V> Keyspace<V> {
             metrics,
             flights: Arc::default(),
             turns: Turns::default(),
+            claims: None,
             rules: Rules {
                 encoding: Encoding::default(),
                 ttl: None,
@@ -133,6 +137,31 @@ impl<V> Keyspace<V> {
     pub fn stale_for(mut self, window: Duration) -> Self {
         self.rules.freshness.stale_for = window;
         self
+    }
+
+    /// Has one process of all load a value: it holds a lock of the keyspace `locks` meanwhile, and the others wait for the value, for
+    /// `wait` at most; then they load it themselves. They ask 4 to 100 times a second.
+    ///
+    /// The contract has to grant `locks` for writing, with one placeholder in its key; else [`Error::Contract`]. Its time to live is how
+    /// long a process that died holds the others up, and how long a load may take before another begins. Give loads a keyspace of locks of
+    /// their own: its holders may release each other's. A loader that finds nothing is followed by the next one that waits, unless
+    /// that is remembered ([`Keyspace::remember_absent`]). Where the lock cannot be had for an error, each process loads.
+    ///
+    /// One round trip more for a load that nobody else makes.
+    ///
+    /// ```no_run
+    /// # fn example(bus: cachebus::CacheBus) -> cachebus::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// let agents = bus.cache().keyspace::<String>("agent")?;
+    /// let agents = agents.load_once("lock", Duration::from_secs(2))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn load_once(mut self, locks: &str, wait: Duration) -> Result<Self> {
+        let contract = self.connection.contract();
+        self.claims = Some(Claims::new(&contract, locks, wait)?);
+        Ok(self)
     }
 
     /// Its name in the contract.

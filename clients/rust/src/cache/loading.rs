@@ -8,6 +8,7 @@ use redis::Value;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::claims::Claimed;
 use super::freshness::{Age, Freshness};
 use super::keyspace::Keyspace;
 use super::values::Found;
@@ -63,13 +64,13 @@ impl<V: Serialize + DeserializeOwned + Clone> Keyspace<V> {
                     Sought::Good(value) => Ok(value),
                     Sought::Ripe(value) => Ok(Some(value)),
                     Sought::Stale(old) => {
-                        let loaded = self.load(&key, load, Keep::InPlace).await;
+                        let loaded = self.load_first(&key, load, Keep::InPlace).await;
                         loaded.or_else(|error| {
                             tracing::warn!(keyspace = self.name, %error, "a stale value answers");
                             Ok(Some(old))
                         })
                     }
-                    Sought::Missing(keep) => self.load(&key, load, keep).await,
+                    Sought::Missing(keep) => self.load_first(&key, load, keep).await,
                 }
             })
             .await
@@ -119,7 +120,7 @@ impl<V: Serialize + DeserializeOwned + Clone> Keyspace<V> {
                         self.refresh(&key, load);
                         Ok(Some(value))
                     }
-                    Sought::Missing(keep) => self.load(&key, load, keep).await,
+                    Sought::Missing(keep) => self.load_first(&key, load, keep).await,
                 }
             })
             .await
@@ -160,6 +161,49 @@ impl<V: Serialize + DeserializeOwned + Clone> Keyspace<V> {
         }))
     }
 
+    /// As [`Keyspace::load`], where no other process does it first.
+    async fn load_first<E, F>(
+        &self,
+        key: &str,
+        load: impl FnOnce() -> F,
+        keep: Keep,
+    ) -> Result<Option<V>>
+    where
+        F: Future<Output = Result<Option<V>, E>>,
+        E: Into<Box<dyn StdError + Send + Sync>>,
+    {
+        let claim = if keep == Keep::No {
+            None
+        } else {
+            self.claimed(key, true, |age| age != Age::Stale).await
+        };
+        let claim = match claim {
+            Some(Claimed::Stored(value)) => return Ok(value),
+            Some(Claimed::Mine(claim)) => Some(claim),
+            Some(Claimed::Others) | None => None,
+        };
+        // The claim is held until the value is stored.
+        let loaded = self.load(key, load, keep).await;
+        drop(claim);
+        loaded
+    }
+
+    async fn claimed(
+        &self,
+        key: &str,
+        waits: bool,
+        good: impl Fn(Age) -> bool,
+    ) -> Option<Claimed<V>> {
+        let claims = self.claims.as_ref().filter(|_| self.stores())?;
+        match self.claim(claims, key, waits, good).await {
+            Ok(claimed) => Some(claimed),
+            Err(error) => {
+                tracing::warn!(keyspace = self.name, %error, "claiming a load failed");
+                None
+            }
+        }
+    }
+
     async fn load<E, F>(&self, key: &str, load: impl FnOnce() -> F, keep: Keep) -> Result<Option<V>>
     where
         F: Future<Output = Result<Option<V>, E>>,
@@ -185,19 +229,32 @@ impl<V: Serialize + DeserializeOwned + Clone> Keyspace<V> {
         };
         let (keyspace, key) = (self.clone(), key.to_owned());
         tokio::spawn(async move {
+            let _turn = turn;
+            let fresh = |age| age == Age::Fresh;
+            let claim = keyspace.claimed(&key, false, fresh).await;
+            let claim = match claim {
+                Some(Claimed::Stored(_) | Claimed::Others) => return,
+                Some(Claimed::Mine(claim)) => Some(claim),
+                None => None,
+            };
             if let Err(error) = keyspace.load(&key, load, Keep::InPlace).await {
                 tracing::warn!(keyspace = keyspace.name, %error, "loading in the background failed");
+                drop(claim);
                 tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
             }
-            drop(turn);
         });
+    }
+
+    fn stores(&self) -> bool {
+        let contract = self.connection.contract();
+        let spec = contract.keyspace(&self.name);
+        self.is_enabled() && spec.is_ok_and(|spec| spec.writable)
     }
 
     /// Stores what was loaded, as far as that is possible and wanted.
     async fn keep(&self, key: &str, loaded: Option<&V>, keep: Keep) {
         let kept = async {
-            let contract = self.connection.contract();
-            if !self.is_enabled() || !contract.keyspace(&self.name)?.writable {
+            if !self.stores() {
                 return Ok(());
             }
             let command = match (loaded, self.rules.absent_for) {

@@ -105,7 +105,8 @@ impl<V: DeserializeOwned> Keyspace<V> {
             .connection
             .call_briefly(Command::new("GET").arg(key))
             .await?;
-        self.found(stored)
+        self.count_one(stored.is_some());
+        stored.map(|data| found(&data)).transpose()
     }
 
     /// The same and how long it stays, in one round trip. `None`: it has no end.
@@ -116,25 +117,16 @@ impl<V: DeserializeOwned> Keyspace<V> {
         if !self.is_enabled() {
             return Ok(None);
         }
-        let commands = vec![Command::new("GET").arg(key), Command::new("PTTL").arg(key)];
-        let mut replies = self
-            .connection
-            .pipeline_briefly(commands)
-            .await?
-            .into_iter();
-        let stored = parsed("GET", replies.next().unwrap_or(Value::Nil))?;
-        let life = parsed("PTTL", replies.next().unwrap_or(Value::Nil))?;
-        Ok(self.found(stored)?.map(|found| (found, left(life))))
+        let commands = with_life(key).to_vec();
+        let mut replies = self.connection.pipeline_briefly(commands).await?;
+        let (life, stored) = (replies.pop(), replies.pop());
+        let found = found_with_life(stored, life)?;
+        self.count_one(found.is_some());
+        Ok(found)
     }
 
-    fn found(&self, stored: Option<Vec<u8>>) -> Result<Option<Found<V>>> {
-        let hits = usize::from(stored.is_some());
-        self.count(hits, 1 - hits);
-        let Some(data) = stored else {
-            return Ok(None);
-        };
-        let value = encoding::decode_unless_null(&data)?;
-        Ok(Some(value.map_or(Found::Absent, Found::Value)))
+    fn count_one(&self, hit: bool) {
+        self.count(usize::from(hit), usize::from(!hit));
     }
 
     fn count(&self, hits: usize, misses: usize) {
@@ -152,6 +144,29 @@ pub(super) enum Found<V> {
     Value(V),
     /// That a loader found nothing.
     Absent,
+}
+
+/// Asks for a value and how long it stays.
+pub(super) fn with_life(key: &str) -> [Command; 2] {
+    [Command::new("GET").arg(key), Command::new("PTTL").arg(key)]
+}
+
+/// What was answered to [`with_life`].
+pub(super) fn found_with_life<V: DeserializeOwned>(
+    stored: Option<Value>,
+    life: Option<Value>,
+) -> Result<Option<(Found<V>, Option<Duration>)>> {
+    let stored: Option<Vec<u8>> = parsed("GET", stored.unwrap_or(Value::Nil))?;
+    let life = parsed("PTTL", life.unwrap_or(Value::Nil))?;
+    let Some(data) = stored else {
+        return Ok(None);
+    };
+    Ok(Some((found(&data)?, left(life))))
+}
+
+fn found<V: DeserializeOwned>(data: &[u8]) -> Result<Found<V>> {
+    let value = encoding::decode_unless_null(data)?;
+    Ok(value.map_or(Found::Absent, Found::Value))
 }
 
 fn stored(key: &str, data: &[u8], lifetime: Duration) -> Command {
