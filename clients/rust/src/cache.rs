@@ -7,6 +7,7 @@ mod keyspace;
 mod loading;
 mod turns;
 mod values;
+mod warming;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 
 pub use keyspace::Keyspace;
+pub use warming::{Entry, Warmed, Warming};
 
 /// The keyspaces that the contract grants; from [`CacheBus::cache`](crate::CacheBus::cache).
 #[derive(Clone)]

@@ -44,7 +44,10 @@ impl<V: Serialize> Keyspace<V> {
 
     /// The command that stores a value for its time.
     pub(super) fn store(&self, key: &str, value: &V) -> Result<Command> {
-        let ttl = self.time_to_live()?;
+        self.store_for(key, value, self.time_to_live()?)
+    }
+
+    pub(super) fn store_for(&self, key: &str, value: &V, ttl: Duration) -> Result<Command> {
         let data = self.rules.encoding.encode(value)?;
         if encoding::is_null(&data) {
             return Err(Error::ValueInvalid(

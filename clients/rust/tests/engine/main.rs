@@ -17,3 +17,4 @@ mod process;
 mod reload;
 mod switchover;
 mod wait;
+mod warming;
