@@ -5,6 +5,7 @@ mod flights;
 mod freshness;
 mod keyspace;
 mod loading;
+mod near;
 mod turns;
 mod values;
 mod warming;
@@ -16,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 
 pub use keyspace::Keyspace;
+pub use near::Near;
 pub use warming::{Entry, Warmed, Warming};
 
 /// The keyspaces that the contract grants; from [`CacheBus::cache`](crate::CacheBus::cache).

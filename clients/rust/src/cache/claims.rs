@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::freshness::Age;
 use super::keyspace::Keyspace;
-use super::values::{Found, found_with_life, with_life};
+use super::values::{Found, held, with_life};
 use crate::calls;
 use crate::command::Command;
 use crate::connection::{Connection, Repeat, parsed};
@@ -117,7 +117,7 @@ impl<V: DeserializeOwned> Keyspace<V> {
     ) -> Result<Option<Option<V>>> {
         let remembers = self.rules.absent_for.is_some();
         let ttl = self.time_to_live()?;
-        Ok(match found_with_life(stored, life) {
+        Ok(match held(stored, life)?.found() {
             Ok(Some((Found::Value(value), left))) => {
                 good(self.rules.freshness.age(left, ttl, 1.0)).then_some(Some(value))
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::claims::Claims;
 use super::flights::Flights;
 use super::freshness::Freshness;
+use super::near::{Changing, Near, NearCache};
 use super::turns::Turns;
 use crate::command::Command;
 use crate::connection::{Connection, Repeat};
@@ -43,6 +44,7 @@ pub struct Keyspace<V> {
     pub(super) flights: Arc<Flights<Result<Option<V>>>>,
     pub(super) turns: Turns,
     pub(super) claims: Option<Claims>,
+    pub(super) near: Option<Arc<NearCache>>,
     pub(super) rules: Rules,
 }
 
@@ -65,6 +67,7 @@ impl<V> Clone for Keyspace<V> {
             flights: Arc::clone(&self.flights),
             turns: self.turns.clone(),
             claims: self.claims.clone(),
+            near: self.near.clone(),
             rules: self.rules.clone(),
         }
     }
@@ -79,6 +82,7 @@ impl<V> Keyspace<V> {
             flights: Arc::default(),
             turns: Turns::default(),
             claims: None,
+            near: None,
             rules: Rules {
                 encoding: Encoding::default(),
                 ttl: None,
@@ -164,6 +168,16 @@ impl<V> Keyspace<V> {
         Ok(self)
     }
 
+    /// Holds values that were read in the memory of this process, as long as the server would tell of a change: [`Keyspace::get`] and
+    /// what loads values are then answered without it. What this keyspace, or a clone of it, has written is seen at once.
+    ///
+    /// Takes a connection of its own, made with the first read. While it is not there nothing is held, and values are read as without
+    /// this. [`Error::Contract`] where the service does not subscribe to the channels of [`Near::invalidated_by`].
+    pub fn near(mut self, near: Near) -> Result<Self> {
+        self.near = Some(NearCache::new(&self.name, self.connection.clone(), near)?);
+        Ok(self)
+    }
+
     /// Its name in the contract.
     pub fn name(&self) -> &str {
         &self.name
@@ -202,6 +216,7 @@ impl<V> Keyspace<V> {
         many: impl IntoIterator<Item = P>,
     ) -> Result<u64> {
         let keys = self.keys(many)?;
+        let _changing = self.changing(&keys);
         let mut removed = 0;
         for batch in keys.chunks(BATCH) {
             removed += self.unlink(batch).await?;
@@ -241,6 +256,7 @@ impl<V> Keyspace<V> {
                 .filter(|key| template.matches(&String::from_utf8_lossy(key)))
                 .collect();
             if !ours.is_empty() {
+                let _changing = self.changing(&ours);
                 removed += self.unlink(&ours).await?;
             }
             if next == 0 {
@@ -248,6 +264,13 @@ impl<V> Keyspace<V> {
             }
             cursor = next;
         }
+    }
+
+    /// Held until values have been changed.
+    pub(super) fn changing<K: AsRef<[u8]>>(&self, keys: &[K]) -> Option<Changing<'_>> {
+        let near = self.near.as_ref()?;
+        let keys = keys.iter().map(|key| String::from_utf8_lossy(key.as_ref()));
+        Some(near.changing(keys.map(Into::into).collect()))
     }
 
     async fn unlink<K: redis::ToRedisArgs>(&self, keys: &[K]) -> Result<u64> {

@@ -268,6 +268,7 @@ impl<V: Serialize + DeserializeOwned + Clone> Keyspace<V> {
                 Keep::InPlace if stores => command.arg("XX"),
                 _ => command,
             };
+            let _changing = self.changing(&[key]);
             self.connection
                 .call_briefly::<Value>(command)
                 .await

@@ -1,5 +1,6 @@
 //! Reading and writing the values of a keyspace.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
@@ -27,13 +28,16 @@ impl<V: Serialize> Keyspace<V> {
     where
         V: 'a,
     {
-        let mut commands = Vec::new();
+        let (mut keys, mut commands) = (Vec::new(), Vec::new());
         for (parts, value) in values {
-            commands.push(self.store(&self.key(parts)?, value)?);
+            let key = self.key(parts)?;
+            commands.push(self.store(&key, value)?);
+            keys.push(key);
         }
         if !self.is_enabled() {
             return Ok(());
         }
+        let _changing = self.changing(&keys);
         while !commands.is_empty() {
             let rest = commands.split_off(commands.len().min(BATCH));
             self.connection.pipeline(commands, Repeat::Safe).await?;
@@ -104,6 +108,9 @@ impl<V: DeserializeOwned> Keyspace<V> {
         if !self.is_enabled() {
             return Ok(None);
         }
+        if let Some(held) = self.look_near(key).await? {
+            return Ok(self.found(held)?.map(|(found, _)| found));
+        }
         let stored: Option<Vec<u8>> = self
             .connection
             .call_briefly(Command::new("GET").arg(key))
@@ -120,12 +127,25 @@ impl<V: DeserializeOwned> Keyspace<V> {
         if !self.is_enabled() {
             return Ok(None);
         }
+        if let Some(held) = self.look_near(key).await? {
+            return self.found(held);
+        }
         let commands = with_life(key).to_vec();
         let mut replies = self.connection.pipeline_briefly(commands).await?;
         let (life, stored) = (replies.pop(), replies.pop());
-        let found = found_with_life(stored, life)?;
-        self.count_one(found.is_some());
-        Ok(found)
+        self.found(held(stored, life)?)
+    }
+
+    async fn look_near(&self, key: &str) -> Result<Option<Held>> {
+        match &self.near {
+            Some(near) => near.look_up(key).await.transpose(),
+            None => Ok(None),
+        }
+    }
+
+    fn found(&self, held: Held) -> Result<Option<(Found<V>, Option<Duration>)>> {
+        self.count_one(held.data.is_some());
+        held.found()
     }
 
     fn count_one(&self, hit: bool) {
@@ -154,17 +174,34 @@ pub(super) fn with_life(key: &str) -> [Command; 2] {
     [Command::new("GET").arg(key), Command::new("PTTL").arg(key)]
 }
 
+/// What a key holds, as it is stored.
+pub(super) struct Held {
+    /// `None`: nothing.
+    pub(super) data: Option<Arc<[u8]>>,
+    /// How long it stays; `None`: it has no end.
+    pub(super) left: Option<Duration>,
+}
+
+impl Held {
+    pub(super) fn found<V: DeserializeOwned>(
+        &self,
+    ) -> Result<Option<(Found<V>, Option<Duration>)>> {
+        let Some(data) = &self.data else {
+            return Ok(None);
+        };
+        Ok(Some((found(data)?, self.left)))
+    }
+}
+
 /// What was answered to [`with_life`].
-pub(super) fn found_with_life<V: DeserializeOwned>(
-    stored: Option<Value>,
-    life: Option<Value>,
-) -> Result<Option<(Found<V>, Option<Duration>)>> {
+pub(super) fn held(stored: Option<Value>, life: Option<Value>) -> Result<Held> {
     let stored: Option<Vec<u8>> = parsed("GET", stored.unwrap_or(Value::Nil))?;
-    let life = parsed("PTTL", life.unwrap_or(Value::Nil))?;
-    let Some(data) = stored else {
-        return Ok(None);
-    };
-    Ok(Some((found(&data)?, left(life))))
+    // `PTTL` says -1 where there is no end, and -2 where the key is gone, which was there a moment before.
+    let life: i64 = parsed("PTTL", life.unwrap_or(Value::Nil))?;
+    Ok(Held {
+        data: stored.map(Arc::from),
+        left: (life != -1).then(|| Duration::from_millis(u64::try_from(life).unwrap_or(0))),
+    })
 }
 
 fn found<V: DeserializeOwned>(data: &[u8]) -> Result<Found<V>> {
@@ -179,9 +216,4 @@ fn stored(key: &str, data: &[u8], lifetime: Duration) -> Command {
         .arg(data)
         .arg("PX")
         .arg(millis.max(1))
-}
-
-/// What `PTTL` says: -1 is no end, and -2 that the key is gone, which was there a moment before.
-fn left(life: i64) -> Option<Duration> {
-    (life != -1).then(|| Duration::from_millis(u64::try_from(life).unwrap_or(0)))
 }

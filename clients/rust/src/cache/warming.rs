@@ -147,6 +147,9 @@ impl<V: Serialize> Keyspace<V> {
             warmed.stored += batch.stored;
             warmed.present += batch.present;
             warmed.invalid += batch.invalid;
+            if let Some(near) = self.near.as_ref().filter(|_| warming.replaces) {
+                near.clear();
+            }
             progress(warmed);
         }
         Ok(warmed)

@@ -13,6 +13,7 @@ mod events;
 mod loading;
 mod locks;
 mod mounted;
+mod near;
 mod process;
 mod reload;
 mod switchover;
