@@ -4,6 +4,8 @@
 
 mod bus;
 mod cache;
+#[cfg(feature = "macros")]
+mod cached;
 mod certificates;
 mod claims;
 mod connection;
