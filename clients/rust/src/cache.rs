@@ -1,21 +1,38 @@
 //! The cache of a service.
 
+mod claims;
 mod flights;
+mod freshness;
 mod keyspace;
+mod loading;
+mod near;
+mod turns;
+mod values;
+mod warming;
 
+#[cfg(feature = "macros")]
+use std::any::{Any, TypeId};
+#[cfg(feature = "macros")]
+use std::collections::HashMap;
 use std::sync::Arc;
+#[cfg(feature = "macros")]
+use std::sync::{Mutex, PoisonError};
 
 use crate::connection::Connection;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 
 pub use keyspace::Keyspace;
+pub use near::Near;
+pub use warming::{Entry, Warmed, Warming};
 
 /// The keyspaces that the contract grants; from [`CacheBus::cache`](crate::CacheBus::cache).
 #[derive(Clone)]
 pub struct Cache {
     connection: Connection,
     metrics: Arc<dyn Metrics>,
+    #[cfg(feature = "macros")]
+    shared: Arc<Mutex<HashMap<(String, TypeId), Box<dyn Any + Send + Sync>>>>,
 }
 
 impl Cache {
@@ -23,6 +40,8 @@ impl Cache {
         Self {
             connection,
             metrics,
+            #[cfg(feature = "macros")]
+            shared: Arc::default(),
         }
     }
 
@@ -37,5 +56,19 @@ impl Cache {
             self.connection.clone(),
             Arc::clone(&self.metrics),
         ))
+    }
+    /// The keyspace of this name and type that all functions with the attribute `cached` share, and so its loads.
+    #[cfg(feature = "macros")]
+    #[doc(hidden)]
+    pub fn shared<V: Send + Sync + 'static>(&self, name: &str) -> Result<Keyspace<V>> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = (name.to_owned(), TypeId::of::<V>());
+        let known = shared.get(&place);
+        if let Some(keyspace) = known.and_then(|known| known.downcast_ref::<Keyspace<V>>()) {
+            return Ok(keyspace.clone());
+        }
+        let keyspace = self.keyspace::<V>(name)?;
+        shared.insert(place, Box::new(keyspace.clone()));
+        Ok(keyspace)
     }
 }

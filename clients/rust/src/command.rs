@@ -34,6 +34,17 @@ impl Command {
         self.name
     }
 
+    /// Bytes of its words.
+    pub(crate) fn size(&self) -> usize {
+        let words = self.cmd.args_iter();
+        words
+            .map(|word| match word {
+                redis::Arg::Simple(bytes) => bytes.len(),
+                _ => 0,
+            })
+            .sum()
+    }
+
     pub(crate) fn cmd(&self) -> &redis::Cmd {
         &self.cmd
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder as _, ExponentialBuilder};
 use redis::aio::PubSub;
-use redis::{FromRedisValue, Value};
+use redis::{FromRedisValue, PushInfo, Value};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::binding::{Source, Watched};
@@ -212,6 +212,18 @@ impl Connection {
             .ok()
             .and_then(std::result::Result::ok)
             .ok_or_else(|| Error::Unavailable("the connection ended".to_owned()))
+    }
+
+    /// A connection of the caller's own, on which the server says what it was not asked for.
+    pub(crate) async fn hearing(
+        &self,
+        hear: impl Fn(PushInfo) + Send + Sync + 'static,
+    ) -> Result<Link> {
+        let (stream, generation) = self.shared.primary.connect().await?;
+        let patience = self.shared.settings.connect_timeout;
+        timeout(patience, Link::hearing(stream, generation, hear))
+            .await
+            .unwrap_or_else(|_| Err(Error::Unavailable("the connection ended".to_owned())))
     }
 
     /// The primary of this generation is none any more.

@@ -1,23 +1,22 @@
 //! The values of one keyspace.
 
-use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::Value;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
+use super::claims::Claims;
 use super::flights::Flights;
+use super::freshness::Freshness;
+use super::near::{Changing, Near, NearCache};
+use super::turns::Turns;
 use crate::command::Command;
 use crate::connection::{Connection, Repeat};
-use crate::encoding::{self, Encoding};
-use crate::error::{Error, Result};
+use crate::encoding::Encoding;
+use crate::error::Result;
 use crate::keys::{Parts, Template};
 use crate::metrics::Metrics;
 
 /// Commands sent, or keys deleted, at once.
-const BATCH: usize = 500;
+pub(super) const BATCH: usize = 500;
 
 /// Keys that a server looks at for one `SCAN`.
 const SCAN_COUNT: usize = 500;
@@ -39,14 +38,24 @@ const SCAN_COUNT: usize = 500;
 /// # }
 /// ```
 pub struct Keyspace<V> {
-    name: String,
-    connection: Connection,
-    metrics: Arc<dyn Metrics>,
-    flights: Arc<Flights<Result<Option<V>>>>,
-    encoding: Encoding,
-    ttl: Option<Duration>,
-    jitter: f64,
-    absent_for: Option<Duration>,
+    pub(super) name: String,
+    pub(super) connection: Connection,
+    pub(super) metrics: Arc<dyn Metrics>,
+    pub(super) flights: Arc<Flights<Result<Option<V>>>>,
+    pub(super) turns: Turns,
+    pub(super) claims: Option<Claims>,
+    pub(super) near: Option<Arc<NearCache>>,
+    pub(super) rules: Rules,
+}
+
+/// How values are stored, and for how long they are good.
+#[derive(Clone)]
+pub(super) struct Rules {
+    pub(super) encoding: Encoding,
+    pub(super) ttl: Option<Duration>,
+    pub(super) jitter: f64,
+    pub(super) absent_for: Option<Duration>,
+    pub(super) freshness: Freshness,
 }
 
 impl<V> Clone for Keyspace<V> {
@@ -56,10 +65,10 @@ impl<V> Clone for Keyspace<V> {
             connection: self.connection.clone(),
             metrics: Arc::clone(&self.metrics),
             flights: Arc::clone(&self.flights),
-            encoding: self.encoding,
-            ttl: self.ttl,
-            jitter: self.jitter,
-            absent_for: self.absent_for,
+            turns: self.turns.clone(),
+            claims: self.claims.clone(),
+            near: self.near.clone(),
+            rules: self.rules.clone(),
         }
     }
 }
@@ -71,24 +80,30 @@ impl<V> Keyspace<V> {
             connection,
             metrics,
             flights: Arc::default(),
-            encoding: Encoding::default(),
-            ttl: None,
-            jitter: 0.0,
-            absent_for: None,
+            turns: Turns::default(),
+            claims: None,
+            near: None,
+            rules: Rules {
+                encoding: Encoding::default(),
+                ttl: None,
+                jitter: 0.0,
+                absent_for: None,
+                freshness: Freshness::NONE,
+            },
         }
     }
 
     /// Writes values so. Every form is read, whatever is written.
     #[must_use]
     pub fn encoding(mut self, encoding: Encoding) -> Self {
-        self.encoding = encoding;
+        self.rules.encoding = encoding;
         self
     }
 
     /// Stores values for so long, in place of the contract's time.
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {
-        self.ttl = Some(ttl);
+        self.rules.ttl = Some(ttl);
         self
     }
 
@@ -96,7 +111,7 @@ impl<V> Keyspace<V> {
     /// together.
     #[must_use]
     pub fn ttl_jitter(mut self, part: f64) -> Self {
-        self.jitter = part.clamp(0.0, 1.0);
+        self.rules.jitter = part.clamp(0.0, 1.0);
         self
     }
 
@@ -104,8 +119,63 @@ impl<V> Keyspace<V> {
     /// "not there".
     #[must_use]
     pub fn remember_absent(mut self, ttl: Duration) -> Self {
-        self.absent_for = Some(ttl);
+        self.rules.absent_for = Some(ttl);
         self
+    }
+
+    /// Has [`Keyspace::get_or_refresh`] load a value again in the last part of its time (0 to 1), ahead of its end, so that nobody waits
+    /// for a value that is asked for often. 0.2 of an hour: from 48 minutes on. The nearer the end, the likelier a read begins it: of many
+    /// processes rather one than all.
+    #[must_use]
+    pub fn refresh_early(mut self, part: f64) -> Self {
+        self.rules.freshness.early = part.clamp(0.0, 1.0);
+        self
+    }
+
+    /// Stores values for so long beyond their time, in which they are stale: [`Keyspace::get_or_refresh`] answers with them at once and
+    /// loads them anew in the background, [`Keyspace::get_or_load`] answers with them where the loader fails.
+    ///
+    /// Nothing but the lifetime tells a stale value: whoever reads without this option, also [`Keyspace::get`] and clients in other
+    /// languages, takes it for good until it is gone.
+    #[must_use]
+    pub fn stale_for(mut self, window: Duration) -> Self {
+        self.rules.freshness.stale_for = window;
+        self
+    }
+
+    /// Has one process of all load a value: it holds a lock of the keyspace `locks` meanwhile, and the others wait for the value, for
+    /// `wait` at most; then they load it themselves. They ask 4 to 100 times a second.
+    ///
+    /// The contract has to grant `locks` for writing, with one placeholder in its key; else [`Error::Contract`]. Its time to live is how
+    /// long a process that died holds the others up, and how long a load may take before another begins. Give loads a keyspace of locks of
+    /// their own: its holders may release each other's. A loader that finds nothing is followed by the next one that waits, unless
+    /// that is remembered ([`Keyspace::remember_absent`]). Where the lock cannot be had for an error, each process loads.
+    ///
+    /// One round trip more for a load that nobody else makes.
+    ///
+    /// ```no_run
+    /// # fn example(bus: cachebus::CacheBus) -> cachebus::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// let agents = bus.cache().keyspace::<String>("agent")?;
+    /// let agents = agents.load_once("lock", Duration::from_secs(2))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn load_once(mut self, locks: &str, wait: Duration) -> Result<Self> {
+        let contract = self.connection.contract();
+        self.claims = Some(Claims::new(&contract, locks, wait)?);
+        Ok(self)
+    }
+
+    /// Holds values that were read in the memory of this process, as long as the server would tell of a change: [`Keyspace::get`] and
+    /// what loads values are then answered without it. What this keyspace, or a clone of it, has written is seen at once.
+    ///
+    /// Takes a connection of its own, made with the first read. While it is not there nothing is held, and values are read as without
+    /// this. [`Error::Contract`] where the service does not subscribe to the channels of [`Near::invalidated_by`].
+    pub fn near(mut self, near: Near) -> Result<Self> {
+        self.near = Some(NearCache::new(&self.name, self.connection.clone(), near)?);
+        Ok(self)
     }
 
     /// Its name in the contract.
@@ -146,6 +216,7 @@ impl<V> Keyspace<V> {
         many: impl IntoIterator<Item = P>,
     ) -> Result<u64> {
         let keys = self.keys(many)?;
+        let _changing = self.changing(&keys);
         let mut removed = 0;
         for batch in keys.chunks(BATCH) {
             removed += self.unlink(batch).await?;
@@ -185,6 +256,7 @@ impl<V> Keyspace<V> {
                 .filter(|key| template.matches(&String::from_utf8_lossy(key)))
                 .collect();
             if !ours.is_empty() {
+                let _changing = self.changing(&ours);
                 removed += self.unlink(&ours).await?;
             }
             if next == 0 {
@@ -192,6 +264,13 @@ impl<V> Keyspace<V> {
             }
             cursor = next;
         }
+    }
+
+    /// Held until values have been changed.
+    pub(super) fn changing<K: AsRef<[u8]>>(&self, keys: &[K]) -> Option<Changing<'_>> {
+        let near = self.near.as_ref()?;
+        let keys = keys.iter().map(|key| String::from_utf8_lossy(key.as_ref()));
+        Some(near.changing(keys.map(Into::into).collect()))
     }
 
     async fn unlink<K: redis::ToRedisArgs>(&self, keys: &[K]) -> Result<u64> {
@@ -210,188 +289,11 @@ impl<V> Keyspace<V> {
         make(&self.connection.contract().keyspace(&self.name)?.template)
     }
 
-    /// Milliseconds that a value is stored for.
-    fn lifetime(&self, ttl: Duration) -> u64 {
-        let lived = ttl.mul_f64(1.0 - self.jitter * fastrand::f64());
-        u64::try_from(lived.as_millis()).unwrap_or(u64::MAX).max(1)
-    }
-}
-
-impl<V: Serialize> Keyspace<V> {
-    /// Stores a value. Repeated until an answer comes: of two that set a value at the same time either may be the last.
-    pub async fn set(&self, parts: impl Into<Parts>, value: &V) -> Result<()> {
-        self.mset([(parts, value)]).await
-    }
-
-    /// Stores many, each with its time to live, in pipelines of 500. Not all or nothing: where one fails, others may be stored.
-    pub async fn mset<'a, P: Into<Parts>>(
-        &self,
-        values: impl IntoIterator<Item = (P, &'a V)>,
-    ) -> Result<()>
-    where
-        V: 'a,
-    {
-        let mut commands = Vec::new();
-        for (parts, value) in values {
-            commands.push(self.store(&self.key(parts)?, value)?);
-        }
-        if !self.is_enabled() {
-            return Ok(());
-        }
-        while !commands.is_empty() {
-            let rest = commands.split_off(commands.len().min(BATCH));
-            self.connection.pipeline(commands, Repeat::Safe).await?;
-            commands = rest;
-        }
-        Ok(())
-    }
-
-    fn store(&self, key: &str, value: &V) -> Result<Command> {
-        let contract = self.connection.contract();
-        let ttl = self.ttl.unwrap_or(contract.keyspace(&self.name)?.ttl);
-        let data = self.encoding.encode(value)?;
-        if encoding::is_null(&data) {
-            return Err(Error::ValueInvalid(
-                "null stands for no value and cannot be stored".to_owned(),
-            ));
-        }
-        Ok(self.stored(key, &data, ttl))
-    }
-
-    fn stored(&self, key: &str, data: &[u8], ttl: Duration) -> Command {
-        Command::new("SET")
-            .arg(key)
-            .arg(data)
-            .arg("PX")
-            .arg(self.lifetime(ttl))
-    }
-}
-
-impl<V: DeserializeOwned> Keyspace<V> {
-    /// The value, or `None`; [`Error::ValueInvalid`] where something else is stored. One round trip within one `command_timeout`.
-    pub async fn get(&self, parts: impl Into<Parts>) -> Result<Option<V>> {
-        let key = self.key(parts)?;
-        match self.look_up(&key).await? {
-            Some(Found::Value(value)) => Ok(Some(value)),
-            Some(Found::Absent) | None => Ok(None),
-        }
-    }
-
-    /// The values in the order asked for, `None` for each that is not there. One `MGET`.
-    pub async fn mget<P: Into<Parts>>(
-        &self,
-        many: impl IntoIterator<Item = P>,
-    ) -> Result<Vec<Option<V>>> {
-        let keys = self.keys(many)?;
-        if keys.is_empty() || !self.is_enabled() {
-            return Ok(keys.iter().map(|_| None).collect());
-        }
-        let stored: Vec<Option<Vec<u8>>> = self
-            .connection
-            .call_briefly(Command::new("MGET").args(&keys))
-            .await?;
-        let hits = stored.iter().flatten().count();
-        self.count(hits, stored.len() - hits);
-        stored
-            .into_iter()
-            .map(|data| data.map_or(Ok(None), |data| encoding::decode_unless_null(&data)))
-            .collect()
-    }
-
-    async fn look_up(&self, key: &str) -> Result<Option<Found<V>>> {
-        if !self.is_enabled() {
-            return Ok(None);
-        }
-        let stored: Option<Vec<u8>> = self
-            .connection
-            .call_briefly(Command::new("GET").arg(key))
-            .await?;
-        let hits = usize::from(stored.is_some());
-        self.count(hits, 1 - hits);
-        let Some(data) = stored else {
-            return Ok(None);
-        };
-        let value = encoding::decode_unless_null(&data)?;
-        Ok(Some(value.map_or(Found::Absent, Found::Value)))
-    }
-
-    fn count(&self, hits: usize, misses: usize) {
-        if hits > 0 {
-            self.metrics.hit(&self.name, hits as u64);
-        }
-        if misses > 0 {
-            self.metrics.miss(&self.name, misses as u64);
-        }
-    }
-}
-
-/// What a key holds.
-enum Found<V> {
-    Value(V),
-    /// That a loader found nothing.
-    Absent,
-}
-
-impl<V: Serialize + DeserializeOwned + Clone> Keyspace<V> {
-    /// The value, or what `load` returns, which is then stored.
-    ///
-    /// Calls for the same key at the same time within this process share one `load`: each gets a clone of what it returned, or its
-    /// error as [`Error::LoadFailed`]. Errors of the cache are not the caller's: they are logged, and `load` answers. A cache that does
-    /// not answer costs at most one `connect_timeout` and one `command_timeout`, and nothing for a while after a few such failures.
-    ///
-    /// `Ok(None)` of the loader is remembered only with [`Keyspace::remember_absent`].
-    pub async fn get_or_load<E, F>(
-        &self,
-        parts: impl Into<Parts>,
-        load: impl FnOnce() -> F,
-    ) -> Result<Option<V>>
-    where
-        F: Future<Output = Result<Option<V>, E>>,
-        E: Into<Box<dyn StdError + Send + Sync>>,
-    {
-        let key = self.key(parts)?;
-        self.flights
-            .join(&key, async {
-                let stores = match self.look_up(&key).await {
-                    Ok(Some(Found::Value(value))) => return Ok(Some(value)),
-                    Ok(Some(Found::Absent)) if self.absent_for.is_some() => return Ok(None),
-                    Ok(_) => true,
-                    Err(error) => {
-                        tracing::warn!(keyspace = self.name, %error, "reading from the cache failed");
-                        // What others have stored in another form is replaced; a server that failed is not asked again.
-                        matches!(error, Error::ValueInvalid(_))
-                    }
-                };
-                let loaded = load()
-                    .await
-                    .map_err(|error| Error::LoadFailed(Arc::from(error.into())))?;
-                if stores {
-                    self.keep(&key, loaded.as_ref()).await;
-                }
-                Ok(loaded)
-            })
-            .await
-    }
-
-    /// Stores what was loaded, as far as that is possible and wanted.
-    async fn keep(&self, key: &str, loaded: Option<&V>) {
-        let kept = async {
-            let contract = self.connection.contract();
-            if !self.is_enabled() || !contract.keyspace(&self.name)?.writable {
-                return Ok(());
-            }
-            let command = match (loaded, self.absent_for) {
-                (Some(value), _) => self.store(key, value)?,
-                (None, Some(ttl)) => self.stored(key, b"null", ttl),
-                (None, None) => return Ok(()),
-            };
-            self.connection
-                .call_briefly::<Value>(command)
-                .await
-                .map(drop)
-        };
-        if let Err(error) = kept.await {
-            tracing::warn!(keyspace = self.name, %error, "writing to the cache failed");
+    /// How long a value is good for.
+    pub(super) fn time_to_live(&self) -> Result<Duration> {
+        match self.rules.ttl {
+            Some(ttl) => Ok(ttl),
+            None => Ok(self.connection.contract().keyspace(&self.name)?.ttl),
         }
     }
 }

@@ -1,13 +1,18 @@
 //! One open connection.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Pipeline, RedisConnectionInfo, RedisError, Value};
+use redis::{
+    AsyncConnectionConfig, Pipeline, ProtocolVersion, PushInfo, RedisConnectionInfo, RedisError,
+    Value,
+};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::handshake::Stream;
+use super::replies::translated;
 use crate::command::Command;
 use crate::error::{Error, Result};
 
@@ -31,11 +36,33 @@ pub(crate) struct Link {
 impl Link {
     /// Takes over a stream after the login.
     pub(super) async fn on(stream: Stream, generation: Generation) -> Result<Self> {
-        let unbounded = AsyncConnectionConfig::new().set_response_timeout(None);
-        let (multiplexed, driver) =
-            MultiplexedConnection::new_with_config(&silent(), stream, unbounded)
-                .await
-                .map_err(|_| Error::Unavailable("the connection ended".to_owned()))?;
+        Self::open(stream, generation, &silent(), unbounded()).await
+    }
+
+    /// The same for a stream on which the server also says what it was not asked for. `hear` is called before any later answer is
+    /// given, and must not wait.
+    pub(super) async fn hearing(
+        stream: Stream,
+        generation: Generation,
+        hear: impl Fn(PushInfo) + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let config = unbounded().set_push_sender(move |push| {
+            hear(push);
+            Ok::<_, Infallible>(())
+        });
+        let speaks = silent().set_protocol(ProtocolVersion::RESP3);
+        Self::open(stream, generation, &speaks, config).await
+    }
+
+    async fn open(
+        stream: Stream,
+        generation: Generation,
+        speaks: &RedisConnectionInfo,
+        config: AsyncConnectionConfig,
+    ) -> Result<Self> {
+        let (multiplexed, driver) = MultiplexedConnection::new_with_config(speaks, stream, config)
+            .await
+            .map_err(|_| Error::Unavailable("the connection ended".to_owned()))?;
         Ok(Self {
             generation,
             multiplexed,
@@ -47,7 +74,7 @@ impl Link {
         self.generation
     }
 
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         !self.driver.is_finished()
     }
 
@@ -63,6 +90,19 @@ impl Link {
             .await
             .map_err(|_| NoAnswer)?
             .or_else(server_error)
+    }
+
+    /// Listens to channels; of a link that hears.
+    pub(crate) async fn subscribe(&self, channels: &[String], patience: Duration) -> Result<()> {
+        let mut multiplexed = self.multiplexed.clone();
+        let subscribed = timeout(patience, multiplexed.subscribe(channels)).await;
+        let unanswered = || Error::Unavailable("SUBSCRIBE: no answer".to_owned());
+        subscribed
+            .map_err(|_| unanswered())?
+            .map_err(|error| match error.code() {
+                Some(code) => translated("SUBSCRIBE", code, error.detail().unwrap_or_default()),
+                None => unanswered(),
+            })
     }
 
     /// The replies of commands that are sent at once, each the server's error where it was refused.
@@ -91,6 +131,11 @@ impl Drop for Link {
     fn drop(&mut self) {
         self.driver.abort();
     }
+}
+
+/// Whoever asks knows how long to wait.
+fn unbounded() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_response_timeout(None)
 }
 
 /// Login and name are done with, or are not wanted.

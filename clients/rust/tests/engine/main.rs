@@ -4,14 +4,20 @@
 
 mod bus;
 mod cache;
+#[cfg(feature = "macros")]
+mod cached;
 mod certificates;
+mod claims;
 mod connection;
 mod consume;
 mod counted;
 mod events;
+mod loading;
 mod locks;
 mod mounted;
+mod near;
 mod process;
 mod reload;
 mod switchover;
 mod wait;
+mod warming;
