@@ -17,7 +17,7 @@ const NOT_RUN: u8 = 127;
 #[non_exhaustive]
 pub enum DevError {
     /// The file cannot be read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}; `-f` names another file", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,

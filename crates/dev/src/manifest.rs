@@ -82,7 +82,7 @@ fn decoded(mut object: Value) -> Result<CacheBus, Vec<Violation>> {
         fields.remove("status");
     }
     serde_json::from_value(object)
-        .map_err(|error| violation("", "Undecodable", format!("cannot be read: {error}")))
+        .map_err(|error| violation("spec", "Undecodable", format!("cannot be read: {error}")))
 }
 
 /// Of `spec`. What a cluster says of the metadata, `core` says, too.

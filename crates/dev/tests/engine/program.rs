@@ -157,8 +157,10 @@ impl Dev {
 impl Drop for Dev {
     fn drop(&mut self) {
         // It takes its server along; a test that has failed leaves no process behind.
-        self.signal("-TERM");
-        let _ = self.child.wait();
+        if let Ok(None) = self.child.try_wait() {
+            self.signal("-TERM");
+            let _ = self.child.wait();
+        }
     }
 }
 
