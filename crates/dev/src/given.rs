@@ -87,8 +87,8 @@ impl Address {
         }
         let users = server.acl().users().await?;
         let marked = server.functions().code(MARKER).await?.is_some();
-        let serves = server.functions().code(functions::NAME).await?.is_some();
-        if !marked && (serves || users.iter().any(|user| user == OPERATOR)) {
+        let has_library = server.functions().code(functions::NAME).await?.is_some();
+        if !marked && (has_library || users.iter().any(|user| user == OPERATOR)) {
             return Err(refused("it belongs to a CacheBus".to_owned()));
         }
         if !marked && let Some(keys) = keys(&info) {

@@ -1,4 +1,4 @@
-//! A CacheBus on a developer's machine, without a cluster: `cachebus dev`.
+//! A `CacheBus` on a developer's machine, without a cluster: `cachebus dev`.
 //!
 //! The file that a cluster gets is read by the operator's own code, and one server is made what the pods of the bus would be for
 //! a service: the same users and rights, the same function library, the same contract in the same binding. What keeps a bus alive

@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// A CacheBus on a developer's machine.
+/// A `CacheBus` on a developer's machine.
 #[derive(Debug, Parser)]
 #[command(name = "cachebus", version, about)]
 pub(crate) struct Cli {
@@ -24,7 +24,7 @@ pub(crate) enum Task {
 /// What a person asks for.
 #[derive(Args)]
 pub struct Options {
-    /// The CacheBus: the file that a cluster gets, other objects in it are passed over.
+    /// The `CacheBus`: the file that a cluster gets, other objects in it are passed over.
     #[arg(short, long, default_value = "cachebus.yaml")]
     pub file: PathBuf,
     /// Server to start. Default: `redis-server` or `valkey-server` on PATH, of the bus's kind if there is one.

@@ -165,8 +165,8 @@ impl Session {
         });
         self.state.bind(bindings)?;
         Ok(Applied {
-            library,
             settings,
+            library,
             ..users
         })
     }
