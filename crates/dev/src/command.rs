@@ -101,10 +101,8 @@ mod tests {
     fn a_service_has_its_binding_and_others_beside_it() {
         let root = Path::new("/b");
         let all = (ROOT, PathBuf::from("/b"));
-        assert_eq!(variables(root, None), [all.clone()]);
-        assert_eq!(
-            variables(root, Some("a")),
-            [all, (BINDING, PathBuf::from("/b/a"))]
-        );
+        let own = (BINDING, PathBuf::from("/b/a"));
+        assert_eq!(variables(root, Some("a")), [all.clone(), own]);
+        assert_eq!(variables(root, None), [all]);
     }
 }

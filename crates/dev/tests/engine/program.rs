@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 /// Arguments of the program, one on each line.
 const ARGUMENTS: &str = "CACHEBUS_TEST_DEV_ARGUMENTS";
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 pub(crate) const SAMPLE: &str = include_str!("../../../../config/samples/platform.yaml");
 
