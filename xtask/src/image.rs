@@ -28,6 +28,8 @@ struct Image<'a> {
     name: &'a str,
     package: &'static str,
     binary: &'static str,
+    /// What the image calls it.
+    program: &'static str,
 }
 
 const IMAGES: [Image<'_>; 2] = [
@@ -36,6 +38,7 @@ const IMAGES: [Image<'_>; 2] = [
         name: CLIENT,
         package: "cachebus-e2e",
         binary: "cachebus-e2e-client",
+        program: "cachebus-e2e-client",
     },
 ];
 
@@ -43,7 +46,8 @@ const fn operator(name: &str) -> Image<'_> {
     Image {
         name,
         package: "cachebus-operator",
-        binary: "cachebus",
+        binary: "cachebus-operator",
+        program: "cachebus",
     }
 }
 
@@ -110,15 +114,20 @@ fn build_binaries(images: &[Image<'_>], profile: Profile, features: &[&str]) -> 
 
 impl Image<'_> {
     fn build(&self, home: &Home, built: &Path) -> anyhow::Result<()> {
-        let Self { name, binary, .. } = self;
+        let Self {
+            name,
+            binary,
+            program,
+            ..
+        } = self;
         let _lock = home.lock()?;
         let context = home.scratch("image")?;
-        fs::copy(built.join(binary), context.path().join(binary))
+        fs::copy(built.join(binary), context.path().join(program))
             .with_context(|| format!("{binary} was not built"))?;
         fs::write(
             context.path().join("Dockerfile"),
             format!(
-                "FROM scratch\nCOPY {binary} /{binary}\nUSER 65532:65532\nENTRYPOINT [\"/{binary}\"]\n"
+                "FROM scratch\nCOPY {program} /{program}\nUSER 65532:65532\nENTRYPOINT [\"/{program}\"]\n"
             ),
         )?;
         docker()

@@ -46,6 +46,12 @@ impl<'a> Functions<'a> {
         let _name: String = self.connection.call(command).await?;
         Ok(())
     }
+
+    /// Removes a library. Refused where there is none of this name, and on a replica.
+    pub async fn delete(&self, library: &str) -> Result<(), Error> {
+        let command = Command::new("FUNCTION DELETE").arg(library);
+        self.connection.call(command).await
+    }
 }
 
 /// `library_code` of an entry, which is a list of names and values, or a map in the newer protocol.

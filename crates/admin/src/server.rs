@@ -138,6 +138,11 @@ impl Server {
         self.connection.call(command).await
     }
 
+    /// Removes every key of every database. Users and function libraries stay.
+    pub async fn flush_all(&self) -> Result<(), Error> {
+        self.connection.call(Command::new("FLUSHALL")).await
+    }
+
     /// Follows `primary`, dropping this node's own history where it differs.
     pub async fn replica_of(&self, primary: &Address) -> Result<(), Error> {
         let command = Command::new("REPLICAOF")

@@ -139,6 +139,25 @@ pub fn settle(
     }
 }
 
+const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/// A new password: letters and digits, each equally likely where the bytes of `fill` are. Its error is `fill`'s.
+pub fn draw<E>(fill: &mut dyn FnMut(&mut [u8]) -> Result<(), E>) -> Result<Password, E> {
+    // Bytes beyond the largest multiple of 62 would prefer the first letters.
+    const FAIR: u8 = 248;
+    let mut text = String::with_capacity(MIN_PASSWORD_LENGTH);
+    let mut bytes = [0_u8; 64];
+    while text.len() < MIN_PASSWORD_LENGTH {
+        fill(&mut bytes)?;
+        let letters = bytes
+            .iter()
+            .filter(|byte| **byte < FAIR)
+            .map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()]));
+        text.extend(letters.take(MIN_PASSWORD_LENGTH - text.len()));
+    }
+    Ok(Password::new(text))
+}
+
 /// Lower-case hex SHA-256 of a text.
 pub(crate) fn hex_sha256(content: impl AsRef<[u8]>) -> String {
     use fmt::Write as _;

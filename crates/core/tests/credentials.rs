@@ -6,7 +6,7 @@ mod common;
 use cachebus_core::acl::{files, hashes};
 use cachebus_core::bus::Bus;
 use cachebus_core::credentials::{
-    Credentials, INTERNAL_USERS, Password, StoredSecrets, mounted, settle,
+    Credentials, INTERNAL_USERS, Password, StoredSecrets, draw, mounted, settle,
 };
 use cachebus_core::names::Component;
 use common::bus;
@@ -177,4 +177,24 @@ fn a_password_never_shows_in_debug_output() {
         shown.contains("[redacted]") && !shown.contains("a0000"),
         "{shown}"
     );
+}
+
+#[test]
+fn bytes_that_would_prefer_some_letters_are_passed_over() {
+    // Every byte in turn, so that each letter must come up equally often.
+    let mut next = 240_u8;
+    let drawn = draw(&mut |bytes| {
+        for byte in bytes {
+            *byte = next;
+            next = next.wrapping_add(1);
+        }
+        Ok::<_, ()>(())
+    });
+    // 240..248 are letters, 248..256 are passed over, then it begins anew.
+    assert_eq!(drawn.unwrap().expose(), "23456789ABCDEFGHIJKLMNOPQRSTUVWX");
+}
+
+#[test]
+fn without_randomness_there_is_no_password() {
+    assert_eq!(draw(&mut |_| Err("none")), Err("none"));
 }

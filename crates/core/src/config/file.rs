@@ -7,15 +7,16 @@ use std::fmt::Write as _;
 /// The configuration file of the data nodes, without what differs between pods and without secrets: the agent adds those.
 #[must_use]
 pub fn redis_conf(bus: &Bus) -> String {
-    print(
+    conf_text(
         settings(bus)
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str())),
     )
 }
 
-/// One line for each directive. Every value is quoted: engines split a quoted value where a directive takes several.
-pub(super) fn print<'a>(directives: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+/// The text of a configuration file, one line for each directive. Every value is quoted: engines split a quoted value where a
+/// directive takes several.
+pub fn conf_text<'a>(directives: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     directives
         .into_iter()
         .fold(String::new(), |mut text, (name, value)| {

@@ -14,7 +14,7 @@ mod value;
 pub use agent::agent_json;
 pub use directive::{is_live, same};
 pub use drift::{Drift, drift};
-pub use file::redis_conf;
+pub use file::{conf_text, redis_conf};
 pub use ports::{plaintext_port, port};
 pub use raw::{Accepted, Objection, accepted, objection};
 pub use refused::{REFUSED, Refused, refused};

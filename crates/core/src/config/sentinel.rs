@@ -1,6 +1,6 @@
 //! Directives of the Sentinels.
 
-use super::file::print;
+use super::file::conf_text;
 use super::ports::listeners;
 use super::settings::certificates;
 use crate::bus::Bus;
@@ -31,7 +31,7 @@ pub fn sentinel_conf(bus: &Bus) -> String {
     ] {
         directives.push((option, "yes".to_owned()));
     }
-    print(
+    conf_text(
         directives
             .iter()
             .map(|(name, value)| (*name, value.as_str())),
