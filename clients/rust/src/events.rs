@@ -2,12 +2,13 @@
 
 mod consumer;
 mod dead_letters;
+mod entry;
+mod group;
 mod options;
 mod outcome;
 mod publisher;
 mod replay;
 mod seen;
-mod streams;
 mod subscription;
 
 use std::sync::Arc;

@@ -23,7 +23,7 @@ pub struct ConsumerOptions {
     pub name: String,
     /// Where a group that does not exist yet begins. Default [`Start::Earliest`].
     pub start: Start,
-    /// Events fetched at once, and handled one after the other. Default 16.
+    /// Events of a channel that are fetched at once, and at most so many for each handler are fetched before it has time. Default 16.
     pub batch: usize,
     /// How long one read waits; stopping takes as long. Default 1 s.
     pub block: Duration,

@@ -5,6 +5,7 @@
 mod bus;
 mod cache;
 mod certificates;
+mod concurrent;
 mod connection;
 mod consume;
 mod counted;
