@@ -8,6 +8,7 @@ mod certificates;
 mod concurrent;
 mod connection;
 mod consume;
+mod conversations;
 mod counted;
 mod events;
 mod locks;
