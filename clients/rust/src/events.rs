@@ -1,5 +1,6 @@
 //! The event bus of a service.
 
+mod backlog;
 mod consumer;
 mod dead_letters;
 mod entry;
@@ -9,6 +10,7 @@ mod outcome;
 mod publisher;
 mod replay;
 mod seen;
+mod spans;
 mod subscription;
 
 use std::sync::Arc;
@@ -25,6 +27,7 @@ use crate::event::Event;
 use crate::keys::Parts;
 use crate::metrics::Metrics;
 
+pub use backlog::Backlog;
 pub use consumer::{Consumer, Stopper};
 pub use dead_letters::{DeadLetter, DeadLetters, Redriven};
 pub use options::{ConsumerOptions, Start};
@@ -62,7 +65,8 @@ impl EventBus {
     /// they do not say so in time. Durable channels need the function library ([`Error::FunctionsMissing`]); without it other events are
     /// published and kept all the same, but not told from their repetitions, and so never sent twice.
     pub async fn emit(&self, event: &Event) -> Result<Emitted> {
-        publisher::emit(&self.connection, &*self.metrics, event).await
+        let emit = publisher::emit(&self.connection, &*self.metrics, event);
+        spans::emitting(event, emit).await
     }
 
     /// Removes up to 1,000 values and emits, in one step. For writers, after their database has the new state.
@@ -73,7 +77,8 @@ impl EventBus {
         event: &Event,
     ) -> Result<Emitted> {
         let keys = keyspace.keys(values)?;
-        publisher::invalidate(&self.connection, &*self.metrics, &keys, event).await
+        let emit = publisher::invalidate(&self.connection, &*self.metrics, &keys, event);
+        spans::emitting(event, emit).await
     }
 
     /// Live events: what is published from now on. Returns when the server listens; drop it to end.
@@ -116,6 +121,13 @@ impl EventBus {
     ) -> Result<impl Stream<Item = Result<Event>> + use<>> {
         let spec = durable(self.one(channel)?)?;
         Ok(replay::events(self.connection.clone(), &spec, since, until))
+    }
+
+    /// What the service's group has yet to do on a durable channel: its lag, and its age. Two round trips, O(groups of the stream).
+    /// [`Error::GroupMissing`] before a consumer has made the group.
+    pub async fn backlog(&self, channel: &str) -> Result<Backlog> {
+        let spec = durable(self.one(channel)?)?;
+        backlog::backlog(&self.connection, &spec).await
     }
 
     /// The service's dead letters of a durable channel.

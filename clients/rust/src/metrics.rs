@@ -1,6 +1,13 @@
 //! What is counted.
 
+#[cfg(feature = "prometheus")]
+mod prometheus;
+
 use std::time::Duration;
+
+use crate::events::Backlog;
+#[cfg(feature = "prometheus")]
+pub use prometheus::PrometheusMetrics;
 
 /// Counts under the names that the product fixes. Arguments are names of the contract, never keys or values.
 ///
@@ -34,6 +41,12 @@ pub trait Metrics: Send + Sync {
     /// `event_errors_total{channel,reason}`.
     fn event_error(&self, channel: &str, reason: EventFailure, events: u64) {
         let _ = (channel, reason, events);
+    }
+
+    /// `events_pending{channel}`, `events_waiting{channel}` and `events_oldest_age_seconds{channel}`: what the service's group has yet
+    /// to do. All consumers of a service see the same group: look at the greatest.
+    fn backlog(&self, channel: &str, backlog: &Backlog) {
+        let _ = (channel, backlog);
     }
 }
 

@@ -1,9 +1,9 @@
 //! Durable events, each handled at least once.
 
 mod feed;
+mod gauge;
 mod keeper;
 mod lanes;
-mod pauses;
 mod reads;
 mod tally;
 mod worker;
@@ -167,6 +167,8 @@ impl Consumer {
         let tally = Arc::new(Tally::new(Arc::clone(&group), self.metrics));
         let keeper = keeper::keep(Arc::clone(&group), Arc::clone(&lanes));
         let _kept = AbortOnDropHandle::new(tokio::spawn(keeper));
+        let gauge = gauge::measure(Arc::clone(&group), Arc::clone(&tally));
+        let _measured = AbortOnDropHandle::new(tokio::spawn(gauge));
         let worker = Worker {
             group: Arc::clone(&group),
             lanes: Arc::clone(&lanes),

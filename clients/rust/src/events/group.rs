@@ -47,6 +47,10 @@ impl Group {
         &self.connection
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn options(&self) -> &ConsumerOptions {
         &self.options
     }

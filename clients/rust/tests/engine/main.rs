@@ -2,6 +2,7 @@
 //! is taken, and without that the tests fail.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod backlog;
 mod bus;
 mod cache;
 mod certificates;
@@ -15,5 +16,6 @@ mod locks;
 mod mounted;
 mod process;
 mod reload;
+mod spans;
 mod switchover;
 mod wait;

@@ -8,7 +8,6 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::lanes::{Ids, Lanes, Work};
-use super::pauses::Pauses;
 use super::reads::Reads;
 use super::{KeyOf, Tally};
 use crate::error::{Error, Result};
@@ -16,6 +15,7 @@ use crate::events::Start;
 use crate::events::entry::Entry;
 use crate::events::group::Group;
 use crate::metrics::EventFailure;
+use crate::pauses::Pauses;
 
 /// Where a look through all pending entries begins, and has ended.
 const FROM_THE_BEGINNING: &str = "0-0";

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::events::Backlog;
 use crate::events::group::Group;
 use crate::metrics::{EventFailure, Metrics};
 
@@ -28,6 +29,10 @@ impl Tally {
     pub(super) fn failed(&self, channel: usize, reason: EventFailure, events: u64) {
         self.metrics
             .event_error(self.group.channel(channel), reason, events);
+    }
+
+    pub(super) fn backlog(&self, channel: usize, backlog: &Backlog) {
+        self.metrics.backlog(self.group.channel(channel), backlog);
     }
 
     pub(super) fn lost(&self, channel: usize, events: u64) {

@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use super::lanes::{Lanes, Work};
-use super::pauses::Pauses;
 use super::{Handler, Tally};
 use crate::error::Result;
 use crate::event::Event;
 use crate::events::entry::Entry;
 use crate::events::group::Group;
+use crate::events::spans;
 use crate::metrics::EventFailure;
+use crate::pauses::Pauses;
 
 /// Does the lanes' work until it is stopped.
 #[derive(Clone)]
@@ -88,12 +90,16 @@ impl Worker {
         let options = self.group.options();
         let mut pauses = Pauses::new(options.backoff, options.longest_backoff);
         for attempt in 1.. {
+            let span = spans::handling(event, self.group.name());
             let begun = Instant::now();
-            let handled = self.handlers[channel](event.clone()).await;
+            let handled = self.handlers[channel](event.clone())
+                .instrument(span.clone())
+                .await;
             self.tally.processed(channel, begun.elapsed());
             let Err(failure) = handled else {
                 break;
             };
+            spans::failed(&span, failure);
             self.tally.failed(channel, EventFailure::Handler, 1);
             tracing::warn!(
                 channel = event.channel,

@@ -9,13 +9,13 @@ const FIRST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(2);
 
 /// Pauses of which each is twice as long as the one before, about.
-pub(super) struct Pauses {
+pub(crate) struct Pauses {
     next: Duration,
     longest: Duration,
 }
 
 impl Pauses {
-    pub(super) fn new(first: Duration, longest: Duration) -> Self {
+    pub(crate) fn new(first: Duration, longest: Duration) -> Self {
         Self {
             next: first,
             longest,
@@ -23,12 +23,12 @@ impl Pauses {
     }
 
     /// For a bus that does not answer.
-    pub(super) fn while_away() -> Self {
+    pub(crate) fn while_away() -> Self {
         Self::new(FIRST, LONGEST)
     }
 
     /// Returns sooner where it is stopped.
-    pub(super) async fn wait(&mut self, stopped: &CancellationToken) {
+    pub(crate) async fn wait(&mut self, stopped: &CancellationToken) {
         let pause = self.next.mul_f64(0.5 + 0.5 * fastrand::f64());
         self.next = (self.next * 2).min(self.longest);
         // Either will do.
