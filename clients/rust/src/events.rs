@@ -6,6 +6,8 @@ mod dead_letters;
 mod entry;
 mod group;
 mod options;
+#[cfg(feature = "outbox")]
+mod outbox;
 mod outcome;
 mod publisher;
 mod replay;
@@ -31,6 +33,8 @@ pub use backlog::Backlog;
 pub use consumer::{Consumer, Stopper};
 pub use dead_letters::{DeadLetter, DeadLetters, Redriven};
 pub use options::{ConsumerOptions, Start};
+#[cfg(feature = "outbox")]
+pub use outbox::{Outbox, OutboxBacklog, OutboxError, Relay, RelayOptions};
 pub use outcome::{Emitted, Outcome};
 pub use replay::Bound;
 pub use subscription::Subscription;
@@ -91,6 +95,13 @@ impl EventBus {
     /// A consumer of durable channels, which is to be told what to do with their events.
     pub fn consumer(&self) -> Consumer {
         Consumer::new(self.connection.clone(), Arc::clone(&self.metrics))
+    }
+
+    /// An outbox in this table of the service's PostgreSQL, `table` or `schema.table`; else [`Error::Contract`]. Nothing is asked of a
+    /// database yet.
+    #[cfg(feature = "outbox")]
+    pub fn outbox(&self, table: &str) -> Result<Outbox> {
+        Outbox::new(self.connection.clone(), Arc::clone(&self.metrics), table)
     }
 
     /// The newest events of a channel, the oldest of them first. O(limit). What is no envelope is left out.

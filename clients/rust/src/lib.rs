@@ -27,6 +27,7 @@
 //! - [`CacheBus`]: one client for a process, from a [`Source`] of a [`Binding`].
 //! - [`Keyspace`]: typed values of the contract.
 //! - [`EventBus`]: [`emit`](EventBus::emit), [`subscribe`](EventBus::subscribe), [`Consumer`], [`DeadLetters`], replay.
+//! - `Outbox`, with feature `outbox`: events written in a transaction of PostgreSQL.
 //! - [`Locks`]: with a [`Fence`] that rises with each holder.
 //! - [`Error`]: typed by what the caller can do about it.
 //! - [`Metrics`], ready-made with feature `prometheus`, and spans of `tracing` for each emission and each handler.
@@ -61,6 +62,8 @@ pub use events::{
     Backlog, Bound, Consumer, ConsumerOptions, DeadLetter, DeadLetters, Emitted, EventBus, Outcome,
     Redriven, Start, Stopper, Subscription,
 };
+#[cfg(feature = "outbox")]
+pub use events::{Outbox, OutboxBacklog, OutboxError, Relay, RelayOptions};
 pub use keys::{MAX_KEY_BYTES, Part, Parts, Template};
 pub use locks::{Fence, Lock, Locks};
 #[cfg(feature = "prometheus")]

@@ -6,6 +6,8 @@ mod prometheus;
 use std::time::Duration;
 
 use crate::events::Backlog;
+#[cfg(feature = "outbox")]
+use crate::events::OutboxBacklog;
 #[cfg(feature = "prometheus")]
 pub use prometheus::PrometheusMetrics;
 
@@ -48,6 +50,12 @@ pub trait Metrics: Send + Sync {
     fn backlog(&self, channel: &str, backlog: &Backlog) {
         let _ = (channel, backlog);
     }
+
+    /// `events_outbox_waiting`, `events_outbox_refused` and `events_outbox_age_seconds`: what an outbox holds.
+    #[cfg(feature = "outbox")]
+    fn outbox(&self, backlog: &OutboxBacklog) {
+        let _ = backlog;
+    }
 }
 
 /// Counts nothing.
@@ -76,6 +84,8 @@ pub enum EventFailure {
     Publish,
     /// The bus did not answer a consumer.
     Connection,
+    /// It cannot be emitted, and is set aside in its outbox.
+    Refused,
 }
 
 impl EventFailure {
@@ -90,6 +100,7 @@ impl EventFailure {
             Self::Gap => "gap",
             Self::Publish => "publish",
             Self::Connection => "connection",
+            Self::Refused => "refused",
         }
     }
 }

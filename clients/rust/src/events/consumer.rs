@@ -197,12 +197,12 @@ impl Consumer {
     }
 }
 
-/// Ends a consumer; from [`Consumer::stopper`].
+/// Ends a consumer, or the relay of an outbox; from [`Consumer::stopper`].
 #[derive(Clone, Debug)]
-pub struct Stopper(CancellationToken);
+pub struct Stopper(pub(super) CancellationToken);
 
 impl Stopper {
-    /// Ends it after the events that are being handled, within [`ConsumerOptions::block`] and the handlers' time. Others that were fetched
+    /// Ends it after the events that are being handled, or emitted, within [`ConsumerOptions::block`] and the handlers' time. Others that were fetched
     /// already are given back, and so is one whose handler waits for its next attempt.
     pub fn stop(&self) {
         self.0.cancel();

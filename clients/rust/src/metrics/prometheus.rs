@@ -16,6 +16,8 @@ use prometheus_client::registry::Registry;
 
 use super::{EventFailure, Metrics};
 use crate::events::Backlog;
+#[cfg(feature = "outbox")]
+use crate::events::OutboxBacklog;
 
 /// Seconds: handlers take from less than a millisecond to half a minute.
 const BUCKETS: [f64; 14] = [
@@ -49,6 +51,16 @@ pub struct PrometheusMetrics {
     pending: Family<OfChannel, Gauge>,
     waiting: Family<OfChannel, Gauge>,
     age: Family<OfChannel, Gauge<f64, AtomicU64>>,
+    #[cfg(feature = "outbox")]
+    outbox: OfOutbox,
+}
+
+#[cfg(feature = "outbox")]
+#[derive(Debug, Default)]
+struct OfOutbox {
+    waiting: Gauge,
+    refused: Gauge,
+    age: Gauge<f64, AtomicU64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -81,6 +93,8 @@ impl PrometheusMetrics {
             pending: Family::default(),
             waiting: Family::default(),
             age: Family::default(),
+            #[cfg(feature = "outbox")]
+            outbox: OfOutbox::default(),
         };
         // Counters get their `_total` when they are written.
         registry.register("cache_hits", "Values found", metrics.hits.clone());
@@ -121,7 +135,30 @@ impl PrometheusMetrics {
             "Age of the oldest event that the service has not acknowledged",
             metrics.age.clone(),
         );
+        #[cfg(feature = "outbox")]
+        metrics.outbox.register(registry);
         Arc::new(metrics)
+    }
+}
+
+#[cfg(feature = "outbox")]
+impl OfOutbox {
+    fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "events_outbox_waiting",
+            "Events of the outbox that are yet to be emitted",
+            self.waiting.clone(),
+        );
+        registry.register(
+            "events_outbox_refused",
+            "Events of the outbox that cannot be emitted",
+            self.refused.clone(),
+        );
+        registry.register(
+            "events_outbox_age_seconds",
+            "Age of the oldest event of the outbox that is yet to be emitted",
+            self.age.clone(),
+        );
     }
 }
 
@@ -175,6 +212,18 @@ impl Metrics for PrometheusMetrics {
         self.age
             .get_or_create(&labels)
             .set(backlog.age.as_secs_f64());
+    }
+
+    #[cfg(feature = "outbox")]
+    fn outbox(&self, backlog: &OutboxBacklog) {
+        let OfOutbox {
+            waiting,
+            refused,
+            age,
+        } = &self.outbox;
+        waiting.set(backlog.waiting.try_into().unwrap_or(i64::MAX));
+        refused.set(backlog.refused.try_into().unwrap_or(i64::MAX));
+        age.set(backlog.age.as_secs_f64());
     }
 }
 

@@ -39,6 +39,11 @@ impl Metrics for Counted {
         self.add("pending", backlog.pending);
     }
 
+    #[cfg(feature = "outbox")]
+    fn outbox(&self, backlog: &cachebus::OutboxBacklog) {
+        self.add("outbox refused", backlog.refused);
+    }
+
     fn event_error(&self, _: &str, reason: EventFailure, events: u64) {
         self.add(reason.as_str(), events);
     }
