@@ -1,13 +1,18 @@
 //! The event bus of a service.
 
+mod backlog;
 mod consumer;
 mod dead_letters;
+mod entry;
+mod group;
 mod options;
+#[cfg(feature = "outbox")]
+mod outbox;
 mod outcome;
 mod publisher;
 mod replay;
 mod seen;
-mod streams;
+mod spans;
 mod subscription;
 
 use std::sync::Arc;
@@ -24,9 +29,12 @@ use crate::event::Event;
 use crate::keys::Parts;
 use crate::metrics::Metrics;
 
+pub use backlog::Backlog;
 pub use consumer::{Consumer, Stopper};
 pub use dead_letters::{DeadLetter, DeadLetters, Redriven};
 pub use options::{ConsumerOptions, Start};
+#[cfg(feature = "outbox")]
+pub use outbox::{Outbox, OutboxBacklog, OutboxError, Relay, RelayOptions};
 pub use outcome::{Emitted, Outcome};
 pub use replay::Bound;
 pub use subscription::Subscription;
@@ -61,7 +69,8 @@ impl EventBus {
     /// they do not say so in time. Durable channels need the function library ([`Error::FunctionsMissing`]); without it other events are
     /// published and kept all the same, but not told from their repetitions, and so never sent twice.
     pub async fn emit(&self, event: &Event) -> Result<Emitted> {
-        publisher::emit(&self.connection, &*self.metrics, event).await
+        let emit = publisher::emit(&self.connection, &*self.metrics, event);
+        spans::emitting(event, emit).await
     }
 
     /// Removes up to 1,000 values and emits, in one step. For writers, after their database has the new state.
@@ -72,7 +81,8 @@ impl EventBus {
         event: &Event,
     ) -> Result<Emitted> {
         let keys = keyspace.keys(values)?;
-        publisher::invalidate(&self.connection, &*self.metrics, &keys, event).await
+        let emit = publisher::invalidate(&self.connection, &*self.metrics, &keys, event);
+        spans::emitting(event, emit).await
     }
 
     /// Live events: what is published from now on. Returns when the server listens; drop it to end.
@@ -85,6 +95,13 @@ impl EventBus {
     /// A consumer of durable channels, which is to be told what to do with their events.
     pub fn consumer(&self) -> Consumer {
         Consumer::new(self.connection.clone(), Arc::clone(&self.metrics))
+    }
+
+    /// An outbox in this table of the service's PostgreSQL, `table` or `schema.table`; else [`Error::Contract`]. Nothing is asked of a
+    /// database yet.
+    #[cfg(feature = "outbox")]
+    pub fn outbox(&self, table: &str) -> Result<Outbox> {
+        Outbox::new(self.connection.clone(), Arc::clone(&self.metrics), table)
     }
 
     /// The newest events of a channel, the oldest of them first. O(limit). What is no envelope is left out.
@@ -115,6 +132,13 @@ impl EventBus {
     ) -> Result<impl Stream<Item = Result<Event>> + use<>> {
         let spec = durable(self.one(channel)?)?;
         Ok(replay::events(self.connection.clone(), &spec, since, until))
+    }
+
+    /// What the service's group has yet to do on a durable channel: its lag, and its age. Two round trips, O(groups of the stream).
+    /// [`Error::GroupMissing`] before a consumer has made the group.
+    pub async fn backlog(&self, channel: &str) -> Result<Backlog> {
+        let spec = durable(self.one(channel)?)?;
+        backlog::backlog(&self.connection, &spec).await
     }
 
     /// The service's dead letters of a durable channel.

@@ -27,8 +27,10 @@
 //! - [`CacheBus`]: one client for a process, from a [`Source`] of a [`Binding`].
 //! - [`Keyspace`]: typed values of the contract.
 //! - [`EventBus`]: [`emit`](EventBus::emit), [`subscribe`](EventBus::subscribe), [`Consumer`], [`DeadLetters`], replay.
+//! - `Outbox`, with feature `outbox`: events written in a transaction of PostgreSQL.
 //! - [`Locks`]: with a [`Fence`] that rises with each holder.
 //! - [`Error`]: typed by what the caller can do about it.
+//! - [`Metrics`], ready-made with feature `prometheus`, and spans of `tracing` for each emission and each handler.
 //!
 //! All of it runs on Tokio. Calls are cancelled by dropping them: what was sent may still be done.
 
@@ -46,6 +48,7 @@ mod events;
 mod keys;
 mod locks;
 mod metrics;
+mod pauses;
 mod settings;
 
 pub use binding::{Address, Binding, Source};
@@ -56,11 +59,15 @@ pub use encoding::{DEFAULT_MAX_BYTES, Encoding, MAX_DECODED_BYTES, decode};
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Event, MAX_ENVELOPE_BYTES};
 pub use events::{
-    Bound, Consumer, ConsumerOptions, DeadLetter, DeadLetters, Emitted, EventBus, Outcome,
+    Backlog, Bound, Consumer, ConsumerOptions, DeadLetter, DeadLetters, Emitted, EventBus, Outcome,
     Redriven, Start, Stopper, Subscription,
 };
+#[cfg(feature = "outbox")]
+pub use events::{Outbox, OutboxBacklog, OutboxError, Relay, RelayOptions};
 pub use keys::{MAX_KEY_BYTES, Part, Parts, Template};
 pub use locks::{Fence, Lock, Locks};
+#[cfg(feature = "prometheus")]
+pub use metrics::PrometheusMetrics;
 pub use metrics::{EventFailure, Metrics, NoMetrics};
 pub use settings::Settings;
 

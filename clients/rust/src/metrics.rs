@@ -1,6 +1,15 @@
 //! What is counted.
 
+#[cfg(feature = "prometheus")]
+mod prometheus;
+
 use std::time::Duration;
+
+use crate::events::Backlog;
+#[cfg(feature = "outbox")]
+use crate::events::OutboxBacklog;
+#[cfg(feature = "prometheus")]
+pub use prometheus::PrometheusMetrics;
 
 /// Counts under the names that the product fixes. Arguments are names of the contract, never keys or values.
 ///
@@ -35,6 +44,18 @@ pub trait Metrics: Send + Sync {
     fn event_error(&self, channel: &str, reason: EventFailure, events: u64) {
         let _ = (channel, reason, events);
     }
+
+    /// `events_pending{channel}`, `events_waiting{channel}` and `events_oldest_age_seconds{channel}`: what the service's group has yet
+    /// to do. All consumers of a service see the same group: look at the greatest.
+    fn backlog(&self, channel: &str, backlog: &Backlog) {
+        let _ = (channel, backlog);
+    }
+
+    /// `events_outbox_waiting`, `events_outbox_refused` and `events_outbox_age_seconds`: what an outbox holds.
+    #[cfg(feature = "outbox")]
+    fn outbox(&self, backlog: &OutboxBacklog) {
+        let _ = backlog;
+    }
 }
 
 /// Counts nothing.
@@ -63,6 +84,8 @@ pub enum EventFailure {
     Publish,
     /// The bus did not answer a consumer.
     Connection,
+    /// It cannot be emitted, and is set aside in its outbox.
+    Refused,
 }
 
 impl EventFailure {
@@ -77,6 +100,7 @@ impl EventFailure {
             Self::Gap => "gap",
             Self::Publish => "publish",
             Self::Connection => "connection",
+            Self::Refused => "refused",
         }
     }
 }

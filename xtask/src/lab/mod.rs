@@ -119,12 +119,21 @@ impl Lab {
 
     /// The image of the stock client in Python, built from Debian packages wherever the rest comes from: no registry has it.
     pub fn python_client(&self) -> anyhow::Result<&'static str> {
+        self.root(&roots::PYTHON)
+    }
+
+    /// The image of PostgreSQL and an engine's server, built from Debian packages like [`Lab::python_client`].
+    pub fn postgres(&self) -> anyhow::Result<&'static str> {
+        self.root(&roots::POSTGRES)
+    }
+
+    fn root(&self, root: &roots::Root) -> anyhow::Result<&'static str> {
         let _lock = self.home.lock()?;
-        if !roots::PYTHON.is_present() {
+        if !root.is_present() {
             packages::ensure(packages::BUILD)?;
         }
-        roots::PYTHON.ensure(&self.home)?;
-        Ok(roots::PYTHON.image)
+        root.ensure(&self.home)?;
+        Ok(root.image)
     }
 
     /// The image of the S3 server, whose program is built from its Go module.

@@ -72,6 +72,14 @@ pub(crate) const PYTHON: Root = Root {
     servers: &[],
 };
 
+/// A database beside an engine, for what takes from one and gives to the other.
+pub(crate) const POSTGRES: Root = Root {
+    image: "localhost/cachebus-lab/postgres:bookworm",
+    suite: DEBIAN,
+    packages: &["postgresql-15", "redis-server"],
+    servers: &[("redis-server", "7.0")],
+};
+
 /// What a node runs on.
 pub(crate) const NODE: Root = Root {
     image: "localhost/cachebus-lab/node-root:bookworm",

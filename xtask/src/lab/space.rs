@@ -70,6 +70,7 @@ fn images_in_use() -> Vec<Fingerprint> {
         &roots::ENGINES,
         &roots::NODE,
         &roots::PYTHON,
+        &roots::POSTGRES,
     ];
     let engines = ENGINES.iter().map(super::engines::EngineImage::inputs);
     roots

@@ -49,7 +49,10 @@ pub(super) fn run_anywhere() -> anyhow::Result<()> {
 fn tests_of_workspace() -> Cmd {
     cargo()
         .args(["test", "--quiet", "--workspace"])
-        .args(["--features", "xtask/generate,cachebus/macros"])
+        .args([
+            "--features",
+            "xtask/generate,cachebus/macros,cachebus/outbox,cachebus/prometheus",
+        ])
         .args(["--target", STATIC_TARGET])
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
 }

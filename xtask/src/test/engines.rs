@@ -1,9 +1,10 @@
 //! What speaks to an engine, against every supported one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 
+use crate::command::Cmd;
 use crate::lab::{ENGINES, EngineImage, Lab, docker};
 use crate::progress::step;
 
@@ -23,8 +24,12 @@ const START: &str = r#"
             echo "127.1.$bus.2$pod b-sentinel-$pod.b-sentinel-nodes.n$bus.svc.cluster.local"
         done
     done >>/etc/hosts
-    exec /test --quiet
+    exec /test --quiet "$@"
 "#;
+
+/// Tests beside a database, and where its programs are in the lab's image.
+const BESIDE_POSTGRES: &str = "outbox::";
+const POSTGRES: &str = "CACHEBUS_TEST_POSTGRES=/usr/lib/postgresql/15/bin";
 
 pub(super) fn check() -> anyhow::Result<()> {
     let lab = Lab::open(None)?;
@@ -34,14 +39,21 @@ pub(super) fn check() -> anyhow::Result<()> {
         !programs.is_empty(),
         "there are no tests that need an engine"
     );
-    // Tests mostly wait, and no engine's wait for another's.
+    on_every_engine(&lab, &programs)?;
+    let postgres = lab.postgres()?;
+    step("testing against PostgreSQL", || {
+        programs
+            .iter()
+            .try_for_each(|program| beside_postgres(postgres, program))
+    })
+}
+
+/// Tests mostly wait, and no engine's wait for another's.
+fn on_every_engine(lab: &Lab, programs: &[PathBuf]) -> anyhow::Result<()> {
     std::thread::scope(|scope| {
         let running: Vec<_> = ENGINES
             .iter()
-            .map(|engine| {
-                let (lab, programs) = (&lab, &programs);
-                (engine, scope.spawn(move || test(lab, engine, programs)))
-            })
+            .map(|engine| (engine, scope.spawn(move || test(lab, engine, programs))))
             .collect();
         for (engine, run) in running {
             step(format_args!("testing against {}", engine.key), || {
@@ -54,16 +66,30 @@ pub(super) fn check() -> anyhow::Result<()> {
     })
 }
 
+/// Runs those of a program's tests that need a database.
+fn beside_postgres(image: &str, program: &Path) -> anyhow::Result<()> {
+    beside(program, "redis-server")
+        .args(["--env", POSTGRES, image, "-euc", START])
+        .args(["test", BESIDE_POSTGRES])
+        .output()
+        .map(drop)
+}
+
 fn test(lab: &Lab, engine: &EngineImage, programs: &[PathBuf]) -> anyhow::Result<()> {
     for program in programs {
-        docker()
-            .args(["run", "--rm", "--init", "--network", "none"])
-            .args(["--entrypoint", "sh", "--volume"])
-            .arg(format!("{}:/test:ro", program.display()))
-            .arg("--env")
-            .arg(format!("CACHEBUS_TEST_SERVER={}", engine.server()))
+        beside(program, engine.server())
             .args([engine.image(lab.source()), "-euc", START])
             .output()?;
     }
     Ok(())
+}
+
+/// A shell beside a program of tests and the server that they take; its image and its words are yet to be said.
+fn beside(program: &Path, server: &str) -> Cmd {
+    docker()
+        .args(["run", "--rm", "--init", "--network", "none"])
+        .args(["--entrypoint", "sh", "--volume"])
+        .arg(format!("{}:/test:ro", program.display()))
+        .arg("--env")
+        .arg(format!("CACHEBUS_TEST_SERVER={server}"))
 }

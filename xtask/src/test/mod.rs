@@ -148,7 +148,7 @@ fn run_part(part: Part, options: &Options) -> anyhow::Result<Unchecked> {
             .args(["clippy", "--quiet", "--workspace", "--all-targets"])
             .args([
                 "--features",
-                "xtask/generate,cachebus-operator/fault-points,cachebus/macros",
+                "xtask/generate,cachebus-operator/fault-points,cachebus/macros,cachebus/outbox,cachebus/prometheus",
             ])
             .args(["--", "--deny", "warnings"])
             .stream(),

@@ -3,7 +3,7 @@
 use futures::TryStreamExt as _;
 use futures::stream::{self, Stream};
 
-use super::streams::RawEntry;
+use super::entry::RawEntry;
 use crate::command::Command;
 use crate::connection::{Connection, Repeat};
 use crate::contract::ChannelSpec;

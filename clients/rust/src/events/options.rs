@@ -23,7 +23,7 @@ pub struct ConsumerOptions {
     pub name: String,
     /// Where a group that does not exist yet begins. Default [`Start::Earliest`].
     pub start: Start,
-    /// Events fetched at once, and handled one after the other. Default 16.
+    /// Events of a channel that are fetched at once, and at most so many for each handler are fetched before it has time. Default 16.
     pub batch: usize,
     /// How long one read waits; stopping takes as long. Default 1 s.
     pub block: Duration,
@@ -40,6 +40,8 @@ pub struct ConsumerOptions {
     pub claim_after: Duration,
     /// How often it is looked for dead consumers' events. Default 5 s.
     pub claim_every: Duration,
+    /// How often the metrics are told what the group has yet to do. Default 15 s.
+    pub measure_every: Duration,
 }
 
 impl Default for ConsumerOptions {
@@ -55,6 +57,7 @@ impl Default for ConsumerOptions {
             longest_backoff: Duration::from_secs(5),
             claim_after: Duration::from_secs(30),
             claim_every: Duration::from_secs(5),
+            measure_every: Duration::from_secs(15),
         }
     }
 }

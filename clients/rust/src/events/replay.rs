@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use futures::stream::{self, Stream};
 
-use super::streams::RawEntry;
+use super::entry::RawEntry;
 use crate::command::Command;
 use crate::connection::{Connection, Repeat};
 use crate::contract::ChannelSpec;

@@ -12,9 +12,9 @@ use crate::bus::{ask, client, contract, server, url};
 use crate::counted::Counted;
 use crate::wait::until;
 
-const CHANNEL: &str = "task:created";
+pub(crate) const CHANNEL: &str = "task:created";
 
-fn options(name: &str) -> ConsumerOptions {
+pub(crate) fn options(name: &str) -> ConsumerOptions {
     let mut options = ConsumerOptions::default();
     name.clone_into(&mut options.name);
     options.block = Duration::from_millis(100);
@@ -41,7 +41,7 @@ fn noting(consumer: Consumer, handled: &Handled) -> Consumer {
         .unwrap()
 }
 
-fn start(consumer: Consumer) -> (Stopper, JoinHandle<Result<()>>) {
+pub(crate) fn start(consumer: Consumer) -> (Stopper, JoinHandle<Result<()>>) {
     (consumer.stopper(), tokio::spawn(consumer.run()))
 }
 
@@ -59,7 +59,7 @@ async fn until_handled(handled: &Handled, number: usize) {
     .await;
 }
 
-async fn pending(admin: &mut redis::aio::MultiplexedConnection) -> u64 {
+pub(crate) async fn pending(admin: &mut redis::aio::MultiplexedConnection) -> u64 {
     let key = format!("events:{CHANNEL}:stream");
     let summary = ask(admin, &["XPENDING", &key, "worker"]).await;
     let fields: Vec<redis::Value> = redis::from_redis_value(summary).unwrap();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use cachebus::{EventFailure, Metrics};
+use cachebus::{Backlog, EventFailure, Metrics};
 
 #[derive(Default)]
 pub(crate) struct Counted(Mutex<BTreeMap<String, u64>>);
@@ -33,6 +33,15 @@ impl Metrics for Counted {
 
     fn consumed(&self, _: &str) {
         self.add("consumed", 1);
+    }
+
+    fn backlog(&self, _: &str, backlog: &Backlog) {
+        self.add("pending", backlog.pending);
+    }
+
+    #[cfg(feature = "outbox")]
+    fn outbox(&self, backlog: &cachebus::OutboxBacklog) {
+        self.add("outbox refused", backlog.refused);
     }
 
     fn event_error(&self, _: &str, reason: EventFailure, events: u64) {
