@@ -294,14 +294,16 @@ local function awaited(stream, group)
   return string.format('%.0f-%.0f', millis, sequence + 1)
 end
 
--- Removes consumers that are gone: nothing pending, and not heard of for as long as events are kept.
-local function forget(stream, group, retention)
+-- Names of the consumers that are gone: nothing pending, and not heard of for as long as events are kept.
+local function gone(stream, group, retention)
+  local names = {}
   for _, reply in ipairs(redis.call('XINFO', 'CONSUMERS', stream, group.name)) do
     local consumer = fields_of(reply)
     if consumer.pending == 0 and consumer.idle > retention then
-      redis.call('XGROUP', 'DELCONSUMER', stream, group.name, consumer.name)
+      names[#names + 1] = consumer.name
     end
   end
+  return names
 end
 
 -- Drops the oldest entries, acknowledged or not, and counts for each group what it had not acknowledged.
@@ -336,48 +338,98 @@ local function groups_of(stream)
   return groups
 end
 
-local function trim(keys, args)
+-- What a call is about, as both functions take it.
+local function asked(keys, args)
   count(keys, args, 2, 2)
   local stream, lost = keys[1], keys[2]
-  local retention = integer(args[1], 'retention', 1, 9007199254740991)
-  local most = integer(args[2], 'most', 0, 9007199254740991)
   local base = string.match(stream, '^(events:.+:)stream$')
   if not base or lost ~= base .. 'lost' then
     invalid('keys are not events:<channel>:stream and events:<channel>:lost')
   end
+  local retention = integer(args[1], 'retention', 1, 9007199254740991)
+  local most = integer(args[2], 'most', 0, 9007199254740991)
+  return stream, lost, retention, most
+end
+
+-- The caller may look at a stream, and there is one.
+local function may_look(stream, lost)
   for _, command in ipairs({{'TIME'}, {'TYPE', stream}, {'TYPE', lost}, {'XINFO', 'GROUPS', stream},
-    {'XINFO', 'CONSUMERS', stream, ''}, {'XPENDING', stream, ''}, {'XGROUP', 'DELCONSUMER', stream, '', ''},
-    {'XRANGE', stream, '-', '+'}, {'XACK', stream, '', '0-0'}, {'XTRIM', stream, 'MINID', '0'}, {'XLEN', stream},
-    {'HINCRBY', lost, '', '0'}, {'HGET', lost, ''}}) do
+    {'XINFO', 'CONSUMERS', stream, ''}, {'XPENDING', stream, ''}, {'XRANGE', stream, '-', '+'}, {'XLEN', stream},
+    {'HGET', lost, ''}}) do
     allowed(unpack(command))
   end
   of_type(stream, 'stream')
   of_type(lost, 'hash')
-  if redis.call('TYPE', stream).ok == 'none' then
-    return {0, 0, 0, {}}
-  end
-  local millis = now()
+  return redis.call('TYPE', stream).ok == 'stream'
+end
+
+-- The id before which entries are old and done with.
+local function limit_of(stream, groups, millis, retention)
   local limit = string.format('%.0f-0', math.max(millis - retention, 0))
-  for _, group in ipairs(groups_of(stream)) do
-    forget(stream, group, retention)
+  for _, group in ipairs(groups) do
     local first = awaited(stream, group)
     if before(first, limit) then
       limit = first
     end
   end
-  local removed = redis.call('XTRIM', stream, 'MINID', '~', limit, 'LIMIT', TRIMMED)
-  local dropped, length = 0, redis.call('XLEN', stream)
-  if most > 0 and length > most then
-    dropped = drop(stream, lost, groups_of(stream), length - most)
-  end
+  return limit
+end
+
+-- For each group: name, pending, lag, age of the first entry that it has not acknowledged, entries lost.
+local function report_of(stream, lost, groups, millis)
   local report = {}
-  for _, group in ipairs(groups_of(stream)) do
+  for _, group in ipairs(groups) do
     local first = redis.call('XRANGE', stream, awaited(stream, group), '+', 'COUNT', 1)[1]
     local age = first and math.max(millis - parts(first[1]), 0) or 0
     local missed = tonumber(redis.call('HGET', lost, group.name) or 0)
     report[#report + 1] = {group.name, group.pending, group.lag or -1, age, missed}
   end
-  return {removed, dropped, length - dropped, report}
+  return report
+end
+
+local function trim(keys, args)
+  local stream, lost, retention, most = asked(keys, args)
+  for _, command in ipairs({{'XGROUP', 'DELCONSUMER', stream, '', ''}, {'XACK', stream, '', '0-0'},
+    {'XTRIM', stream, 'MINID', '0'}, {'HINCRBY', lost, '', '0'}}) do
+    allowed(unpack(command))
+  end
+  if not may_look(stream, lost) then
+    return {0, 0, 0, {}}
+  end
+  local millis = now()
+  local groups = groups_of(stream)
+  for _, group in ipairs(groups) do
+    for _, name in ipairs(gone(stream, group, retention)) do
+      redis.call('XGROUP', 'DELCONSUMER', stream, group.name, name)
+    end
+  end
+  local limit = limit_of(stream, groups, millis, retention)
+  local removed = redis.call('XTRIM', stream, 'MINID', '~', limit, 'LIMIT', TRIMMED)
+  if removed < TRIMMED / 2 then
+    -- It was not stopped by the number: what is left is in one node, and takes no longer than that has entries.
+    removed = removed + redis.call('XTRIM', stream, 'MINID', '=', limit)
+  end
+  local dropped, length = 0, redis.call('XLEN', stream)
+  if most > 0 and length > most then
+    dropped = drop(stream, lost, groups, length - most)
+  end
+  return {removed, dropped, length - dropped, report_of(stream, lost, groups_of(stream), millis)}
+end
+
+local function backlog(keys, args)
+  local stream, lost, retention, most = asked(keys, args)
+  if not may_look(stream, lost) then
+    return {0, 0, 0, {}}
+  end
+  local millis = now()
+  local groups, length = groups_of(stream), redis.call('XLEN', stream)
+  local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+  local due = (most > 0 and length > most)
+    or (oldest and before(oldest[1], limit_of(stream, groups, millis, retention)))
+  for _, group in ipairs(groups) do
+    due = due or #gone(stream, group, retention) > 0
+  end
+  return {1, due and 1 or 0, length, report_of(stream, lost, groups, millis)}
 end
 
 redis.register_function('cachebus_emit', emit)
@@ -387,4 +439,5 @@ redis.register_function('cachebus_extend', extend)
 redis.register_function('cachebus_unlock', unlock)
 -- What makes room must not need any.
 redis.register_function{function_name = 'cachebus_trim', callback = trim, flags = {'allow-oom'}}
+redis.register_function{function_name = 'cachebus_backlog', callback = backlog, flags = {'no-writes'}}
 redis.register_function{function_name = 'cachebus_version', callback = function() return VERSION end, flags = {'no-writes'}}

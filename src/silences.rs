@@ -60,6 +60,7 @@ mod tests {
                 config: BTreeMap::new(),
                 refused_settings: BTreeMap::new(),
                 library: None,
+                consumers: None,
             })),
         }
     }

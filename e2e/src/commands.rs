@@ -13,8 +13,10 @@ const HARMLESS: &[&str] = &[
     "client|setinfo",
     "client|setname",
     "config|get",
+    "fcall_ro",
     "function|list",
     "hello",
+    "hget",
     "info",
     "ping",
     "psync",
@@ -23,6 +25,13 @@ const HARMLESS: &[&str] = &[
     "role",
     "select",
     "subscribe",
+    "time",
+    "type",
+    "xinfo|consumers",
+    "xinfo|groups",
+    "xlen",
+    "xpending",
+    "xrange",
 ];
 
 /// Calls so far of each state-changing command.

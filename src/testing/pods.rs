@@ -273,6 +273,7 @@ impl State {
             config: config::settings(&self.bus),
             refused_settings: BTreeMap::new(),
             library: None,
+            consumers: None,
         }
     }
 

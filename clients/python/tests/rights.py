@@ -85,22 +85,20 @@ DEAD_LETTERS = ["xadd", "xdel", "xlen", "xrange"]
 INVALIDATE = ["fcall"]
 IDEMPOTENT = ["type", "zadd", "zcount", "zremrangebyrank", "zscore"]
 
-# Of whoever trims, which is no service.
-TRIM = [
-    "fcall",
+# Of whoever looks at streams, which is no service.
+BACKLOG = [
+    "fcall_ro",
     "hget",
-    "hincrby",
     "time",
     "type",
-    "xack",
-    "xgroup|delconsumer",
     "xinfo|consumers",
     "xinfo|groups",
     "xlen",
     "xpending",
     "xrange",
-    "xtrim",
 ]
+# And of whoever trims them.
+TRIM = ["fcall", "hincrby", "xack", "xgroup|delconsumer", "xtrim", *(right for right in BACKLOG if right != "fcall_ro")]
 
 PUBLISHED = ["agent:updated", "task:created", "task:completed"]
 DURABLE = ["task:created", "task:completed"]

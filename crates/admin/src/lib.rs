@@ -18,6 +18,7 @@ mod role;
 mod sentinel;
 mod server;
 mod snapshot;
+mod streams;
 mod tls;
 
 pub use acl::{
@@ -38,4 +39,5 @@ pub use sentinel::{
 };
 pub use server::{ClientKind, Server};
 pub use snapshot::Snapshot;
+pub use streams::{Backlog, ConsumerGroup, Stream, Trimmed};
 pub use tls::{ClientIdentity, TlsContext, TlsMaterialError};

@@ -15,6 +15,7 @@ use crate::{
     info::{Info, Replication},
     live_config::{LiveConfig, is_secret_parameter},
     role::Role,
+    streams::Stream,
 };
 
 /// A connection to one Redis or Valkey server.
@@ -72,6 +73,11 @@ impl Server {
     /// The server's function libraries.
     pub fn functions(&self) -> Functions<'_> {
         Functions::new(&self.connection)
+    }
+
+    /// The stream at `key`; at `lost_key` it is counted what its groups have lost. Calls need the project's function library.
+    pub fn stream<'a>(&'a self, key: &'a str, lost_key: &'a str) -> Stream<'a> {
+        Stream::new(&self.connection, key, lost_key)
     }
 
     /// Refused with `LOADING` while the dataset is read from disk.

@@ -140,6 +140,7 @@ mod tests {
                 unready: None,
             },
             info: Arc::default(),
+            streams: Arc::default(),
         }
     }
 

@@ -12,6 +12,7 @@ mod running;
 mod settings;
 mod spoilt;
 mod start;
+mod streams;
 
 use crate::error::AgentError;
 use crate::order::{self, Request};

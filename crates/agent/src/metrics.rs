@@ -1,11 +1,13 @@
 //! The server's and the agent's figures for Prometheus.
 //!
-//! Every label has few values: databases, at most [`redis::MOST_COMMANDS`] commands, replicas, the agent's phases.
+//! Every label has few values: databases, at most [`redis::MOST_COMMANDS`] commands, replicas, the agent's phases,
+//! channels and services of the contract.
 
 mod agent;
 mod page;
 mod redis;
 mod sentinel;
+mod streams;
 
 use crate::snapshot::Snapshot;
 use cachebus_core::protocol::NodeStatus;
@@ -37,7 +39,10 @@ impl Collector for Figures {
         let mut page = Page::new(encoder);
         agent::encode(&mut page, snapshot)?;
         match &snapshot.status.node {
-            NodeStatus::Redis(_) => redis::encode(&mut page, &snapshot.info),
+            NodeStatus::Redis(_) => {
+                redis::encode(&mut page, &snapshot.info)?;
+                streams::encode(&mut page, &snapshot.streams)
+            }
             NodeStatus::Sentinel(status) => sentinel::encode(&mut page, &snapshot.info, status),
         }
     }

@@ -130,7 +130,7 @@ fn is_number(text: &str) -> bool {
 mod tests {
     use super::*;
     use cachebus_api::engine::EngineKind;
-    use cachebus_core::protocol::MonitorSettings;
+    use cachebus_core::protocol::{DurableEvents, MonitorSettings};
 
     /// As Redis 7.0 leaves it behind.
     const LEFT_BEHIND: &str = r#"port 0
@@ -174,6 +174,7 @@ sentinel sentinel-pass old
                 failover_timeout_ms: 60_000,
                 parallel_syncs: 1,
             },
+            events: DurableEvents::default(),
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::error::AgentError;
 use cachebus_admin::Error;
 use cachebus_core::protocol::AgentStatus;
+use cachebus_core::streams::Watch;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,8 @@ pub(crate) struct Snapshot {
     pub(crate) health: Health,
     /// `INFO` of the server, line by line; empty while it does not answer.
     pub(crate) info: Arc<BTreeMap<String, String>>,
+    /// Streams of durable channels, by channel; empty where the pod does not lead.
+    pub(crate) streams: Arc<BTreeMap<String, Watch>>,
 }
 
 /// What probes ask.

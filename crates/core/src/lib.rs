@@ -22,5 +22,6 @@ pub mod rbac;
 pub mod render;
 pub mod seal;
 pub mod status;
+pub mod streams;
 pub mod tls;
 mod validate;

@@ -19,6 +19,7 @@ mod handover;
 mod library;
 mod revision;
 mod sentinel;
+mod streams;
 mod unknown;
 
 pub use fenced::Fenced;
@@ -28,6 +29,9 @@ pub use revision::HOLD;
 pub use sentinel::{
     KnownSentinel, MonitorOrder, MonitorSettings, Monitored, Peer, RetireOrder, SILENT_MS,
     SentinelStatus,
+};
+pub use streams::{
+    Consumer, Consumers, ConsumersStatus, DurableChannels, DurableEvents, Subscriber,
 };
 
 use crate::names::Component;
@@ -72,6 +76,9 @@ pub struct AgentConfig {
     pub fencing_window_ms: u64,
     /// What the Sentinels are told of the primary.
     pub monitor: MonitorSettings,
+    /// The durable part of the contract.
+    #[serde(default)]
+    pub events: DurableEvents,
 }
 
 /// What lies beside the data and says whose it is and how far it can be trusted.
@@ -202,6 +209,10 @@ pub struct DataStatus {
     /// The function library that it serves; `None`: it does not lead, its agent has not looked yet or is too old to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub library: Option<LibraryStatus>,
+    /// How the consumers of durable channels get on; `None`: it does not lead, there are no such channels, its agent has not looked yet
+    /// or is too old to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consumers: Option<ConsumersStatus>,
 }
 
 /// A value that a server does not take.

@@ -12,6 +12,7 @@ mod replication;
 mod rest;
 mod rollout;
 mod sentinels;
+mod streams;
 
 pub use condition::{HIBERNATED, kind};
 pub use failover::{PLANNED, recorded};
@@ -72,6 +73,7 @@ pub fn report(bus: &Bus, observed: &Observed, plan: &Plan, desired: &Desired) ->
     findings.extend(files::readable(&view));
     findings.extend(library::loaded(&view));
     findings.extend(eviction::spares_events(bus));
+    findings.extend(streams::consumed(&view));
     findings.extend(rest::paused(bus));
     findings.extend(rest::hibernated(bus, observed));
 

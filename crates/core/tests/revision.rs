@@ -17,7 +17,7 @@ fn report(node: &Value) -> AgentStatus {
 fn leads() -> Value {
     json!({"redis": {
         "phase": "Leading", "marker": null, "keys": 7, "dataset": true, "fenced": null, "setAside": false,
-        "config": {"maxmemory": "1", "min-replicas-max-lag": "10"},
+        "consumers": {"behind": {"number": 0, "first": []}}, "config": {"maxmemory": "1", "min-replicas-max-lag": "10"},
         "handover": {"number": 1, "cause": "Ordered", "to": "b-redis-1", "outcome": "Running"},
         "replication": {"offset": 9, "linkUp": false, "syncing": false, "replicas": [
             {"host": "one", "online": true, "lag": 0}, {"host": "other", "online": true, "lag": 1},
@@ -58,6 +58,10 @@ fn what_decisions_are_made_from_is_told() {
         ),
         ("/redis/fenced", json!("Isolated")),
         ("/redis/setAside", json!(true)),
+        (
+            "/redis/consumers/behind",
+            json!({"number": 1, "first": [{"channel": "a:b", "service": "s"}]}),
+        ),
         ("/redis/replication/linkUp", json!(true)),
         ("/redis/replication/replicas/0/online", json!(false)),
         ("/redis/replication/replicas/0/host", json!("third")),

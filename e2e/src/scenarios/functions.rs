@@ -18,17 +18,22 @@ use crate::wait;
 /// Time from readiness to a library that is served, and from what somebody does to it to the one that is ours again.
 const SERVED: Duration = Duration::from_secs(30);
 
+/// Time in which the streams are looked at, and what follows is done.
+const LOOKED_AFTER: Duration = Duration::from_mins(1);
+
 /// Time for a client's calls.
 const CALLS: Duration = Duration::from_mins(1);
 
 const STREAM: &str = "events:task:created:stream";
+/// Of a channel that keeps events for a second.
+const BRIEF: &str = "events:brief:noted:stream";
 const IDS: &str = "events:task:created:ids";
 const HISTORY: &str = "events:task:created:history";
 const TOKEN: &str = "0123456789abcdef";
 
 pub const SCENARIO: Scenario = Scenario {
     name: "functions",
-    proves: "the primary serves the function library soon after the bus is ready, after a switchover, after FLUSHALL and after somebody has flushed or altered it; a service calls it with its own Secret, and on what is not its own gets NOPERM",
+    proves: "the primary serves the function library soon after the bus is ready, after a switchover, after FLUSHALL and after somebody has flushed or altered it; a service calls it with its own Secret, and on what is not its own gets NOPERM; a durable channel's first event brings the group of the service that subscribes, and events that are old and done with go",
     alone: false,
     by_turns: true,
     run: |lab| Box::pin(run(lab)),
@@ -42,24 +47,33 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
             {"name": "agent", "key": "agent:{id}", "ttl": "1h"},
             {"name": "lock", "key": "lock:{resource}", "ttl": "30s", "kind": "Lock"},
         ]},
-        "events": {"channels": [{"name": "task", "events": ["created"], "durable": true}]},
+        "events": {"channels": [
+            {"name": "task", "events": ["created"], "durable": true},
+            {"name": "brief", "events": ["noted"], "durable": true, "retention": "1s"},
+        ]},
         "services": [
             {"name": "writer", "cache": {"write": ["agent", "lock"]}, "publish": ["task"]},
-            {"name": "reader", "cache": {"read": ["agent"]}, "subscribe": ["task"]},
+            {"name": "reader", "cache": {"read": ["agent"]}, "subscribe": ["task", "brief"]},
         ],
     }))?;
     let bus = Bus::ready(&lab, &namespace, "bus", spec).await?;
     served(&bus).await?;
-    wait::until("the condition", SERVED, || async {
-        let object = bus.object().await?;
-        let status = condition_status(&object, "FunctionsLoaded");
-        ensure!(status == Some("True"), "FunctionsLoaded is {status:?}");
-        Ok(())
-    })
-    .await?;
+    for condition in ["FunctionsLoaded", "EventsConsumed"] {
+        wait::until("the condition", SERVED, || async {
+            let object = bus.object().await?;
+            let status = condition_status(&object, condition);
+            ensure!(status == Some("True"), "{condition} is {status:?}");
+            Ok(())
+        })
+        .await?;
+    }
+    let keys: u64 = bus.on_primary(&["DBSIZE"]).await?;
+    ensure!(keys == 0, "an empty bus has {keys} keys");
 
     called_by_services(&lab, &bus).await?;
     events(&bus, 1).await?;
+    group_of_the_reader(&bus, STREAM).await?;
+    trimmed(&bus).await?;
     switch(&bus).await?;
     // What was emitted is known to whoever leads now.
     called_by_services(&lab, &bus).await?;
@@ -119,6 +133,47 @@ async fn events(bus: &Bus, number: u64) -> anyhow::Result<()> {
         "the lock holds {holder:?}"
     );
     Ok(())
+}
+
+/// Waits until the service that subscribes, and nobody else, has a consumer group.
+async fn group_of_the_reader(bus: &Bus, stream: &str) -> anyhow::Result<()> {
+    wait::until("the consumer group", LOOKED_AFTER, || async {
+        let groups: redis::Value = bus.on_primary(&["XINFO", "GROUPS", stream]).await?;
+        ensure!(is_in(&groups, b"reader"), "{stream} has no group of reader");
+        ensure!(!is_in(&groups, b"writer"), "{stream} has a group of writer");
+        Ok(())
+    })
+    .await
+}
+
+/// Has an old event kept until the service that subscribes has acknowledged it, and dropped then.
+async fn trimmed(bus: &Bus) -> anyhow::Result<()> {
+    let _: String = bus
+        .on_primary(&["XADD", BRIEF, "1-1", "event_id", "evt_1"])
+        .await?;
+    group_of_the_reader(bus, BRIEF).await?;
+    let told = |expected: &'static str| async move {
+        wait::until("EventsConsumed", LOOKED_AFTER, || async {
+            let object = bus.object().await?;
+            let status = condition_status(&object, "EventsConsumed");
+            ensure!(status == Some(expected), "it is {status:?}, not {expected}");
+            Ok(())
+        })
+        .await
+    };
+    told("False").await?;
+    let kept: u64 = bus.on_primary(&["XLEN", BRIEF]).await?;
+    ensure!(kept == 1, "{kept} events are kept for who is behind");
+    let read = ["XREADGROUP", "GROUP", "reader", "c", "STREAMS", BRIEF, ">"];
+    let _: redis::Value = bus.on_primary(&read).await?;
+    let _: u64 = bus.on_primary(&["XACK", BRIEF, "reader", "1-1"]).await?;
+    wait::until("the end of an old event", LOOKED_AFTER, || async {
+        let kept: u64 = bus.on_primary(&["XLEN", BRIEF]).await?;
+        ensure!(kept == 0, "{kept} events are kept");
+        Ok(())
+    })
+    .await?;
+    told("True").await
 }
 
 /// Has each service call what is its own, and what is not. The same event each time, and the same lock.

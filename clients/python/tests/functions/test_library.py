@@ -21,7 +21,7 @@ def test_every_function_is_prefixed(admin: redis.Redis) -> None:
     listing = dict(zip(library[::2], library[1::2], strict=True))
     names = {function[1] for function in listing["functions"]}
     assert names == {
-        f"cachebus_{name}" for name in ("emit", "extend", "invalidate", "lock", "trim", "unlock", "version")
+        f"cachebus_{name}" for name in ("backlog", "emit", "extend", "invalidate", "lock", "trim", "unlock", "version")
     }
 
 

@@ -1,4 +1,4 @@
-"""``cachebus_trim``: age takes what is done with, number takes what it must and counts it."""
+"""``cachebus_trim``: age takes what is done with, number takes what it must. ``cachebus_backlog`` tells of both."""
 
 from __future__ import annotations
 
@@ -13,15 +13,6 @@ from engines import Server
 
 STREAM, LOST = "events:task:created:stream", "events:task:created:lost"
 OLD = 1_000
-
-
-@pytest.fixture(autouse=True)
-def exact(server: Server) -> Iterator[None]:
-    """Engines trim by age in whole nodes: one entry each."""
-    admin = server.admin()
-    admin.config_set("stream-node-max-entries", 1)
-    yield
-    admin.config_set("stream-node-max-entries", 100)
 
 
 def fill(admin: redis.Redis, number: int) -> list[str]:
@@ -39,6 +30,12 @@ def trim(admin: redis.Redis, retention: int = 60_000, most: int = 0) -> list[obj
     return reply
 
 
+def backlog(client: redis.Redis, retention: int = 60_000, most: int = 0) -> list[object]:
+    reply = client.execute_command("FCALL_RO", "cachebus_backlog", 2, STREAM, LOST, retention, most)
+    assert isinstance(reply, list)
+    return reply
+
+
 def kept(admin: redis.Redis) -> list[str]:
     return [entry_id for entry_id, _ in admin.xrange(STREAM)]
 
@@ -46,6 +43,72 @@ def kept(admin: redis.Redis) -> list[str]:
 def test_nothing_to_trim(admin: redis.Redis) -> None:
     assert trim(admin) == [0, 0, 0, []]
     assert admin.dbsize() == 0
+
+
+def test_no_stream_and_an_empty_one_are_told_apart(admin: redis.Redis) -> None:
+    assert backlog(admin) == [0, 0, 0, []]
+    assert admin.dbsize() == 0
+    admin.xgroup_create(STREAM, "g", mkstream=True)
+    assert backlog(admin) == [1, 0, 0, [["g", 0, 0, 0, 0]]]
+
+
+def test_tells_what_trimming_tells_and_whether_it_is_due(admin: redis.Redis) -> None:
+    fill(admin, 10)
+    new = admin.xadd(STREAM, {"event_id": "evt_new", "envelope": "{}"})
+    for group in ("done", "slow"):
+        admin.xgroup_create(STREAM, group, id="0")
+    admin.xack(STREAM, "done", *read(admin, "done", 11))
+    got = read(admin, "slow", 7)
+    admin.xack(STREAM, "slow", *got[:4])
+    admin.hset(LOST, "slow", 3)
+    exists, due, length, groups = backlog(admin)
+    assert (exists, due, length) == (1, 1, 11)
+    assert isinstance(groups, list)
+    reports = {group[0]: group[1:] for group in groups}
+    assert reports["done"] == [0, 0, 0, 0]
+    pending, lag, age, lost = reports["slow"]
+    assert (pending, lag, lost) == (3, 4, 3)
+    assert age > 60_000
+    # It is exact: what is left is what somebody waits for.
+    removed, dropped, length, _ = trim(admin)
+    assert (removed, dropped, length) == (4, 0, 7)
+    assert kept(admin)[0] == got[4]
+    assert backlog(admin)[:3] == [1, 0, 7]
+    assert backlog(admin, most=7)[1] == 0
+    assert backlog(admin, most=6)[1] == 1
+    admin.xack(STREAM, "slow", *got[4:], *read(admin, "slow", 4))
+    assert backlog(admin)[1] == 1
+    trim(admin)
+    assert kept(admin) == [new]
+    assert backlog(admin)[:2] == [1, 0]
+
+
+def test_trims_many_in_bounded_steps_and_then_exactly(admin: redis.Redis) -> None:
+    many = admin.pipeline(transaction=False)
+    for i in range(12_345):
+        many.xadd(STREAM, {"event_id": "e", "envelope": "{}"}, id=f"{OLD + i}-0")
+    many.execute()
+    steps = []
+    while backlog(admin)[1] == 1:
+        steps.append(trim(admin)[0])
+    assert sum(steps) == 12_345
+    assert len(steps) == 2
+    assert max(steps) <= 10_000
+    # At rest nothing is written.
+    offset = admin.info("replication")["master_repl_offset"]
+    trim(admin)
+    assert admin.info("replication")["master_repl_offset"] == offset
+
+
+def test_a_consumer_that_is_gone_is_due(admin: redis.Redis) -> None:
+    admin.xgroup_create(STREAM, "g", id="0", mkstream=True)
+    admin.xgroup_createconsumer(STREAM, "g", "gone")
+    assert backlog(admin)[1] == 0
+    while admin.xinfo_consumers(STREAM, "g")[0]["idle"] <= 1:
+        pass
+    assert backlog(admin, retention=1)[1] == 1
+    trim(admin, retention=1)
+    assert backlog(admin, retention=1)[1] == 0
 
 
 def test_age_alone_where_nobody_waits(admin: redis.Redis) -> None:
@@ -158,6 +221,8 @@ def test_forgets_consumers_that_are_gone(admin: redis.Redis) -> None:
 def test_refuses_wrong_arguments(admin: redis.Redis, keys: tuple[str, ...], arguments: tuple[object, ...]) -> None:
     with pytest.raises(redis.ResponseError, match="^CBINVALID"):
         admin.fcall("cachebus_trim", 2, *keys, *arguments)
+    with pytest.raises(redis.ResponseError, match="^CBINVALID"):
+        admin.fcall("cachebus_backlog", 2, *keys, *arguments)
 
 
 @contextlib.contextmanager
@@ -171,6 +236,7 @@ def keeper(server: Server, right: rights.Right) -> Iterator[redis.Redis]:
 
 
 TRIM = rights.Right(rights.TRIM, ["~events:*:stream", "~events:*:lost"])
+BACKLOG = rights.Right(rights.BACKLOG, ["%R~events:*:stream", "%R~events:*:lost"])
 
 
 def test_these_rights_suffice(server: Server, admin: redis.Redis) -> None:
@@ -178,6 +244,16 @@ def test_these_rights_suffice(server: Server, admin: redis.Redis) -> None:
     admin.xgroup_create(STREAM, "none", id="0")
     with keeper(server, TRIM) as client:
         assert trim(client, most=4)[1] == 6
+    with keeper(server, BACKLOG) as client:
+        assert backlog(client)[:3] == [1, 0, 4]
+
+
+@pytest.mark.parametrize("missing", [f"+{command}" for command in rights.BACKLOG if command != "time"] + BACKLOG.keys)
+def test_looking_needs_every_right(server: Server, admin: redis.Redis, missing: str) -> None:
+    fill(admin, 1)
+    denied = pytest.raises(redis.ResponseError, match="^CBDENIED|permission")
+    with keeper(server, BACKLOG.without(missing)) as client, denied:
+        backlog(client)
 
 
 @pytest.mark.parametrize("missing", [f"+{command}" for command in rights.TRIM if command != "time"] + TRIM.keys)

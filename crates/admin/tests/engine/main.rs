@@ -10,5 +10,6 @@ mod process;
 mod replication;
 mod sentinel;
 mod server;
+mod streams;
 mod tls;
 mod wait;

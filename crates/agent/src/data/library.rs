@@ -106,7 +106,7 @@ impl DataAgent {
 
     /// Whether the data may be written to beside the clients: nobody else can come to lead at this moment, and no copy that was just
     /// promoted is made to differ from one that may yet take the lead back.
-    fn may_write(&self) -> bool {
+    pub(super) fn may_write(&self) -> bool {
         let handing_over = self
             .handover
             .as_ref()

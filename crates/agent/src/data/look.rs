@@ -102,7 +102,8 @@ impl DataAgent {
         }
         self.compare().await?;
         self.reload_certificate().await?;
-        self.keep_library().await
+        self.keep_library().await?;
+        self.keep_streams().await
     }
 
     async fn ask_server(&mut self, client: &Arc<TlsContext>) -> Result<(), AgentError> {

@@ -26,6 +26,11 @@ impl DataAgent {
                 .info()
                 .map(|info| Arc::new(info.raw.clone()))
                 .unwrap_or_default(),
+            streams: self
+                .running
+                .as_ref()
+                .map(|running| running.streams.watches())
+                .unwrap_or_default(),
         }));
     }
 
@@ -75,6 +80,7 @@ impl DataAgent {
             config: self.told_config(),
             refused_settings: running.map(Running::refused).unwrap_or_default(),
             library: running.and_then(|running| running.library.status().cloned()),
+            consumers: running.and_then(|running| running.streams.status()),
         }
     }
 

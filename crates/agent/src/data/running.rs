@@ -3,6 +3,7 @@
 use super::farewell::Farewell;
 use super::fence::Fence;
 use super::library::Library;
+use super::streams::Streams;
 use crate::error::AgentError;
 use crate::redis_conf::{SEALED_HOST, SEALED_PORT};
 use crate::serving::Certificate;
@@ -51,6 +52,7 @@ pub(super) struct Running {
     promoted: Option<Instant>,
     pub(super) fence: Fence,
     pub(super) library: Library,
+    pub(super) streams: Streams,
     /// The certificate that it was last told to load.
     pub(super) certificate: Certificate,
     /// Fingerprint of the one that it showed at the last connection.
@@ -77,6 +79,7 @@ impl Running {
             promoted: None,
             fence: Fence::new(),
             library: Library::default(),
+            streams: Streams::new(),
             certificate,
             served: None,
             compare_at: Instant::now(),

@@ -8,7 +8,8 @@ use cachebus_api::engine::EngineKind;
 use cachebus_core::credentials::OPERATOR;
 use cachebus_core::names::{Component, Names, REDIS_ACL};
 use cachebus_core::protocol::{
-    AgentConfig, EngineReport, Marker, MonitorSettings, NodeStatus, Phase, TopologyOrder,
+    AgentConfig, DurableEvents, EngineReport, Marker, MonitorSettings, NodeStatus, Phase,
+    TopologyOrder,
 };
 use cachebus_core::seal::{Leader, Start, Vote, decide};
 use std::fs;
@@ -63,6 +64,7 @@ fn site(folder: &Path) -> Site {
                 failover_timeout_ms: 60_000,
                 parallel_syncs: 1,
             },
+            events: DurableEvents::default(),
         },
         engine: EngineReport {
             kind: EngineKind::Redis,

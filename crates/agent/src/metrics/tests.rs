@@ -4,6 +4,7 @@ use crate::snapshot::Health;
 use cachebus_core::protocol::{
     AgentStatus, DataStatus, Marker, MonitorSettings, Monitored, Phase, SentinelStatus,
 };
+use cachebus_core::streams::{Backlog, Group, Stream, Watch};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -34,7 +35,11 @@ fn lines(text: &str) -> BTreeMap<String, String> {
 }
 
 fn rendered(node: NodeStatus, info: BTreeMap<String, String>) -> String {
-    text(Snapshot {
+    text(snapshot(node, info)).unwrap()
+}
+
+fn snapshot(node: NodeStatus, info: BTreeMap<String, String>) -> Snapshot {
+    Snapshot {
         status: AgentStatus {
             pod: "b-redis-0".to_owned(),
             uid: "1".to_owned(),
@@ -53,8 +58,8 @@ fn rendered(node: NodeStatus, info: BTreeMap<String, String>) -> String {
             unready: None,
         },
         info: Arc::new(info),
-    })
-    .unwrap()
+        streams: Arc::default(),
+    }
 }
 
 fn data() -> NodeStatus {
@@ -78,6 +83,7 @@ fn data() -> NodeStatus {
         config: BTreeMap::new(),
         refused_settings: BTreeMap::new(),
         library: None,
+        consumers: None,
     }))
 }
 
@@ -142,6 +148,65 @@ fn a_server_that_does_not_answer_is_down_and_has_no_other_figures() {
     let text = rendered(data(), BTreeMap::new());
     has(&text, &["redis_up 0.0"]);
     assert!(!text.contains("redis_memory") && !text.contains("cache_"));
+}
+
+#[test]
+fn each_service_of_a_durable_channel_is_told_and_no_other_group() {
+    let group = Group {
+        pending: 3,
+        lag: Some(4),
+        age_ms: 1_500,
+        lost: 5,
+    };
+    let unknown = Group {
+        lag: None,
+        ..Group::default()
+    };
+    let groups = [
+        ("dashboard", group.clone()),
+        ("new", unknown),
+        ("other", group),
+    ];
+    let backlog = Backlog {
+        exists: true,
+        due: false,
+        length: 7,
+        groups: groups
+            .into_iter()
+            .map(|(name, group)| (name.to_owned(), group))
+            .collect(),
+    };
+    let of = |channel: &str| {
+        Watch::new(Stream {
+            channel: channel.to_owned(),
+            retention_ms: 1,
+            services: ["dashboard", "new"].map(str::to_owned).into(),
+        })
+    };
+    let mut seen = of("task:created");
+    seen.saw(backlog, 0);
+    let watches = [seen, of("task:done")].map(|watch| (watch.stream().channel.clone(), watch));
+    let mut snapshot = snapshot(data(), lines(INFO));
+    snapshot.streams = Arc::new(watches.into());
+    let text = text(snapshot).unwrap();
+    has(
+        &text,
+        &[
+            "events_stream_length{channel=\"task:created\"} 7.0",
+            "events_consumer_lag{channel=\"task:created\",service=\"dashboard\"} 4.0",
+            "events_consumer_pending{channel=\"task:created\",service=\"dashboard\"} 3.0",
+            "events_consumer_pending{channel=\"task:created\",service=\"new\"} 0.0",
+            "events_consumer_age_seconds{channel=\"task:created\",service=\"dashboard\"} 1.5",
+            "events_lost_total{channel=\"task:created\",service=\"dashboard\"} 5.0",
+        ],
+    );
+    for absent in [
+        "service=\"other\"",
+        "task:done",
+        "events_consumer_lag{channel=\"task:created\",service=\"new\"}",
+    ] {
+        assert!(!text.contains(absent), "{absent} in\n{text}");
+    }
 }
 
 #[test]

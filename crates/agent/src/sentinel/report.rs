@@ -3,6 +3,7 @@
 use super::SentinelAgent;
 use crate::snapshot::{Health, Snapshot};
 use cachebus_core::protocol::{AgentStatus, NodeStatus, SentinelStatus};
+use std::sync::Arc;
 use tokio::time::Instant;
 
 impl SentinelAgent {
@@ -20,6 +21,7 @@ impl SentinelAgent {
                 .filter(|running| running.up)
                 .map(|running| running.info.clone())
                 .unwrap_or_default(),
+            streams: Arc::default(),
         }));
     }
 

@@ -10,7 +10,7 @@ use cachebus_core::names::{
     ACL_DIR, AGENT_JSON, Component, DATA_DIR, Names, REDIS_ACL, REDIS_CONF, SENTINEL_ACL,
     SENTINEL_CONF, TLS_DIR,
 };
-use cachebus_core::protocol::AgentConfig;
+use cachebus_core::protocol::{AgentConfig, DurableChannels, DurableEvents, Subscriber};
 use serde_json::json;
 use std::fs;
 use std::net::TcpListener;
@@ -139,6 +139,27 @@ impl Bus {
     pub fn fence(&mut self, replicas: u32, window: Duration) {
         self.config.replicas = replicas;
         self.config.fencing_window_ms = u64::try_from(window.as_millis()).unwrap();
+        self.write_config();
+    }
+
+    /// Has the bus keep durable events, and these services subscribe to them.
+    pub fn keep_events(&mut self, retention: Duration, services: &[&str], forget_after: Duration) {
+        let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap();
+        self.config.events = DurableEvents {
+            channels: vec![DurableChannels {
+                name: "task".to_owned(),
+                events: vec!["created".to_owned(), "done".to_owned()],
+                retention_ms: milliseconds(retention),
+            }],
+            subscribers: services
+                .iter()
+                .map(|&service| Subscriber {
+                    service: service.to_owned(),
+                    subscribe: vec!["task".to_owned()],
+                })
+                .collect(),
+            forget_after_ms: milliseconds(forget_after),
+        };
         self.write_config();
     }
 

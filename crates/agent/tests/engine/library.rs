@@ -11,7 +11,7 @@ fn library(status: &AgentStatus) -> Option<&LibraryStatus> {
     data(status).library.as_ref()
 }
 
-fn is_served(status: &AgentStatus) -> bool {
+pub fn is_served(status: &AgentStatus) -> bool {
     library(status).is_some_and(|library| {
         library.refused.is_none() && library.version.as_deref() == version(LIBRARY)
     })
@@ -35,7 +35,7 @@ async fn serves(bus: &Bus, version: &str) {
 }
 
 /// Calls of a command so far.
-async fn calls(bus: &Bus, command: &str) -> u64 {
+pub async fn calls(bus: &Bus, command: &str) -> u64 {
     let info = bus.redis(&["INFO", "commandstats"]).await;
     let line = format!("cmdstat_{command}:calls=");
     let calls = info.lines().find_map(|is| is.strip_prefix(&line));

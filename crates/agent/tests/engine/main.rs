@@ -22,5 +22,6 @@ mod pod;
 mod replay;
 mod sentinel;
 mod spoilt;
+mod streams;
 mod switches;
 mod writers;

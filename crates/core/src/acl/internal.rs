@@ -1,6 +1,7 @@
 //! The bus's own users on the data nodes: each what its owner was seen to send, and no more.
 
 use super::file::Line;
+use super::selector::Selector;
 use crate::credentials::{OPERATOR, PROBE, REPLICATION, SENTINEL};
 
 /// What the agent sends to its own server and, in handing the lead over, to the others.
@@ -19,7 +20,29 @@ const OPERATE: &[&str] = &[
     "ping",
     "replicaof",
     "role",
+    "time",
 ];
+/// What the agent of the pod that leads does about streams of durable channels: their consumer groups, and what `cachebus_backlog` and
+/// `cachebus_trim` of the function library need.
+const KEEP_STREAMS: &[&str] = &[
+    "fcall",
+    "fcall_ro",
+    "hget",
+    "hincrby",
+    "type",
+    "xack",
+    "xgroup|create",
+    "xgroup|delconsumer",
+    "xgroup|destroy",
+    "xinfo|consumers",
+    "xinfo|groups",
+    "xlen",
+    "xpending",
+    "xrange",
+    "xtrim",
+];
+/// The streams, and what was lost of each. No keyspace of a cache begins like them.
+const STREAMS: [&str; 2] = ["events:*:stream", "events:*:lost"];
 /// What a replica sends to its primary.
 const REPLICATE: &[&str] = &["ping", "psync", "replconf"];
 /// What a Sentinel sends to data nodes, a failover included. Not what Valkey's `SENTINEL FAILOVER … COORDINATED` would take
@@ -45,8 +68,9 @@ pub(super) const HELLO_CHANNEL: &str = "__sentinel__:hello";
 
 /// The internal users' rules without their passwords.
 pub(super) fn lines() -> [Line; 4] {
+    let streams = Selector::new(&[KEEP_STREAMS]).writing(STREAMS.map(str::to_owned));
     [
-        Line::new(OPERATOR).commands(OPERATE),
+        Line::new(OPERATOR).commands(OPERATE).selector(&streams),
         Line::new(REPLICATION).commands(REPLICATE),
         Line::new(SENTINEL)
             .channels(&[HELLO_CHANNEL])

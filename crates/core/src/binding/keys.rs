@@ -17,3 +17,9 @@ pub fn stream(channel: &str) -> String {
 pub fn dead_letters(channel: &str, service: &str) -> String {
     format!("events:{channel}:dead:{service}")
 }
+
+/// Hash of how many events were dropped from a channel's stream before each consumer group had acknowledged them.
+#[must_use]
+pub fn lost(channel: &str) -> String {
+    format!("events:{channel}:lost")
+}

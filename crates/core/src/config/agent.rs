@@ -2,9 +2,9 @@
 
 use crate::bus::Bus;
 use crate::names::{Component, master_name};
-use crate::protocol::{AgentConfig, MonitorSettings};
-use cachebus_api::Duration;
+use crate::protocol::{AgentConfig, DurableChannels, DurableEvents, MonitorSettings, Subscriber};
 use cachebus_api::settings::TlsMode;
+use cachebus_api::{CacheBusSpec, Duration};
 
 /// `replica-priority` of a copy that may be promoted, the engines' own default.
 const REPLICA_PRIORITY: u32 = 100;
@@ -12,6 +12,10 @@ const REPLICA_PRIORITY: u32 = 100;
 /// `replication.fencingWindow` where the spec names none: with the looks that it takes to act on it, less than the
 /// `sentinel.downAfter` that is usual.
 const FENCING_WINDOW_MS: u64 = 3_000;
+
+/// For how long a consumer group is kept that no service of the contract has: longer than it takes until every agent has heard of
+/// a new service.
+const FORGET_GROUP_AFTER_MS: u64 = 10 * 60 * 1_000;
 
 /// What the agents of the bus are told of it; the ConfigMap holds it as JSON.
 #[must_use]
@@ -43,6 +47,41 @@ pub fn agent_json(bus: &Bus) -> AgentConfig {
             failover_timeout_ms: milliseconds(&sentinel.failover_timeout),
             parallel_syncs: sentinel.parallel_syncs,
         },
+        events: durable_events(&bus.spec),
+    }
+}
+
+/// The durable channels, and who subscribes to one.
+fn durable_events(spec: &CacheBusSpec) -> DurableEvents {
+    let durable = spec.events.channels.iter().filter(|group| group.durable);
+    let channels: Vec<DurableChannels> = durable
+        .map(|group| DurableChannels {
+            name: group.name.clone(),
+            events: group.events.clone(),
+            retention_ms: milliseconds(&group.retention),
+        })
+        .collect();
+    let is_durable = |named: &&String| {
+        let group = named
+            .split_once(':')
+            .map_or(named.as_str(), |(name, _)| name);
+        channels.iter().any(|channel| channel.name == group)
+    };
+    let subscribers = spec.services.iter().map(|service| Subscriber {
+        service: service.name.clone(),
+        subscribe: service
+            .subscribe
+            .iter()
+            .filter(is_durable)
+            .cloned()
+            .collect(),
+    });
+    DurableEvents {
+        subscribers: subscribers
+            .filter(|subscriber| !subscriber.subscribe.is_empty())
+            .collect(),
+        channels,
+        forget_after_ms: FORGET_GROUP_AFTER_MS,
     }
 }
 

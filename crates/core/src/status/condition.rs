@@ -37,6 +37,9 @@ pub mod kind {
     pub const FUNCTIONS_LOADED: &str = "FunctionsLoaded";
     /// Full memory takes no event that is kept until it is acknowledged. Absent unless the spec lets it; a warning: no part of `Ready`.
     pub const DURABLE_EVENTS_SAFE: &str = "DurableEventsSafe";
+    /// No consumer of a durable channel lags behind for longer than events are kept, or has lost any lately. Absent until the primary's
+    /// agent has looked, and without such channels; a warning: no part of `Ready`.
+    pub const EVENTS_CONSUMED: &str = "EventsConsumed";
     /// No engine has a known critical security hole. A warning: no part of `Ready`.
     pub const ENGINE_UP_TO_DATE: &str = "EngineUpToDate";
 }

@@ -219,8 +219,24 @@ fn on_the_server_are_nobodys_but_the_internal_users() {
     for loads in ["function|list", "function|load"] {
         assert!(users.allows("operator", loads), "{loads}");
     }
+    let of_streams = ["fcall", "xgroup|create", "xgroup|destroy", "xtrim"];
+    for (key, allowed) in [
+        ("events:task:done:stream", true),
+        ("events:task:done:lost", true),
+        ("events:task:done:history", false),
+        ("events:task:done:dead:listener", false),
+        ("agent:1", false),
+        ("lock:1", false),
+    ] {
+        for command in of_streams {
+            let may = users.allows_key("operator", command, Write, key);
+            assert_eq!(may, allowed, "{command} {key}");
+        }
+    }
     for unasked in [
         "flushall",
+        "xadd",
+        "xreadgroup",
         "function|delete",
         "function|flush",
         "get",

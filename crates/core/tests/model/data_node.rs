@@ -498,6 +498,7 @@ impl DataNode {
             config: BTreeMap::new(),
             refused_settings: BTreeMap::new(),
             library: None,
+            consumers: None,
         }
     }
 }

@@ -5,7 +5,9 @@ use crate::status::{condition, reported};
 use cachebus_core::acl::AclFiles;
 use cachebus_core::functions::refused;
 use cachebus_core::plan::{Action, Desired, plan};
-use cachebus_core::protocol::{LibraryStatus, NodeStatus, RefusedSetting};
+use cachebus_core::protocol::{
+    Consumer, Consumers, ConsumersStatus, LibraryStatus, NodeStatus, RefusedSetting,
+};
 use cachebus_core::status::kind;
 
 #[test]
@@ -128,4 +130,59 @@ fn the_library_of_the_primary_is_told_of_once_its_agent_has_looked() {
         (condition.status.as_str(), condition.reason.as_str()),
         ("True", "Loaded")
     );
+}
+
+#[test]
+fn consumers_of_durable_channels_that_do_not_keep_up_are_told_of_once_their_agent_has_looked() {
+    let mut scene = Scene::well();
+    let look = |scene: &mut Scene, consumers: ConsumersStatus| {
+        let node = scene.observed.data.get_mut("b-redis-0").unwrap();
+        if let NodeStatus::Redis(data) = &mut node.agent.as_mut().unwrap().node {
+            data.consumers = Some(consumers);
+        }
+    };
+    let told = |scene: &Scene| {
+        let status = reported(scene);
+        let ready = condition(&status, kind::READY).status == "True";
+        let mut conditions = status.conditions.into_iter();
+        let told = conditions.find(|condition| condition.type_ == kind::EVENTS_CONSUMED);
+        (ready, told.map(|told| (told.reason, told.message)))
+    };
+    let some = |number: usize| Consumers {
+        number,
+        first: ["a", "b"][..number.min(2)]
+            .iter()
+            .map(|&service| Consumer {
+                channel: "task:done".to_owned(),
+                service: service.to_owned(),
+            })
+            .collect(),
+    };
+    assert_eq!(told(&scene), (true, None));
+    for (behind, lost, reason, named) in [
+        (0, 0, "Consumed", "keeps up"),
+        (
+            1,
+            0,
+            "ConsumerBehind",
+            "have not acknowledged it: a (task:done)",
+        ),
+        (0, 2, "EventsLost", "a (task:done), b (task:done)"),
+        (
+            7,
+            1,
+            "EventsLost",
+            "a (task:done); an event is older than its channel keeps events, and is kept since these have not acknowledged it: a (task:done), b (task:done) and 5 more",
+        ),
+    ] {
+        let consumers = ConsumersStatus {
+            behind: some(behind),
+            lost: some(lost),
+        };
+        look(&mut scene, consumers);
+        let (ready, told) = told(&scene);
+        let (is, message) = told.unwrap();
+        assert_eq!((ready, is.as_str()), (true, reason));
+        assert!(message.ends_with(named), "{message}");
+    }
 }

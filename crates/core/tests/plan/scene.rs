@@ -433,6 +433,7 @@ pub fn empty() -> DataStatus {
         config: [("maxmemory".to_owned(), "2147483648".to_owned())].into(),
         refused_settings: [].into(),
         library: None,
+        consumers: None,
     }
 }
 
