@@ -6,17 +6,13 @@ mod freshness;
 mod keyspace;
 mod loading;
 mod near;
+#[cfg(feature = "macros")]
+mod shared;
 mod turns;
 mod values;
 mod warming;
 
-#[cfg(feature = "macros")]
-use std::any::{Any, TypeId};
-#[cfg(feature = "macros")]
-use std::collections::HashMap;
 use std::sync::Arc;
-#[cfg(feature = "macros")]
-use std::sync::{Mutex, PoisonError};
 
 use crate::connection::Connection;
 use crate::error::{Error, Result};
@@ -32,7 +28,7 @@ pub struct Cache {
     connection: Connection,
     metrics: Arc<dyn Metrics>,
     #[cfg(feature = "macros")]
-    shared: Arc<Mutex<HashMap<(String, TypeId), Box<dyn Any + Send + Sync>>>>,
+    shared: Arc<shared::Shared>,
 }
 
 impl Cache {
@@ -61,14 +57,6 @@ impl Cache {
     #[cfg(feature = "macros")]
     #[doc(hidden)]
     pub fn shared<V: Send + Sync + 'static>(&self, name: &str) -> Result<Keyspace<V>> {
-        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let place = (name.to_owned(), TypeId::of::<V>());
-        let known = shared.get(&place);
-        if let Some(keyspace) = known.and_then(|known| known.downcast_ref::<Keyspace<V>>()) {
-            return Ok(keyspace.clone());
-        }
-        let keyspace = self.keyspace::<V>(name)?;
-        shared.insert(place, Box::new(keyspace.clone()));
-        Ok(keyspace)
+        self.shared.keyspace(name, || self.keyspace(name))
     }
 }

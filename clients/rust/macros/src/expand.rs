@@ -11,7 +11,7 @@ use crate::arguments::{Arguments, Keyspace};
 const NO_OPTION: &str =
     "a function that is cached returns `Result<Option<T>, E>`: `None` where there is nothing";
 
-pub(crate) fn cached(arguments: Arguments, function: ItemFn) -> syn::Result<TokenStream> {
+pub(crate) fn cached(arguments: &Arguments, function: ItemFn) -> syn::Result<TokenStream> {
     let ItemFn {
         attrs,
         vis,
@@ -125,7 +125,7 @@ fn parts(arguments: &[&Ident], bus: Option<&Ident>) -> TokenStream {
             quote!(::cachebus::Parts::from(#part))
         }
         several => {
-            let names = several.iter().map(|name| name.to_string());
+            let names = several.iter().map(ToString::to_string);
             let parts = several.iter().map(|name| part(name));
             quote!(::cachebus::Parts::named([#((#names, #parts)),*]))
         }

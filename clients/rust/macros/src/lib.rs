@@ -4,7 +4,6 @@ mod arguments;
 mod expand;
 
 use proc_macro::TokenStream;
-use quote::quote;
 use syn::parse_macro_input;
 
 /// See `cachebus::cached`.
@@ -12,10 +11,7 @@ use syn::parse_macro_input;
 pub fn cached(arguments: TokenStream, function: TokenStream) -> TokenStream {
     let arguments = parse_macro_input!(arguments as arguments::Arguments);
     let function = parse_macro_input!(function as syn::ItemFn);
-    expand::cached(arguments, function)
-        .unwrap_or_else(|error| {
-            let error = error.into_compile_error();
-            quote!(#error)
-        })
+    expand::cached(&arguments, function)
+        .unwrap_or_else(syn::Error::into_compile_error)
         .into()
 }

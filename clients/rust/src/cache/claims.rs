@@ -93,8 +93,8 @@ impl<V: DeserializeOwned> Keyspace<V> {
                 lock: lock.clone(),
                 token: token.clone(),
             });
-            if let Some(found) = self.good(stored, life, &good)? {
-                return Ok(Claimed::Stored(found));
+            if let Some(stored) = self.good(stored, life, &good)? {
+                return Ok(stored);
             }
             if let Some(claim) = claim {
                 return Ok(Claimed::Mine(claim));
@@ -114,14 +114,15 @@ impl<V: DeserializeOwned> Keyspace<V> {
         stored: Option<Value>,
         life: Option<Value>,
         good: impl Fn(Age) -> bool,
-    ) -> Result<Option<Option<V>>> {
+    ) -> Result<Option<Claimed<V>>> {
         let remembers = self.rules.absent_for.is_some();
         let ttl = self.time_to_live()?;
         Ok(match held(stored, life)?.found() {
             Ok(Some((Found::Value(value), left))) => {
-                good(self.rules.freshness.age(left, ttl, 1.0)).then_some(Some(value))
+                let age = self.rules.freshness.age(left, ttl, 1.0);
+                good(age).then_some(Claimed::Stored(Some(value)))
             }
-            Ok(Some((Found::Absent, _))) if remembers => Some(None),
+            Ok(Some((Found::Absent, _))) if remembers => Some(Claimed::Stored(None)),
             // What others have stored in another form is to be replaced.
             Ok(_) | Err(Error::ValueInvalid(_)) => None,
             Err(error) => return Err(error),

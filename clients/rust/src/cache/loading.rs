@@ -195,7 +195,8 @@ impl<V: Serialize + DeserializeOwned + Clone> Keyspace<V> {
         good: impl Fn(Age) -> bool,
     ) -> Option<Claimed<V>> {
         let claims = self.claims.as_ref().filter(|_| self.stores())?;
-        match self.claim(claims, key, waits, good).await {
+        // Boxed, like all that most calls have no need of: their futures would be the larger for it.
+        match Box::pin(self.claim(claims, key, waits, good)).await {
             Ok(claimed) => Some(claimed),
             Err(error) => {
                 tracing::warn!(keyspace = self.name, %error, "claiming a load failed");
@@ -213,7 +214,7 @@ impl<V: Serialize + DeserializeOwned + Clone> Keyspace<V> {
             .await
             .map_err(|error| Error::LoadFailed(Arc::from(error.into())))?;
         if keep != Keep::No {
-            self.keep(key, loaded.as_ref(), keep).await;
+            Box::pin(self.keep(key, loaded.as_ref(), keep)).await;
         }
         Ok(loaded)
     }

@@ -126,10 +126,13 @@ impl NearCache {
         self.begun.call_once(|| {
             tokio::spawn(keep(Arc::downgrade(self)));
         });
-        let read = match self.seek(key)? {
-            Sought::Held(held) => return Some(Ok(held)),
-            Sought::Missing(read) => read,
-        };
+        match self.seek(key)? {
+            Sought::Held(held) => Some(Ok(held)),
+            Sought::Missing(read) => Box::pin(self.read(key, read)).await,
+        }
+    }
+
+    async fn read(&self, key: &str, read: Read<'_>) -> Option<Result<Held>> {
         let patience = self.connection.settings().command_timeout;
         let commands = with_life(key);
         let Ok(replies) = read.link.ask_all(&commands, patience).await else {

@@ -109,7 +109,7 @@ impl<V: DeserializeOwned> Keyspace<V> {
             return Ok(None);
         }
         if let Some(held) = self.look_near(key).await? {
-            return Ok(self.found(held)?.map(|(found, _)| found));
+            return Ok(self.found(&held)?.map(|(found, _)| found));
         }
         let stored: Option<Vec<u8>> = self
             .connection
@@ -128,12 +128,12 @@ impl<V: DeserializeOwned> Keyspace<V> {
             return Ok(None);
         }
         if let Some(held) = self.look_near(key).await? {
-            return self.found(held);
+            return self.found(&held);
         }
         let commands = with_life(key).to_vec();
         let mut replies = self.connection.pipeline_briefly(commands).await?;
         let (life, stored) = (replies.pop(), replies.pop());
-        self.found(held(stored, life)?)
+        self.found(&held(stored, life)?)
     }
 
     async fn look_near(&self, key: &str) -> Result<Option<Held>> {
@@ -143,7 +143,7 @@ impl<V: DeserializeOwned> Keyspace<V> {
         }
     }
 
-    fn found(&self, held: Held) -> Result<Option<(Found<V>, Option<Duration>)>> {
+    fn found(&self, held: &Held) -> Result<Option<(Found<V>, Option<Duration>)>> {
         self.count_one(held.data.is_some());
         held.found()
     }

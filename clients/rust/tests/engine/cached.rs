@@ -109,7 +109,7 @@ async fn a_function_loads_in_the_background_where_it_is_told_to() {
     let bus = client(&process);
     let database = Database::beside(&bus);
     ask(&mut admin, &["SET", "agent:7", r#""old""#, "EX", "60"]).await;
-    let answer = fresh_enough(database.clone(), 7).await.unwrap();
+    let answer = Box::pin(fresh_enough(database.clone(), 7)).await.unwrap();
     assert_eq!(answer.as_deref(), Some("old"));
     until("it is loaded anew", async || {
         let stored = ask(&mut admin, &["GET", "agent:7"]).await;

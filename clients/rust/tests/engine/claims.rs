@@ -66,7 +66,7 @@ async fn another_takes_over_from_one_that_fails_or_is_dropped() {
         let load = || async { Ok::<_, Infallible>(Some("b".to_owned())) };
         two.get_or_load(7, load).await.unwrap()
     };
-    let (error, answer) = join(failing, waiting).await;
+    let (error, answer) = join(Box::pin(failing), Box::pin(waiting)).await;
     assert_eq!(error.kind(), ErrorKind::LoadFailed);
     assert_eq!(answer.as_deref(), Some("b"));
 

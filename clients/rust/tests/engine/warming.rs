@@ -29,7 +29,7 @@ async fn a_stream_is_stored_and_tells_how_far_it_is() {
     assert_eq!(agents.get(7).await.unwrap(), Some(0));
     assert_eq!(agents.get(2199).await.unwrap(), Some(2199));
 
-    let entries = rows().map(|row| row.map(|row| Entry::from(row).ttl(Duration::from_secs(60))));
+    let entries = rows().map(|row| row.map(|row| Entry::from(row).ttl(Duration::from_mins(1))));
     let warmed = agents.warm(entries, Warming::default().replacing(), drop);
     assert_eq!(told(warmed.await.unwrap()), (2200, 0, 0));
     assert_eq!(agents.get(7).await.unwrap(), Some(7));
