@@ -19,6 +19,10 @@ use tokio::time::{Instant, sleep, timeout};
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// Time that a server has to end; then it is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// Time that a server has for an answer: machines on which tests run are busy.
+const ANSWER_LIMIT: Duration = Duration::from_secs(15);
+/// Time in which whoever listens at the port of the last time has to prove to be our server.
+const RECOGNITION_LIMIT: Duration = Duration::from_secs(2);
 /// Between two looks at a server that starts or ends.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -143,18 +147,20 @@ impl Process {
     }
 }
 
-/// Connects within the usual deadline.
+/// Connects, to a server that may be slow.
 pub(crate) async fn connect(
     host: &str,
     port: u16,
     credentials: Option<&Credentials>,
 ) -> Result<Server, cachebus_admin::Error> {
-    Server::connect(&Endpoint::new(host, port), credentials).await
+    let endpoint = Endpoint::new(host, port).with_deadline(ANSWER_LIMIT);
+    Server::connect(&endpoint, credentials).await
 }
 
 /// Ends a server that was left behind at this port, by a process that was killed. It is ours if it knows our user's password.
 pub(crate) async fn end_left_behind(port: u16, credentials: &Credentials) {
-    let Ok(server) = connect(HOST, port, Some(credentials)).await else {
+    let known = timeout(RECOGNITION_LIMIT, connect(HOST, port, Some(credentials)));
+    let Ok(Ok(server)) = known.await else {
         return;
     };
     let Ok(info) = server.info().await else {

@@ -6,10 +6,10 @@ use std::{
 };
 
 use cachebus::{CacheBus, ErrorKind, Source};
-use cachebus_admin::{Credentials, Endpoint, Server};
+use cachebus_admin::{Credentials, Server};
 use serde_json::{Value, json};
 
-use crate::program::{Place, until};
+use crate::program::{Place, endpoint, until};
 
 #[tokio::test]
 async fn a_service_does_what_its_contract_allows() {
@@ -76,7 +76,7 @@ async fn and_nothing_beyond_it() {
     assert_eq!(error.kind(), ErrorKind::Denied);
 
     let port = place.entry("dashboard", "port").parse().unwrap();
-    let endpoint = Endpoint::new("127.0.0.1", port);
+    let endpoint = endpoint(port);
     let password = place.entry("dashboard", "password");
     let login = Credentials::new("dashboard", password);
     let server = Server::connect(&endpoint, Some(&login)).await.unwrap();

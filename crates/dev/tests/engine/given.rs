@@ -4,10 +4,10 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use cachebus_admin::{Endpoint, Server};
+use cachebus_admin::Server;
 use serde_json::Value;
 
-use crate::program::{Dev, Place, executable, until};
+use crate::program::{Dev, Place, endpoint, executable, until};
 
 /// A server that somebody has started.
 struct Given {
@@ -33,7 +33,7 @@ impl Given {
     }
 
     async fn admin(&self) -> Option<Server> {
-        let server = Server::connect(&Endpoint::new("127.0.0.1", self.port), None).await;
+        let server = Server::connect(&endpoint(self.port), None).await;
         let server = server.ok()?;
         server.ping().await.ok().map(|()| server)
     }

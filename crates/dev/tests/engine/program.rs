@@ -11,6 +11,7 @@ use std::{
 };
 
 use cachebus::{CacheBus, Settings, Source};
+use cachebus_admin::Endpoint;
 use tempfile::TempDir;
 
 /// Arguments of the program, one on each line.
@@ -201,6 +202,11 @@ pub(crate) async fn until(what: &str, mut ask: impl AsyncFnMut() -> bool) {
         assert!(started.elapsed() < LIMIT, "not within {LIMIT:?}: {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// A server at this port; machines on which tests run are busy.
+pub(crate) fn endpoint(port: u16) -> Endpoint {
+    Endpoint::new("127.0.0.1", port).with_deadline(LIMIT)
 }
 
 pub(crate) fn executable() -> PathBuf {
