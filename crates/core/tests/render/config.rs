@@ -2,8 +2,11 @@
 
 use crate::fixture::bus;
 use cachebus_api::engine::EngineKind;
-use cachebus_core::config::{accepted, drift, is_live, objection, redis_conf, same, settings};
+use cachebus_core::config::{
+    accepted, agent_json, drift, is_live, objection, redis_conf, same, settings,
+};
 use cachebus_core::engine::{self, Capabilities};
+use cachebus_core::streams::wanted;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Each engine with its directives and whether it took them live.
@@ -228,4 +231,38 @@ config: {Maxmemory-Clients: 5%, proto-max-bulk-len: 1GB, loglevel: WARNING, clie
         );
     }
     assert_eq!(redis_conf(&bus).lines().count(), settings.len());
+}
+
+#[test]
+fn agents_are_told_of_durable_channels_and_of_who_subscribes_to_one() {
+    let bus = bus("
+events:
+  channels:
+    - {name: task, events: [created, done], durable: true, retention: 90s}
+    - {name: ws, events: [message]}
+services:
+  - {name: listener, publish: [ws], subscribe: [ws, 'task:done']}
+  - {name: publisher, publish: [task], subscribe: ['ws:message']}
+  - {name: reader, subscribe: [task]}
+");
+    let events = agent_json(&bus).events;
+    assert_eq!(events.subscribers.len(), 2, "{events:?}");
+    let streams: Vec<(String, u64, Vec<String>)> = wanted(&events)
+        .into_iter()
+        .map(|stream| {
+            let services = stream.services.iter().cloned().collect();
+            (stream.channel, stream.retention_ms, services)
+        })
+        .collect();
+    let stream = |channel: &str, services: &[&str]| {
+        let services = services.iter().map(|&service| service.to_owned());
+        (channel.to_owned(), 90_000, services.collect())
+    };
+    assert_eq!(
+        streams,
+        [
+            stream("task:created", &["reader"]),
+            stream("task:done", &["listener", "reader"]),
+        ]
+    );
 }
