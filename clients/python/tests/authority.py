@@ -5,6 +5,20 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+# Of an authority of which nobody has the key.
+PEM = """\
+-----BEGIN CERTIFICATE-----
+MIIBgDCCASWgAwIBAgIUWqlajkryLonAm9KekR+gsq6AbmQwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJYXV0aG9yaXR5MCAXDTI2MTEyNzA4NDY0OFoYDzIxMjYxMTAz
+MDg0NjQ4WjAUMRIwEAYDVQQDDAlhdXRob3JpdHkwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAAR21HebiGiRCkKzdBA0IfaSY+ZaV+ZOyl+CrkXxXUpiriMAZkdpmUAd
++WqgjWGlw0gQX0Fnz4RATzhvMW0UMFOZo1MwUTAdBgNVHQ4EFgQUoWTj7zAW5h6Y
+3Yr2Zcy/5LJwexUwHwYDVR0jBBgwFoAUoWTj7zAW5h6Y3Yr2Zcy/5LJwexUwDwYD
+VR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNJADBGAiEA7+D8VpRqgERin5ghvHTr
+W+YyUW3Q2pl4vC9m+mOFuegCIQCzp31BiRChsFRknSbbzMW+jpBKTOnjFEfYHfq9
+xs5Y+Q==
+-----END CERTIFICATE-----
+"""
 CA = (
     "basicConstraints=critical,CA:TRUE,pathlen:0",
     "keyUsage=critical,keyCertSign,cRLSign",

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import contracts
+from authority import PEM
 from cachebus import BindingError, Contract, ContractError, Environment, Folder, Url, discover
 
 ENTRIES = {
@@ -21,7 +22,7 @@ ENTRIES = {
     "password": "p4ss",
     "uri": "rediss://worker:p4ss@primary.example:6380/0",
     "tls": "true",
-    "ca.crt": "-----BEGIN CERTIFICATE-----\n",
+    "ca.crt": PEM,
     "sentinels": "s0.example:26379,s1.example:26380",
     "sentinel-port": "26379",
     "master-name": "platform-uid",
@@ -40,7 +41,7 @@ def test_a_folder(tmp_path: Path) -> None:
     binding = Folder(write(tmp_path, ENTRIES)).load()
     assert binding.address == ("primary.example", 6380)
     assert (binding.username, binding.password, binding.tls) == ("worker", "p4ss", True)
-    assert binding.ca_pem == "-----BEGIN CERTIFICATE-----"
+    assert binding.ca_pem == PEM.strip("\n")
     assert binding.sentinels == (("s0.example", 26379), ("s1.example", 26380))
     assert binding.master_name == "platform-uid"
     assert binding.contract.service == "worker"
@@ -59,10 +60,10 @@ def test_variables() -> None:
 
 
 def test_a_url() -> None:
-    binding = Url("rediss://wor%40ker:p%3Ass@h.example", contracts.text(), ca_pem="pem").load()
+    binding = Url("rediss://wor%40ker:p%3Ass@h.example", contracts.text(), ca_pem=PEM).load()
     assert binding.address == ("h.example", 6379)
     assert (binding.username, binding.password) == ("wor@ker", "p:ss")
-    assert (binding.tls, binding.ca_pem, binding.sentinels) == (True, "pem", ())
+    assert (binding.tls, binding.ca_pem, binding.sentinels) == (True, PEM, ())
 
 
 @pytest.mark.parametrize("url", ["http://x", "redis://", "redis://x:port", "x"])
@@ -73,7 +74,15 @@ def test_no_url(url: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("host", None), ("contract.json", None), ("port", "many"), ("contract.json", "{"), ("contract.json", "[]")],
+    [
+        ("host", None),
+        ("contract.json", None),
+        ("port", "many"),
+        ("ca.crt", ""),
+        ("ca.crt", PEM[:100]),
+        ("contract.json", "{"),
+        ("contract.json", "[]"),
+    ],
 )
 def test_a_broken_folder(tmp_path: Path, name: str, text: str | None) -> None:
     entries = {key: value for key, value in ENTRIES.items() if key not in (name, "uri")}

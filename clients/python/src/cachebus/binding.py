@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,7 +55,7 @@ class Binding:
                 username=values.get("username"),
                 password=values.get("password"),
                 tls=values.get("tls", "false") == "true",
-                ca_pem=values.get("ca.crt"),
+                ca_pem=_authority(values.get("ca.crt")),
                 sentinels=_addresses(values.get("sentinels", ""), values.get("sentinel-port")),
                 master_name=values.get("master-name"),
                 contract=Contract.parse(values["contract.json"]),
@@ -185,6 +186,17 @@ def _of_uri(uri: str | None) -> dict[str, str]:
     if parts.password:
         values["password"] = unquote(parts.password)
     return values
+
+
+def _authority(pem: str | None) -> str | None:
+    """What is no certificate is found out here, where the binding that was read before can be kept."""
+    if pem is None:
+        return None
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
+    except (ssl.SSLError, ValueError):
+        raise BindingError("the binding's ca.crt holds no certificate") from None
+    return pem
 
 
 def _addresses(text: str, default_port: str | None) -> tuple[Address, ...]:

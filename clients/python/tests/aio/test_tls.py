@@ -39,7 +39,10 @@ class Secured:
         self.write("contract.json", contracts.text())
 
     def write(self, name: str, text: str) -> None:
-        (self.binding / name).write_text(text)
+        # Whole or not at all, as a mounted Secret changes.
+        fresh = self.binding / f"{name}.fresh"
+        fresh.write_text(text)
+        fresh.replace(self.binding / name)
 
     def reload(self) -> None:
         """Has the server read its certificate again."""
