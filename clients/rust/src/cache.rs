@@ -53,6 +53,7 @@ impl Cache {
             Arc::clone(&self.metrics),
         ))
     }
+
     /// The keyspace of this name and type that all functions with the attribute `cached` share, and so its loads.
     #[cfg(feature = "macros")]
     #[doc(hidden)]

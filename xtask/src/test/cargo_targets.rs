@@ -10,6 +10,10 @@ use crate::image::{STATIC_TARGET, cargo};
 /// The name of the test targets that need an engine's server; every other test runs anywhere.
 pub(super) const BESIDE_ENGINE: &str = "engine";
 
+/// What is checked and tested besides what is built by default.
+pub(super) const FEATURES: &str =
+    "xtask/generate,cachebus/macros,cachebus/outbox,cachebus/prometheus";
+
 /// The package of scenarios: its test targets would need a cluster, the tests beside its source need none.
 const SCENARIOS: &str = "cachebus-e2e";
 
@@ -49,10 +53,7 @@ pub(super) fn run_anywhere() -> anyhow::Result<()> {
 fn tests_of_workspace() -> Cmd {
     cargo()
         .args(["test", "--quiet", "--workspace"])
-        .args([
-            "--features",
-            "xtask/generate,cachebus/macros,cachebus/outbox,cachebus/prometheus",
-        ])
+        .args(["--features", FEATURES])
         .args(["--target", STATIC_TARGET])
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
 }

@@ -146,10 +146,8 @@ fn run_part(part: Part, options: &Options) -> anyhow::Result<Unchecked> {
         Part::Fmt => cargo().args(["fmt", "--all", "--check"]).stream(),
         Part::Clippy => cargo()
             .args(["clippy", "--quiet", "--workspace", "--all-targets"])
-            .args([
-                "--features",
-                "xtask/generate,cachebus-operator/fault-points,cachebus/macros,cachebus/outbox,cachebus/prometheus",
-            ])
+            .args(["--features", cargo_targets::FEATURES])
+            .args(["--features", "cachebus-operator/fault-points"])
             .args(["--", "--deny", "warnings"])
             .stream(),
         Part::Deny => return deny::check(),
