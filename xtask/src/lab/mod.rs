@@ -50,6 +50,13 @@ pub(crate) fn fingerprint<'a>(inputs: impl IntoIterator<Item = &'a str>) -> Stri
     docker::Fingerprint::of(inputs).as_str().to_owned()
 }
 
+/// Removes what earlier runs left behind where a whole test run might not find the room it needs.
+pub fn make_room() -> anyhow::Result<()> {
+    let home = Home::locate()?;
+    let _lock = home.lock()?;
+    space::make(&home, space::TESTS)
+}
+
 /// The lab on this machine.
 #[derive(Debug)]
 pub struct Lab {

@@ -2,15 +2,18 @@
 
 use std::fs;
 
+use std::path::Path;
+
 use anyhow::{Context as _, bail};
 
+use crate::image::target_directory;
 use crate::progress::{note, step};
 
 use super::binaries::PROGRAMS;
-use super::docker::{self, Fingerprint};
+use super::docker::{self, Fingerprint, docker};
 use super::engines::ENGINES;
 use super::home::Home;
-use super::{node_image, roots};
+use super::{engine, node_image, roots};
 
 const GIB: u64 = 1 << 30;
 
@@ -18,14 +21,22 @@ const GIB: u64 = 1 << 30;
 pub(crate) const BUILD: u64 = 8 * GIB;
 
 /// What a cluster and the images loaded into it may grow by.
-pub(crate) const RUN: u64 = 3 * GIB;
+pub(crate) const RUN: u64 = 6 * GIB;
 
-/// Makes sure that `wanted` bytes are free; removes what old versions left behind when they are not.
-pub(crate) fn ensure(home: &Home, wanted: u64) -> anyhow::Result<()> {
-    if home.free_bytes()? >= wanted {
-        return Ok(());
+/// What compilers write in a whole test run, beside [`RUN`].
+pub(crate) const TESTS: u64 = 12 * GIB;
+
+/// Removes what earlier runs left behind when fewer than `wanted` bytes are free.
+pub(crate) fn make(home: &Home, wanted: u64) -> anyhow::Result<()> {
+    if home.free_bytes()? < wanted {
+        step("removing what earlier runs left behind", || prune(home))?;
     }
-    step("removing what old versions left behind", || prune(home))?;
+    Ok(())
+}
+
+/// [`make`], and an error when `wanted` bytes are not free even so.
+pub(crate) fn ensure(home: &Home, wanted: u64) -> anyhow::Result<()> {
+    make(home, wanted)?;
     let free = home.free_bytes()?;
     if free >= wanted {
         return Ok(());
@@ -39,7 +50,7 @@ pub(crate) fn ensure(home: &Home, wanted: u64) -> anyhow::Result<()> {
     )
 }
 
-/// Removes programs, images and unfinished work of versions that are no longer in use.
+/// Removes programs, images and unfinished work of versions that are no longer in use, and what nothing refers to any more.
 pub(crate) fn prune(home: &Home) -> anyhow::Result<()> {
     let current: Vec<String> = PROGRAMS
         .iter()
@@ -55,10 +66,50 @@ pub(crate) fn prune(home: &Home) -> anyhow::Result<()> {
         }
     }
     drop(home.scratch("prune")?);
+    forget_increments(&target_directory()?)?;
     if docker::answers() {
+        if engine::own_pid(home).is_some() {
+            remove_unused()?;
+        }
         for image in docker::remove_images_but(&images_in_use())? {
             note(format_args!("   removed the image {image}"));
         }
+    }
+    Ok(())
+}
+
+/// Removes what compilers keep of each state of the source that they saw: nothing needs it, and it grows with every change.
+fn forget_increments(target: &Path) -> anyhow::Result<()> {
+    let Ok(entries) = fs::read_dir(target) else {
+        return Ok(());
+    };
+    let folders = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<anyhow::Result<Vec<_>>>()?;
+    // One folder for each profile, below one for each target that is named.
+    let below = folders.iter().flat_map(fs::read_dir).flatten();
+    let below = below.filter_map(|entry| Some(entry.ok()?.path()));
+    for folder in folders.iter().cloned().chain(below) {
+        let increments = folder.join("incremental");
+        if increments.is_dir() {
+            fs::remove_dir_all(&increments)
+                .with_context(|| format!("cannot remove {}", increments.display()))?;
+            note(format_args!("   removed {}", increments.display()));
+        }
+    }
+    Ok(())
+}
+
+/// Removes the volumes of nodes that are gone, and images that lost their name to a newer build.
+///
+/// Only in the lab's own engine: in another they may be somebody's.
+fn remove_unused() -> anyhow::Result<()> {
+    for kind in ["volume", "image", "builder"] {
+        let printed = docker().args([kind, "prune", "--force"]).output()?;
+        note(format_args!(
+            "   unused, of kind {kind}: {}",
+            printed.lines().last().unwrap_or_default()
+        ));
     }
     Ok(())
 }

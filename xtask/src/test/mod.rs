@@ -19,6 +19,7 @@ use clap::builder::PossibleValue;
 
 use crate::demo;
 use crate::image::cargo;
+use crate::lab;
 use crate::progress::{note, seconds};
 
 /// One part of the checks. None depends on another.
@@ -111,6 +112,7 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
     if options.list {
         return list().map(|()| true);
     }
+    lab::make_room()?;
     let mut outcomes = Vec::new();
     for part in options.parts() {
         note(format_args!("\n== {}", name(part)));
