@@ -39,7 +39,9 @@ pub mod refusal {
     pub const FAILOVER_RUNNING: &str = "FailoverRunning";
     /// No replica is fit to lead.
     pub const NO_CANDIDATE: &str = "NoCandidate";
-    /// The replica that was asked for, or chosen, is not or did not come in sync.
+    /// The replica that was asked for is not in sync, or not known to be. No write was held for that: it may be asked again soon.
+    pub const NOT_YET_IN_SYNC: &str = "NotYetInSync";
+    /// With writes held, a replica was not in sync or did not come so.
     pub const NOT_IN_SYNC: &str = "NotInSync";
     /// The chosen replica may lead or not: it did not answer any more. Sentinels decide.
     pub const CANDIDATE_LOST: &str = "CandidateLost";

@@ -61,10 +61,6 @@ async fn switch(lab: &Lab, bus: &Bus, for_whom: &str) -> anyhow::Result<String> 
     answered(bus).await?;
     let moved = wait::until("another pod is the primary", ANSWERED, || async {
         let now = bus.primary().await?;
-        if now == before && refused_for_now(bus).await? {
-            ask(bus, for_whom).await?;
-            answered(bus).await?;
-        }
         ensure!(now != before, "{before} is the primary");
         Ok(now)
     })
@@ -91,18 +87,6 @@ async fn switch(lab: &Lab, bus: &Bus, for_whom: &str) -> anyhow::Result<String> 
         acknowledged.len()
     ));
     Ok(moved)
-}
-
-/// Whether the request was refused because a replica that has followed only for a moment is not known to be in sync yet: whoever
-/// reads that asks again.
-async fn refused_for_now(bus: &Bus) -> anyhow::Result<bool> {
-    let topology = bus
-        .object()
-        .await?
-        .status
-        .and_then(|status| status.topology);
-    let refusal = topology.and_then(|topology| topology.handover?.failed);
-    Ok(refusal.is_some_and(|refusal| refusal.starts_with("NotInSync")))
 }
 
 async fn ask(bus: &Bus, for_whom: &str) -> anyhow::Result<()> {

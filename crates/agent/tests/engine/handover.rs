@@ -366,8 +366,14 @@ async fn without_a_fit_replica_or_a_majority_the_lead_stays_where_it_is() {
     let mut running = Running::start(&bus).await;
     let writers = Writers::start(&running.access, "r", WRITERS).await;
     running.nodes[2].take().unwrap().stop().await;
-    assert_eq!(running.refused(0, Some("b-redis-2")).await, "NotInSync");
-    assert_eq!(running.refused(0, Some("b-redis-9")).await, "NotInSync");
+    assert_eq!(
+        running.refused(0, Some("b-redis-2")).await,
+        refusal::NOT_YET_IN_SYNC
+    );
+    assert_eq!(
+        running.refused(0, Some("b-redis-9")).await,
+        refusal::NOT_YET_IN_SYNC
+    );
     assert_eq!(running.refused(0, Some("b-redis-0")).await, "UnknownPod");
     assert_eq!(running.refused(1, None).await, "NotLeading");
     // Without a majority of Sentinels the primary takes writes with all its replicas only.

@@ -119,7 +119,7 @@ pub fn judge(scene: &Scene<'_>) -> Result<Choice, Refusal> {
     let best = match scene.to {
         Some(to) => fit.into_iter().find(|copy| copy.pod == to).ok_or_else(|| {
             let message = format!("{to} is not in sync with {}, or not known to be", scene.pod);
-            refuse(refusal::NOT_IN_SYNC, message)
+            refuse(refusal::NOT_YET_IN_SYNC, message)
         })?,
         None => fit
             .max_by_key(|copy| (copy.offset, Reverse(scene.names.data_ordinal(&copy.pod))))

@@ -5,11 +5,13 @@ use super::blocked::{Blocked, reason};
 use super::health::{self, leading};
 use super::view::View;
 use super::{Action, Plan};
+use crate::handover::refusal;
 use crate::protocol::{HandoverCause, HandoverOrder, HandoverOutcome, HandoverReport, Refusal};
 use cachebus_api::status::{Handover, Topology};
 use std::cmp::Reverse;
 
-/// Time in which the lead must be with the other pod, in milliseconds.
+/// Time in which the lead must be with the other pod, in milliseconds. An agent that refuses for what may pass, and has held no write
+/// for it, is asked again until then.
 const PATIENCE_MS: u64 = 30_000;
 /// Time after a decision that failed in which it is not taken anew, in milliseconds: writes are held in each attempt.
 const RETRY_MS: u64 = 90_000;
@@ -67,14 +69,21 @@ pub fn carry_on(view: &View<'_>, plan: &mut Plan) -> bool {
         }
         return forgotten;
     }
+    let late = view.passed(since, PATIENCE_MS);
     match ordered(view, primary).map(|report| (report.number, &report.outcome)) {
-        Some((handovers, HandoverOutcome::Failed(refusal))) => {
+        Some((handovers, HandoverOutcome::Failed(why))) => {
+            let again = !late && why.reason == refusal::NOT_YET_IN_SYNC;
+            let record = if again {
+                topology.clone()
+            } else {
+                refused(topology, why)
+            };
             plan.act(Action::Record(Topology {
                 handovers,
-                ..refused(topology, refusal)
+                ..record
             }));
         }
-        _ if view.passed(since, PATIENCE_MS) => {
+        _ if late => {
             let late = format!("it was not done within {} s", PATIENCE_MS / 1_000);
             plan.act(Action::Record(gave_up(topology, late)));
         }

@@ -64,7 +64,7 @@ fn who_is_not_a_whole_copy_in_the_stream_is_not_fit() {
         spoil(&mut bus.copies[1]);
         assert_eq!(bus.chosen(), "b-redis-1");
         bus.to = Some("b-redis-2");
-        assert_eq!(bus.judged(), Err(refusal::NOT_IN_SYNC.to_owned()));
+        assert_eq!(bus.judged(), Err(refusal::NOT_YET_IN_SYNC.to_owned()));
         bus.to = None;
         spoil(&mut bus.copies[0]);
         assert_eq!(bus.judged(), Err(refusal::NO_CANDIDATE.to_owned()));

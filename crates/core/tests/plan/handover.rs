@@ -4,6 +4,7 @@ use crate::scene::{Scene, ago, desired, follows, leads, leads_as, primary, seale
 use crate::status::{condition, is, reported};
 use cachebus_api::status::{Handover, Topology};
 use cachebus_core::events::between;
+use cachebus_core::handover::refusal;
 use cachebus_core::plan::{Action, handover_intended, plan, reason, refused};
 use cachebus_core::protocol::{
     DataStatus, HandoverCause, HandoverOrder, HandoverOutcome, Phase, Refusal, ReplicationStatus,
@@ -265,6 +266,35 @@ fn one_that_fails_is_told_once_and_nothing_else_happens() {
     assert_eq!(notes(&later), []);
     later.observed.now_ms += 90_000;
     assert_eq!(later.record().handover, None, "it is forgotten in the end");
+}
+
+#[test]
+fn one_that_is_refused_before_any_write_was_held_is_ordered_again_for_a_while() {
+    let not_yet = |seconds| {
+        Scene::well()
+            .handing_over(Some("b-redis-1"), "Switchover", seconds)
+            .hands_over(
+                0,
+                1,
+                HandoverCause::Ordered,
+                HandoverOutcome::Failed(Refusal {
+                    reason: refusal::NOT_YET_IN_SYNC.to_owned(),
+                    message: "b-redis-1 is not in sync".to_owned(),
+                }),
+            )
+    };
+    let scene = not_yet(29);
+    let record = scene.record();
+    assert_eq!(record.handover.as_ref().unwrap().failed, None);
+    assert_eq!(record.handovers, 1, "this answer is accounted for");
+    assert!(scene.plan().unsettled);
+    assert!(ordered(&scene.recorded(record)).is_some());
+
+    let given_up = not_yet(30).record().handover.unwrap();
+    assert_eq!(
+        given_up.failed.as_deref(),
+        Some("NotYetInSync: b-redis-1 is not in sync")
+    );
 }
 
 #[test]
