@@ -81,7 +81,7 @@ struct Selection {
     #[arg(long, default_value_t = 2, value_name = "N")]
     jobs: usize,
     /// Chooses what a run of the short form leaves out, as a run before it did that printed this seed. By default the time.
-    #[arg(long, env = "CACHEBUS_E2E_SEED", value_name = "N")]
+    #[arg(long, env = "CACHEBUS_TEST_SEED", value_name = "N")]
     seed: Option<u64>,
 }
 

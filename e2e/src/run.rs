@@ -18,7 +18,7 @@ use crate::{Selection, diagnose};
 const LIMIT: Duration = Duration::from_mins(40);
 
 /// One in so many of the scenarios that take turns runs in the short form.
-const TURNS: usize = 3;
+const TURNS: usize = 4;
 
 /// The scenarios that the command line asks for: what it names, else all in the long form, else those whose turn it is.
 pub fn select(selection: &Selection, seed: u64) -> anyhow::Result<Vec<&'static Scenario>> {

@@ -48,7 +48,7 @@ pub struct Scenario {
     pub proves: &'static str,
     /// It stops, replaces or measures the operator: nothing else may run meanwhile.
     pub alone: bool,
-    /// Of these the short form runs every third, beginning with another by the seed: all of them would take longer than one wants
+    /// Of these the short form runs every fourth, beginning with another by the seed: all of them would take longer than one wants
     /// to wait for.
     pub by_turns: bool,
     pub run: fn(Lab) -> BoxFuture<'static, anyhow::Result<()>>,

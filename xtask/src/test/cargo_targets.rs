@@ -14,6 +14,9 @@ pub(super) const BESIDE_ENGINE: &str = "engine";
 pub(super) const FEATURES: &str =
     "xtask/generate,cachebus/macros,cachebus/outbox,cachebus/prometheus";
 
+/// The folder of the client libraries.
+const CLIENTS: &str = "clients";
+
 /// The package of scenarios: its test targets would need a cluster, the tests beside its source need none.
 const SCENARIOS: &str = "cachebus-e2e";
 
@@ -70,8 +73,16 @@ fn test_targets(metadata: &Metadata) -> Vec<String> {
         .collect()
 }
 
+/// The tests of a package that need an engine, built.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Program {
+    pub(super) path: PathBuf,
+    /// They are a client library's.
+    pub(super) of_client: bool,
+}
+
 /// Builds the tests that need an engine, as static programs that run in any image.
-pub(super) fn build_beside_engine() -> anyhow::Result<Vec<PathBuf>> {
+pub(super) fn build_beside_engine() -> anyhow::Result<Vec<Program>> {
     let printed = tests_of_workspace()
         .args(["--no-run", "--test", BESIDE_ENGINE])
         .arg("--message-format=json-render-diagnostics")
@@ -80,22 +91,26 @@ pub(super) fn build_beside_engine() -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// The programs that Cargo's messages name.
-fn executables(messages: &str) -> Vec<PathBuf> {
+fn executables(messages: &str) -> Vec<Program> {
     #[derive(Deserialize)]
     struct Message {
         executable: Option<PathBuf>,
-        target: Option<Target>,
+        target: Option<Source>,
+    }
+    #[derive(Deserialize)]
+    struct Source {
+        name: String,
+        src_path: PathBuf,
     }
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Message>(line).ok())
-        .filter(|message| {
-            message
-                .target
-                .as_ref()
-                .is_some_and(|target| target.name == BESIDE_ENGINE)
+        .filter_map(|message| message.target.zip(message.executable))
+        .filter(|(target, _)| target.name == BESIDE_ENGINE)
+        .map(|(target, path)| Program {
+            path,
+            of_client: target.src_path.iter().any(|folder| folder == CLIENTS),
         })
-        .filter_map(|message| message.executable)
         .collect()
 }
 
@@ -121,10 +136,18 @@ mod tests {
 
     #[test]
     fn only_programs_beside_an_engine_are_taken_from_the_messages() {
-        let messages = r#"{"reason":"compiler-artifact","target":{"name":"engine","kind":["test"]},"executable":"/t/engine-1"}
-{"reason":"compiler-artifact","target":{"name":"cachebus","kind":["bin"]},"executable":"/t/cachebus"}
-{"reason":"compiler-artifact","target":{"name":"serde","kind":["lib"]},"executable":null}
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"engine","src_path":"/w/crates/agent/tests/engine/main.rs"},"executable":"/t/engine-1"}
+{"reason":"compiler-artifact","target":{"name":"engine","src_path":"/w/clients/rust/tests/engine/main.rs"},"executable":"/t/engine-2"}
+{"reason":"compiler-artifact","target":{"name":"cachebus","src_path":"/w/crates/operator/src/main.rs"},"executable":"/t/cachebus"}
+{"reason":"compiler-artifact","target":{"name":"serde","src_path":"/r/serde/src/lib.rs"},"executable":null}
 {"reason":"build-finished","success":true}"#;
-        assert_eq!(executables(messages), [PathBuf::from("/t/engine-1")]);
+        let program = |path: &str, of_client| Program {
+            path: PathBuf::from(path),
+            of_client,
+        };
+        assert_eq!(
+            executables(messages),
+            [program("/t/engine-1", false), program("/t/engine-2", true)]
+        );
     }
 }

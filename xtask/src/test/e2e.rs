@@ -3,15 +3,17 @@
 use crate::cluster_program;
 use crate::image::Profile;
 
-use super::Options;
+use super::{Options, SEED};
 
-pub(super) fn check(options: &Options) -> anyhow::Result<()> {
+pub(super) fn check(options: &Options, seed: u64) -> anyhow::Result<()> {
     let profile = if options.long {
         Profile::Release
     } else {
         Profile::Lab
     };
-    let mut run = cluster_program::prepared(profile)?.arg("run");
+    let mut run = cluster_program::prepared(profile)?
+        .arg("run")
+        .env(SEED, seed.to_string());
     if options.long {
         run = run.arg("--long");
     }

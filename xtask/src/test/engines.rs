@@ -1,6 +1,6 @@
 //! What speaks to an engine, against every supported one.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, bail, ensure};
 
@@ -8,7 +8,8 @@ use crate::command::Cmd;
 use crate::lab::{ENGINES, EngineImage, Lab, docker};
 use crate::progress::step;
 
-use super::cargo_targets::build_beside_engine;
+use super::Turn;
+use super::cargo_targets::{Program, build_beside_engine};
 
 /// Tests freeze servers with `kill`, which an engine's image may only have inside its shell. Pods of a bus of several have a
 /// name and an address each, and a Sentinel takes nobody for the primary whose name does not resolve.
@@ -31,7 +32,7 @@ const START: &str = r#"
 const BESIDE_POSTGRES: &str = "outbox::";
 const POSTGRES: &str = "CACHEBUS_TEST_POSTGRES=/usr/lib/postgresql/15/bin";
 
-pub(super) fn check() -> anyhow::Result<()> {
+pub(super) fn check(turn: Turn) -> anyhow::Result<()> {
     let lab = Lab::open(None)?;
     lab.build()?;
     let programs = step("building the tests", build_beside_engine)?;
@@ -39,12 +40,12 @@ pub(super) fn check() -> anyhow::Result<()> {
         !programs.is_empty(),
         "there are no tests that need an engine"
     );
-    on_every_engine(&lab, &programs)?;
+    on_every_engine(&lab, &programs, turn)?;
     let postgres = lab.postgres()?;
     step("testing against PostgreSQL", || {
         let mut ran = false;
         for program in &programs {
-            ran |= beside_postgres(postgres, program)?;
+            ran |= beside_postgres(postgres, &program.path)?;
         }
         ensure!(ran, "no test is of {BESIDE_POSTGRES}");
         Ok(())
@@ -52,11 +53,18 @@ pub(super) fn check() -> anyhow::Result<()> {
 }
 
 /// Tests mostly wait, and no engine's wait for another's.
-fn on_every_engine(lab: &Lab, programs: &[PathBuf]) -> anyhow::Result<()> {
+fn on_every_engine(lab: &Lab, programs: &[Program], turn: Turn) -> anyhow::Result<()> {
     std::thread::scope(|scope| {
         let running: Vec<_> = ENGINES
             .iter()
-            .map(|engine| (engine, scope.spawn(move || test(lab, engine, programs))))
+            .enumerate()
+            .map(|(place, engine)| {
+                let clients_too = turn.is_of(place, ENGINES.len());
+                let programs = programs
+                    .iter()
+                    .filter(move |program| clients_too || !program.of_client);
+                (engine, scope.spawn(move || test(lab, engine, programs)))
+            })
             .collect();
         for (engine, run) in running {
             step(format_args!("testing against {}", engine.key), || {
@@ -78,9 +86,13 @@ fn beside_postgres(image: &str, program: &Path) -> anyhow::Result<bool> {
     Ok(!printed.contains("running 0 tests"))
 }
 
-fn test(lab: &Lab, engine: &EngineImage, programs: &[PathBuf]) -> anyhow::Result<()> {
+fn test<'a>(
+    lab: &Lab,
+    engine: &EngineImage,
+    programs: impl Iterator<Item = &'a Program>,
+) -> anyhow::Result<()> {
     for program in programs {
-        beside(program, engine.server())
+        beside(&program.path, engine.server())
             .args([engine.image(lab.source()), "-euc", START])
             .output()?;
     }

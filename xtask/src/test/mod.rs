@@ -12,7 +12,7 @@ mod python;
 mod recovery;
 
 use std::io::Write as _;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::ValueEnum as _;
 use clap::builder::PossibleValue;
@@ -33,9 +33,9 @@ pub enum Part {
     Deny,
     /// Unit, property and snapshot tests.
     Unit,
-    /// What speaks to an engine, against every supported one.
+    /// What speaks to an engine, against every supported one; the Rust client, by turns, against one.
     Engines,
-    /// The client for Python and the function library, against every supported engine.
+    /// The client for Python and the function library, by turns against one of the supported engines.
     Python,
     /// The pure crate depends on nothing that could do I/O, tell the time or draw lots.
     Purity,
@@ -76,9 +76,25 @@ pub struct Options {
     /// Only this end-to-end scenario; may be given again.
     #[arg(long, value_name = "SCENARIO")]
     pub scenario: Vec<String>,
+    /// Chooses what the short form leaves out, as a run before it did that printed this seed. By default the time.
+    #[arg(long, env = SEED, value_name = "N")]
+    pub seed: Option<u64>,
     /// Only names the parts.
     #[arg(long)]
     pub list: bool,
+}
+
+/// Holds [`Options::seed`], for the program of scenarios, too.
+const SEED: &str = "CACHEBUS_TEST_SEED";
+
+/// Of some like things that are tested by turns, whose turn it is; `None`: all have it, in the long form.
+#[derive(Clone, Copy, Debug)]
+struct Turn(Option<u64>);
+
+impl Turn {
+    fn is_of(self, place: usize, of: usize) -> bool {
+        self.0.is_none_or(|seed| seed % of as u64 == place as u64)
+    }
 }
 
 impl Options {
@@ -113,11 +129,16 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
         return list().map(|()| true);
     }
     lab::make_room()?;
+    let seed = match options.seed {
+        Some(seed) => seed,
+        None => SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs(),
+    };
+    note(format_args!("seed {seed}"));
     let mut outcomes = Vec::new();
     for part in options.parts() {
         note(format_args!("\n== {}", name(part)));
         let started = Instant::now();
-        let result = run_part(part, options);
+        let result = run_part(part, options, seed);
         let outcome = Outcome {
             part,
             result: result.map_err(|error| note(format_args!("{error:#}"))),
@@ -143,7 +164,8 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
     Ok(failed == 0)
 }
 
-fn run_part(part: Part, options: &Options) -> anyhow::Result<Unchecked> {
+fn run_part(part: Part, options: &Options, seed: u64) -> anyhow::Result<Unchecked> {
+    let turn = Turn((!options.long).then_some(seed));
     let all = match part {
         Part::Fmt => cargo().args(["fmt", "--all", "--check"]).stream(),
         Part::Clippy => cargo()
@@ -154,12 +176,12 @@ fn run_part(part: Part, options: &Options) -> anyhow::Result<Unchecked> {
             .stream(),
         Part::Deny => return deny::check(),
         Part::Unit => cargo_targets::run_anywhere(),
-        Part::Engines => engines::check(),
-        Part::Python => return python::check(),
+        Part::Engines => engines::check(turn),
+        Part::Python => return python::check(turn),
         Part::Purity => purity::check(),
         Part::Generated => generate(true),
         Part::Charts => charts::check(),
-        Part::E2e => e2e::check(options),
+        Part::E2e => e2e::check(options, seed),
         Part::Model => model::check(),
         Part::Mutations => mutations::check(),
         Part::Recovery => recovery::check(),
