@@ -28,6 +28,7 @@ mod process;
 mod run;
 mod s3;
 mod scenarios;
+mod stalls;
 mod trial;
 mod wait;
 mod watch;

@@ -67,7 +67,8 @@ pub fn between(previous: &CacheBusStatus, next: &CacheBusStatus) -> Vec<EventDra
             .conditions
             .iter()
             .find(|known| known.type_ == condition.type_);
-        transition(before, condition, is_settling(next, condition))
+        let expected = is_settling(next, condition) || is_starting(previous, condition);
+        transition(before, condition, expected)
     });
     let changes = [
         primary(previous, next),
@@ -88,12 +89,12 @@ pub fn refused(asked: &str, why: &str) -> EventDraft {
     }
 }
 
-fn transition(before: Option<&Condition>, now: &Condition, settling: bool) -> Option<EventDraft> {
+fn transition(before: Option<&Condition>, now: &Condition, expected: bool) -> Option<EventDraft> {
     let was = before.map(|condition| condition.status.as_str());
     let at_once = WARN_AT_ONCE.contains(&now.type_.as_str());
     let warning = match (was, now.status.as_str()) {
         (Some("True"), "False" | "Unknown") => {
-            !settling && !PLANNED_REASONS.contains(&now.reason.as_str())
+            !expected && !PLANNED_REASONS.contains(&now.reason.as_str())
         }
         (Some("False" | "Unknown"), "True") => false,
         (None, "False") => at_once,
@@ -128,6 +129,14 @@ fn is_settling(status: &CacheBusStatus, condition: &Condition) -> bool {
             condition.last_transition_time.0.as_second() - failover.finished_at.0.as_second();
         condition.type_ == kind::REPLICATION_HEALTHY && (0..=SETTLING_S).contains(&after)
     })
+}
+
+/// Whether a condition became what it is because pods start, which are given their users and settings then.
+fn is_starting(previous: &CacheBusStatus, condition: &Condition) -> bool {
+    let mut conditions = previous.conditions.iter();
+    let ready = conditions.any(|known| known.type_ == kind::READY && known.status == "True");
+    let given = [kind::USERS_IN_SYNC, kind::CONFIGURATION_IN_SYNC];
+    !ready && given.contains(&condition.type_.as_str())
 }
 
 fn primary(previous: &CacheBusStatus, next: &CacheBusStatus) -> Option<EventDraft> {

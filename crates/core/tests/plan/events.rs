@@ -254,6 +254,25 @@ fn what_a_person_has_to_mend_is_told_anew_when_it_is_something_else() {
 }
 
 #[test]
+fn users_and_settings_that_pods_are_yet_to_be_given_are_no_warning_until_the_bus_is_ready() {
+    let well = reported(&Scene::well());
+    let starting = fails(&well, kind::READY, "PodsNotReady", "");
+    for (kind, reason) in [
+        (kind::USERS_IN_SYNC, "UsersDiffer"),
+        (kind::CONFIGURATION_IN_SYNC, "SettingsDiffer"),
+    ] {
+        let said = reasons(&starting, &fails(&starting, kind, reason, ""));
+        assert_eq!(said, [tells(reason)]);
+        assert_eq!(
+            reasons(&well, &fails(&well, kind, reason, "")),
+            [warns(reason)]
+        );
+    }
+    let unfenced = fails(&starting, kind::REPLICATION_HEALTHY, "TooFewReplicas", "");
+    assert_eq!(reasons(&starting, &unfenced), [warns("TooFewReplicas")]);
+}
+
+#[test]
 fn replicas_that_are_on_their_way_after_a_planned_change_are_no_warning() {
     let well = reported(&Scene::well());
     for (reason, warning) in [("Switchover", false), ("Crash", true)] {
