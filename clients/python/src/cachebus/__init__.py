@@ -14,6 +14,7 @@ from ._sync.locks import Fence, Lock, Locks
 from ._sync.subscription import Subscription
 from .binding import Binding, Environment, Folder, Source, Url, discover
 from .caching import LoadOnce, Near
+from .consistency import Consistency
 from .contract import Contract
 from .envelope import Event
 from .errors import (
@@ -50,6 +51,7 @@ __all__ = [
     "CacheBus",
     "CacheBusError",
     "Cached",
+    "Consistency",
     "Consumer",
     "ConsumerOptions",
     "Contract",

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Generic, TypeVar
 
+from ..consistency import Consistency
 from ..keys import Parts
 from ..warming import Entry, Warmed
+from .consistency import Check
 from .loading import Loading
 from .primitives import Feed
 from .values import Values, batches
@@ -145,3 +147,25 @@ class Keyspace(Generic[V]):
         is counted and left out.
         """
         return await warm(self._values, entries, at_once=at_once, replace=replace, progress=progress)
+
+    async def check_consistency(
+        self,
+        load: Callable[[Parts], Awaitable[V | None]],
+        *,
+        among: Feed[Parts] | None = None,
+        sample: int = 1000,
+        at_once: int = 4,
+        settle: float = 1.0,
+    ) -> Consistency:
+        """Compares a sample of the cached values with what ``load`` returns for their parts: what the database has.
+
+        ``among``: the keys of which ``sample`` are chosen by chance, such as all ids of a table; without it those that
+        are cached, which needs the right ``scan`` and is O(all keys of the server), and ``load`` gets their parts as
+        text. ``at_once``: loads at the same time. What differs is looked at again after ``settle`` seconds, and counts
+        where it does so still: a writer may have been between its database and the cache. Values are compared as they
+        are stored.
+
+        Reads only, and reads the server, whatever is held near. Errors are raised; while the cache is off nothing is
+        sampled.
+        """
+        return await Check(self._values, load, at_once).run(among, sample, settle)
