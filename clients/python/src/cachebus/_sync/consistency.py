@@ -70,12 +70,11 @@ class Check(Generic[V]):
         data, life = values.send(reading(key))
         if data is None:
             return Compared(key, Verdict.MISSING)
-        loaded = self._load(parts)
         try:
             values.decoded(data)
         except errors.ValueInvalid:
             return Compared(key, Verdict.INVALID)
-        if codec.decode(data) == self._plain(loaded):
+        if codec.decode(data) == self._plain(self._load(parts)):
             return Compared(key, Verdict.EQUAL)
         allowed = values.time_to_live(None) + values.rules.freshness.stale_for
         left = held(data, life).left

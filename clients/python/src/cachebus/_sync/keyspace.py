@@ -54,7 +54,7 @@ class Keyspace(Generic[V]):
         return [None if data is None else self._values.decoded(data) for data in stored]
 
     def exists(self, parts: Parts = None) -> bool:
-        """Whether there is a value."""
+        """Whether something is stored there, if only that there is nothing (``remember_absent``)."""
         key = self.key(parts)
         if not self.enabled:
             return False
@@ -157,9 +157,9 @@ class Keyspace(Generic[V]):
 
         ``among``: the keys of which ``sample`` are chosen by chance, such as all ids of a table; without it those that
         are cached, which needs the right ``scan`` and is O(all keys of the server), and ``load`` gets their parts as
-        text. ``at_once``: loads at the same time. What differs is looked at again after ``settle`` seconds, and counts
-        where it does so still: a writer may have been between its database and the cache. Values are compared as they
-        are stored.
+        text. ``at_once``: loads at the same time, with threads in some of their own. What differs is looked at again
+        after ``settle`` seconds, and counts where it does so still: a writer may have been between its database and the
+        cache. Values are compared as they are stored.
 
         Reads only, and reads the server, whatever is held near. Errors are raised; while the cache is off nothing is
         sampled.

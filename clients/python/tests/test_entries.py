@@ -1,16 +1,12 @@
-"""What a near cache holds, and what an event means for it."""
+"""What a near cache holds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
-from cachebus import Event
-from cachebus._async.near import key_of
 from cachebus.entries import OVERHEAD, Entries, Kept
-from cachebus.keys import Template
 
 TTL = 10.0
 
@@ -64,27 +60,3 @@ def test_what_is_asked_for_stays_where_others_have_to_go() -> None:
     fill(entries, "4", data=bytes(4 * each))
     assert entries.get("4", 0) is None
     assert entries.get("2", 0)
-
-
-def test_an_event_means_a_value_by_the_names_of_its_parts() -> None:
-    template = Template("knowledge:{agent}:{id}")
-
-    def means(data: Mapping[str, Any], template: Template = template) -> str | None:
-        return key_of(Event("knowledge:updated", "worker", data), template)
-
-    assert means({"agent": "a1", "id": 7, "name": "x"}) == "knowledge:a1:7"
-    for less in (
-        {"agent": "a1"},
-        {"agent": "a1", "id": None},
-        {"agent": "a1", "id": True},
-        {"agent": "a:1", "id": 7},
-        {},
-    ):
-        assert means(less) is None
-    assert means({"id": 7}, Template("agents:all")) == "agents:all"
-
-
-def test_a_key_tells_its_parts() -> None:
-    assert Template("agent:{id}").parts("agent:7") == "7"
-    assert Template("metrics:{service}:{name}").parts("metrics:api:p99") == {"service": "api", "name": "p99"}
-    assert Template("agents:all").parts("agents:all") is None
