@@ -50,7 +50,8 @@ class Keyspace(Generic[V]):
         if not keys or not self.enabled:
             return [None] * len(keys)
         [stored] = await self._values.ask([("MGET", *keys)])
-        self._values.count(stored)
+        misses = stored.count(None)
+        self._values.count(len(stored) - misses, misses)
         return [None if data is None else self._values.decoded(data) for data in stored]
 
     async def exists(self, parts: Parts = None) -> bool:

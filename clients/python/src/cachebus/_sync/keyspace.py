@@ -50,7 +50,8 @@ class Keyspace(Generic[V]):
         if not keys or not self.enabled:
             return [None] * len(keys)
         [stored] = self._values.ask([("MGET", *keys)])
-        self._values.count(stored)
+        misses = stored.count(None)
+        self._values.count(len(stored) - misses, misses)
         return [None if data is None else self._values.decoded(data) for data in stored]
 
     def exists(self, parts: Parts = None) -> bool:

@@ -71,14 +71,17 @@ class Values(Generic[V]):
         """What a key holds; ``ValueInvalid`` where that is no value."""
         if not self.enabled:
             return None
-        kept = None if self.near is None else self.near.look_up(key)
-        if kept is None and with_life:
-            kept = held(*self.ask(reading(key)))
-        elif kept is None:
-            [data] = self.ask([("GET", key)])
-            kept = Held(data, None)
-        self.count([kept.data])
-        return self.found(kept)
+        if self.near is not None and (kept := self.near.look_up(key)) is not None:
+            data, left = kept
+        elif with_life:
+            data, left = held(*self.ask(reading(key)))
+        else:
+            [data], left = self.ask([("GET", key)]), None
+        if data is None:
+            self.count(0, 1)
+            return None
+        self.count(1, 0)
+        return self.decoded(data), left
 
     def found(self, kept: Held) -> Found[V] | None:
         return None if kept.data is None else (self.decoded(kept.data), kept.left)
@@ -89,11 +92,12 @@ class Values(Generic[V]):
         except errors.ValueInvalid as error:
             raise errors.ValueInvalid(f"{self.name}: {error}") from None
 
-    def count(self, stored: Sequence[bytes | None]) -> None:
+    def count(self, hits: int, misses: int) -> None:
         """Tells the metrics what was found."""
-        misses = stored.count(None)
-        self._metrics.hit(self.name, len(stored) - misses)
-        self._metrics.miss(self.name, misses)
+        if hits:
+            self._metrics.hit(self.name, hits)
+        if misses:
+            self._metrics.miss(self.name, misses)
 
     def storing(self, key: str, value: V, ttl: float | None, *options: str) -> Command:
         """The command that stores a value for its time."""
