@@ -16,7 +16,7 @@ const CACHING: &str = include_str!("../../../../functions/vectors/caching.json")
 #[derive(Deserialize)]
 struct Vectors {
     ages: Vec<Read>,
-    locks: Vec<Lock>,
+    locks: Vec<Claimed>,
     events: Vec<Told>,
 }
 
@@ -31,7 +31,7 @@ struct Read {
 }
 
 #[derive(Deserialize)]
-struct Lock {
+struct Claimed {
     template: String,
     key: String,
     lock: String,
@@ -72,9 +72,9 @@ fn values_age_as_they_do_for_every_client() {
 fn loads_are_claimed_where_every_client_does() {
     let locks = vectors().locks;
     assert!(!locks.is_empty());
-    for lock in locks {
-        let key = Template::new(&*lock.template).key(resource(&lock.key));
-        assert_eq!(key.unwrap(), lock.lock);
+    for claimed in locks {
+        let key = Template::new(&*claimed.template).key(resource(&claimed.key));
+        assert_eq!(key.unwrap(), claimed.lock);
     }
 }
 
