@@ -11,8 +11,11 @@ import pytest
 import redis
 
 from cachebus import Event, KeyInvalid, ValueInvalid, codec, fcall
+from cachebus._async.claims import resource
+from cachebus._async.near import key_of
 from cachebus.contract import ChannelSpec
 from cachebus.envelope import timestamp
+from cachebus.freshness import Freshness
 from cachebus.keys import Template
 from engines import LIBRARY
 
@@ -54,6 +57,8 @@ def test_keys(case: Any) -> None:
     template = Template(case["template"])
     assert template.key(case["parts"]) == case["key"]
     assert template.matches(case["key"])
+    # Numbers come back as text.
+    assert template.key(template.parts(case["key"])) == case["key"]
 
 
 @pytest.mark.parametrize("case", cases("keys", "patterns"))
@@ -118,6 +123,24 @@ def test_what_grows_too_much_is_refused(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(codec, "MAX_DECODED", 5_000)
     with pytest.raises(ValueInvalid):
         codec.decode(data)
+
+
+@pytest.mark.parametrize("case", cases("caching", "ages"))
+def test_ages(case: Any) -> None:
+    left = None if case["left_ms"] is None else case["left_ms"] / 1000
+    freshness = Freshness(case["early"], case["stale_for_ms"] / 1000)
+    assert freshness.age(left, case["ttl_ms"] / 1000, case["chance"]).name.lower() == case["age"]
+
+
+@pytest.mark.parametrize("case", cases("caching", "locks"))
+def test_locks_of_loads(case: Any) -> None:
+    assert Template(case["template"]).key(resource(case["key"])) == case["lock"]
+
+
+@pytest.mark.parametrize("case", cases("caching", "events"))
+def test_what_events_mean(case: Any) -> None:
+    event = Event("agent:updated", "worker", case["data"])
+    assert key_of(event, Template(case["template"])) == case["key"]
 
 
 @pytest.mark.parametrize("case", cases("fcalls", "calls"))

@@ -10,6 +10,8 @@ mod near;
 mod shared;
 mod turns;
 mod values;
+#[cfg(test)]
+mod vectors;
 mod warming;
 
 use std::sync::Arc;

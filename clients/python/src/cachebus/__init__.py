@@ -4,7 +4,8 @@ Names here are for threads; :mod:`cachebus.aio` has the same for asyncio.
 """
 
 from ._sync.bus import CacheBus
-from ._sync.cache import Cache, Cached
+from ._sync.cache import Cache
+from ._sync.cached import Cached
 from ._sync.consumer import Consumer, Handler
 from ._sync.dead_letters import DeadLetter, DeadLetters, Redriven
 from ._sync.events import EventBus
@@ -12,6 +13,8 @@ from ._sync.keyspace import Keyspace
 from ._sync.locks import Fence, Lock, Locks
 from ._sync.subscription import Subscription
 from .binding import Binding, Environment, Folder, Source, Url, discover
+from .caching import LoadOnce, Near
+from .consistency import Consistency
 from .contract import Contract
 from .envelope import Event
 from .errors import (
@@ -38,6 +41,7 @@ from .metrics import Metrics, PrometheusMetrics
 from .options import ConsumerOptions
 from .outcome import Emitted, Outcome
 from .settings import Settings
+from .warming import Entry, Warmed
 
 __all__ = [
     "AuthenticationFailed",
@@ -47,6 +51,7 @@ __all__ = [
     "CacheBus",
     "CacheBusError",
     "Cached",
+    "Consistency",
     "Consumer",
     "ConsumerOptions",
     "Contract",
@@ -55,6 +60,7 @@ __all__ = [
     "DeadLetters",
     "Denied",
     "Emitted",
+    "Entry",
     "Environment",
     "Event",
     "EventBus",
@@ -65,12 +71,14 @@ __all__ = [
     "Handler",
     "KeyInvalid",
     "Keyspace",
+    "LoadOnce",
     "Lock",
     "LockBusy",
     "LockLost",
     "Locks",
     "MemoryFull",
     "Metrics",
+    "Near",
     "Outcome",
     "OutcomeUnknown",
     "PrometheusMetrics",
@@ -85,5 +93,6 @@ __all__ = [
     "Url",
     "ValueInvalid",
     "ValueTooLarge",
+    "Warmed",
     "discover",
 ]

@@ -1,7 +1,8 @@
 """The client for asyncio."""
 
 from ._async.bus import CacheBus
-from ._async.cache import Cache, Cached
+from ._async.cache import Cache
+from ._async.cached import Cached
 from ._async.consumer import Consumer, Handler
 from ._async.dead_letters import DeadLetter, DeadLetters, Redriven
 from ._async.events import EventBus

@@ -55,6 +55,11 @@ class Template:
             for part, literal in zip(parts, self._literals, strict=True)
         )
 
+    def parts(self, key: str) -> Parts:
+        """The parts of a key of this template, as text: the one, those of several by name, or ``None``."""
+        parts = [part for part, literal in zip(key.split(":"), self._literals, strict=True) if literal is None]
+        return parts[0] if len(parts) == 1 else dict(zip(self.placeholders, parts, strict=True)) or None
+
     def _named(self, parts: Parts, partial: bool = False) -> list[tuple[str, Part]]:
         names = self.placeholders
         if parts is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +11,11 @@ import pytest
 import contracts
 import rights
 from authority import Authority
-from cachebus import CacheBus, Folder, Settings, Unavailable
+from cachebus import CacheBus, Folder, Keyspace, Near, Settings, Unavailable
 from engines import Server, free_port
 
 from .conftest import PATIENT
-from .twins import background, nap, soon
+from .twins import background, nap, soon, together
 
 
 class Secured:
@@ -65,6 +66,23 @@ def test_the_bindings_authority_is_trusted(secured: Secured) -> None:
             event = bus.events.event("agent:updated", {})
             bus.events.emit(event)
             assert events.__next__() == event
+
+
+def test_what_is_held_near_travels_so_too(secured: Secured) -> None:
+    admin = secured.server.admin()
+    rights.grant(admin, rights.granted(), "+client|tracking")
+    with CacheBus(Folder(secured.binding), settings=PATIENT) as bus:
+        agents: Keyspace[str] = bus.cache.keyspace("agent", near=Near(64 << 20, max_age=600))
+        for number in range(30):
+            # Of many records each, and several on their way at the same time.
+            value = str(number) * 50_000
+            admin.mset({f"agent:{part}": f'"{value}"' for part in range(8)})
+            parts = iter(range(8))
+            together(8, lambda parts=parts: agents.get(next(parts)))
+            deadline = time.monotonic() + 30
+            while agents.get(7) != value:
+                assert time.monotonic() < deadline
+                nap(0.01)
 
 
 def test_no_other_is(secured: Secured, tmp_path: Path) -> None:

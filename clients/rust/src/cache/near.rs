@@ -391,7 +391,7 @@ async fn keep(near: Weak<NearCache>) {
 }
 
 /// The value that an event means; `None`: it does not say which.
-fn key_of(event: &Event, template: &Template) -> Option<String> {
+pub(super) fn key_of(event: &Event, template: &Template) -> Option<String> {
     let data: serde_json::Map<String, serde_json::Value> = event.data().ok()?;
     let mut parts = Parts::from(());
     for name in template.placeholders() {
@@ -403,35 +403,4 @@ fn key_of(event: &Event, template: &Template) -> Option<String> {
         parts = parts.and(name.to_owned(), part);
     }
     template.key(parts).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn an_event_means_a_value_by_the_names_of_its_parts() {
-        let template = Template::new("knowledge:{agent}:{id}");
-        let means = |data: serde_json::Value| {
-            let event = Event::new("knowledge:updated", "worker", &data).unwrap();
-            key_of(&event, &template)
-        };
-        let whole = means(json!({"agent": "a1", "id": 7, "name": "x"}));
-        assert_eq!(whole.as_deref(), Some("knowledge:a1:7"));
-        for less in [
-            json!({"agent": "a1"}),
-            json!({"agent": "a1", "id": null}),
-            json!({"agent": "a:1", "id": 7}),
-            json!({}),
-        ] {
-            assert_eq!(means(less), None);
-        }
-        let event = Event::new("agent:updated", "worker", &json!({"id": 7})).unwrap();
-        let all = key_of(&event, &Template::new("agents:all"));
-        assert_eq!(all.as_deref(), Some("agents:all"));
-    }
 }

@@ -43,6 +43,7 @@ class CacheBus:
 
     async def close(self) -> None:
         """Closes the connections; those in use when their calls end."""
+        await self.cache.close()
         await self._connection.close()
 
     async def __aenter__(self) -> CacheBus:

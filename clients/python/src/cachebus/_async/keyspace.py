@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Generic, TypeVar
 
-from .. import codec, errors
-from ..breaker import Breaker
-from ..codec import Format
-from ..contract import KeyspaceSpec
+from ..consistency import Consistency
 from ..keys import Parts
-from ..metrics import Metrics
-from .connection import Command, Connection
-from .primitives import SingleFlight
+from ..warming import Entry, Warmed
+from .consistency import Check
+from .loading import Loading
+from .primitives import Feed
+from .values import Values, batches
+from .warming import warm
 
 V = TypeVar("V")
-_log = logging.getLogger("cachebus")
-
-# Commands sent, or keys deleted, at once.
-BATCH = 500
-# Keys that a server looks at for one SCAN.
-SCAN_COUNT = 500
 
 
 class Keyspace(Generic[V]):
@@ -32,60 +25,42 @@ class Keyspace(Generic[V]):
     sent nevertheless, for other services may use the cache.
     """
 
-    def __init__(
-        self,
-        name: str,
-        connection: Connection,
-        metrics: Metrics,
-        breaker: Breaker,
-        *,
-        format: Format = "json",
-        compress_above: int = 0,
-        max_bytes: int = 1024 * 1024,
-        encode: Callable[[V], Any] | None = None,
-        decode: Callable[[Any], V] | None = None,
-    ) -> None:
-        self.name = name
-        self._connection = connection
-        self._metrics = metrics
-        self._breaker = breaker
-        self._format: Format = format
-        self._compress_above = compress_above
-        self._max_bytes = max_bytes
-        self._to_plain = encode
-        self._of_plain = decode
-        self._flights: SingleFlight[V | None] = SingleFlight()
+    def __init__(self, values: Values[V], loading: Loading[V]) -> None:
+        self.name = values.name
+        self._values = values
+        self._loading = loading
 
     @property
     def enabled(self) -> bool:
         """Whether values are read and written."""
-        return self._connection.settings.use_cache and self._connection.contract.cache_enabled
+        return self._values.enabled
 
     def key(self, parts: Parts = None) -> str:
         """The key for these parts."""
-        return self._spec().template.key(parts)
+        return self._values.key(parts)
 
     async def get(self, parts: Parts = None) -> V | None:
         """The value, or ``None``. ``ValueInvalid`` where the stored bytes are none."""
-        [value] = await self.mget([parts])
-        return value
+        found = await self._values.look_up(self.key(parts))
+        return None if found is None else found[0]
 
     async def mget(self, many: Sequence[Parts]) -> list[V | None]:
-        """The values in the order asked for, ``None`` for each that is not there. One MGET."""
+        """The values in the order asked for, ``None`` for each that is not there. One MGET, also with a near cache."""
         keys = [self.key(parts) for parts in many]
         if not keys or not self.enabled:
             return [None] * len(keys)
-        stored = await self._read("GET" if len(keys) == 1 else "MGET", *keys)
-        found: list[bytes | None] = [stored] if len(keys) == 1 else stored
-        hits = len(found) - found.count(None)
-        self._metrics.hit(self.name, hits)
-        self._metrics.miss(self.name, len(found) - hits)
-        return [None if data is None else self._decoded(data) for data in found]
+        [stored] = await self._values.ask([("MGET", *keys)])
+        misses = stored.count(None)
+        self._values.count(len(stored) - misses, misses)
+        return [None if data is None else self._values.decoded(data) for data in stored]
 
     async def exists(self, parts: Parts = None) -> bool:
-        """Whether there is a value."""
+        """Whether something is stored there, if only that there is nothing (``remember_absent``)."""
         key = self.key(parts)
-        return self.enabled and bool(await self._read("EXISTS", key))
+        if not self.enabled:
+            return False
+        [number] = await self._values.ask([("EXISTS", key)])
+        return bool(number)
 
     async def set(self, parts: Parts, value: V, *, ttl: float | None = None) -> None:
         """Stores a value for the keyspace's TTL, or for ``ttl`` seconds.
@@ -96,15 +71,25 @@ class Keyspace(Generic[V]):
 
     async def mset(self, values: Iterable[tuple[Parts, V]], *, ttl: float | None = None) -> None:
         """Stores many, each with its TTL, in pipelines. Not all or nothing: where one fails, others may be stored."""
-        await self._store(values, ttl, self._connection.settings.deadline)
+        keys, commands = [], []
+        for parts, value in values:
+            key = self.key(parts)
+            commands.append(self._values.storing(key, value, ttl))
+            keys.append(key)
+        if not self.enabled:
+            return
+        with self._values.changing(keys):
+            for batch in batches(commands):
+                await self._values.send(batch)
 
     async def delete(self, *many: Parts) -> int:
         """Removes values (UNLINK) and says how many there were. Without an argument: the key of a template without
         parts."""
         keys = [self.key(parts) for parts in many or (None,)]
         removed = 0
-        for batch in _batches(keys):
-            removed += await self._connection.call("UNLINK", *batch, safe=True)
+        with self._values.changing(keys):
+            for batch in batches(keys):
+                removed += await self._values.unlink(batch)
         return removed
 
     async def delete_matching(self, parts: Parts = None) -> int:
@@ -113,113 +98,75 @@ class Keyspace(Generic[V]):
         SCAN and UNLINK in batches: O(all keys of the server), a bounded part of it at a time. Needs the right ``scan``,
         which is not part of ``write`` (functions/README.md). Values that are set meanwhile may stay.
         """
-        template = self._spec().template
-        pattern = template.pattern(parts)
-        removed, cursor, generation = 0, b"0", self._connection.generation
-        while True:
-            cursor, found = await self._connection.call(
-                "SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT, safe=True
-            )
-            if generation != self._connection.generation:
-                # Cursors of one server say nothing to another.
-                cursor, generation = b"0", self._connection.generation
-                continue
-            # Globs let a placeholder span colons: keys of others are left alone.
-            keys = [key for key in found if template.matches(key.decode(errors="replace"))]
+        removed = 0
+        async for keys in self._values.matching(parts):
             if keys:
-                removed += await self._connection.call("UNLINK", *keys, safe=True)
-            if cursor == b"0":
-                return removed
+                with self._values.changing(keys):
+                    removed += await self._values.unlink(keys)
+        return removed
 
     async def get_or_load(
         self, parts: Parts, load: Callable[[], Awaitable[V | None]], *, ttl: float | None = None
     ) -> V | None:
-        """The value, or what ``load`` returns, which is then stored. ``None`` is not stored.
+        """The value, or what ``load`` returns, which is then stored. ``None`` is stored with ``remember_absent`` alone.
 
         Calls for the same key at the same time within this process share one ``load``. Errors of the cache are not
         the caller's: they are logged, and ``load`` answers. A cache that does not answer costs at most
         ``connect_timeout`` and ``command_timeout``, and nothing for a while after a few such failures. Errors of
-        ``load`` are raised.
+        ``load`` are raised. A value beyond its time (``stale_for``) is loaded like one that is missing, and answers
+        where ``load`` fails.
         """
-        key = self.key(parts)
+        return await self._loading.get(self.key(parts), load, ttl, refresh=False)
 
-        async def fly() -> V | None:
-            value, stores = await self._found(parts)
-            if value is None:
-                value = await load()
-                if value is not None and stores:
-                    await self._keep(parts, value, ttl)
-            return value
+    async def get_or_refresh(
+        self, parts: Parts, load: Callable[[], Awaitable[V | None]], *, ttl: float | None = None
+    ) -> V | None:
+        """As :meth:`get_or_load`, and a value that is to be loaded again answers at once while ``load`` runs in the
+        background: in the last part of its time with ``refresh_early``, beyond its time with ``stale_for``.
 
-        return await self._flights.do(key, fly)
+        One load for each key runs in the background of a client, of 32 keys at the same time, and none within a second
+        of one that failed; its error is logged. What it returns is stored only where a value is still there: what was
+        removed meanwhile is not put back. ``None`` removes the value. So an answer is at most as old as the TTL,
+        ``stale_for``, and the time that its load took.
+        """
+        return await self._loading.get(self.key(parts), load, ttl, refresh=True)
 
-    async def _found(self, parts: Parts) -> tuple[V | None, bool]:
-        """The value, and whether it is worth storing one."""
-        try:
-            return await self.get(parts), True
-        except errors.CacheBusError as error:
-            _log.warning("cache read of %s failed: %s", self.name, error)
-            return None, isinstance(error, errors.ValueInvalid)
+    async def warm(
+        self,
+        entries: Feed[Entry[V] | tuple[Parts, V]],
+        *,
+        at_once: int = 4,
+        replace: bool = False,
+        progress: Callable[[Warmed], None] = lambda _: None,
+    ) -> Warmed:
+        """Stores what ``entries`` yields, in batches (500 values or 1 MiB) of which ``at_once`` are on their way at the
+        same time: it is asked for no more than that. ``progress`` is told how far it is; the last time is the result.
 
-    async def _keep(self, parts: Parts, value: V, ttl: float | None) -> None:
-        if not self._spec().writable:
-            return
-        try:
-            await self._store([(parts, value)], ttl, self._connection.settings.command_timeout)
-        except errors.CacheBusError as error:
-            _log.warning("cache write of %s failed: %s", self.name, error)
+        What is there stays, for a service may have written it after the entry was read; ``replace``: it does not. Ends
+        at the first error: of ``entries``, or of the server after its repetitions. What was stored stays, and beginning
+        anew does no harm. While the cache is off nothing is stored and nothing is asked for. An entry that is no value
+        is counted and left out.
+        """
+        return await warm(self._values, entries, at_once=at_once, replace=replace, progress=progress)
 
-    async def _store(self, values: Iterable[tuple[Parts, V]], ttl: float | None, within: float) -> None:
-        milliseconds = self._milliseconds(ttl)
-        commands: list[Command] = [
-            ("SET", self.key(parts), self._encoded(value), "PX", milliseconds) for parts, value in values
-        ]
-        if not self.enabled:
-            return
-        for batch in _batches(commands):
-            for reply in await self._connection.pipeline(batch, safe=True, within=within):
-                if isinstance(reply, errors.CacheBusError):
-                    raise reply
+    async def check_consistency(
+        self,
+        load: Callable[[Parts], Awaitable[V | None]],
+        *,
+        among: Feed[Parts] | None = None,
+        sample: int = 1000,
+        at_once: int = 4,
+        settle: float = 1.0,
+    ) -> Consistency:
+        """Compares a sample of the cached values with what ``load`` returns for their parts: what the database has.
 
-    async def _read(self, *command: str) -> Any:
-        if not self._breaker.allows():
-            raise errors.Unavailable("the cache failed just now, and is left alone for a while")
-        try:
-            within = self._connection.settings.command_timeout
-            reply = await self._connection.call(*command, safe=True, within=within)
-        except errors.CacheBusError as error:
-            if error.retryable:
-                self._breaker.failed()
-            raise
-        self._breaker.succeeded()
-        return reply
+        ``among``: the keys of which ``sample`` are chosen by chance, such as all ids of a table; without it those that
+        are cached, which needs the right ``scan`` and is O(all keys of the server), and ``load`` gets their parts as
+        text. ``at_once``: loads at the same time, with threads in some of their own. What differs is looked at again
+        after ``settle`` seconds, and counts where it does so still: a writer may have been between its database and the
+        cache. Values are compared as they are stored.
 
-    def _spec(self) -> KeyspaceSpec:
-        return self._connection.contract.keyspace(self.name)
-
-    def _milliseconds(self, ttl: float | None) -> int:
-        return self._spec().ttl_ms if ttl is None else max(1, round(ttl * 1000))
-
-    def _encoded(self, value: V) -> bytes:
-        plain = self._to_plain(value) if self._to_plain else value
-        if plain is None:
-            raise errors.ValueInvalid("None stands for no value and cannot be stored")
-        return codec.encode(plain, self._format, compress_above=self._compress_above, max_bytes=self._max_bytes)
-
-    def _decoded(self, data: bytes) -> V:
-        plain = codec.decode(data)
-        if self._of_plain is None:
-            # The caller has said with V what the keyspace holds.
-            return plain  # type: ignore[no-any-return]
-        try:
-            return self._of_plain(plain)
-        except Exception:
-            raise errors.ValueInvalid(f"a stored value of {self.name} cannot be decoded") from None
-
-
-T = TypeVar("T")
-
-
-def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    for start in range(0, len(items), BATCH):
-        yield items[start : start + BATCH]
+        Reads only, and reads the server, whatever is held near. Errors are raised; while the cache is off nothing is
+        sampled.
+        """
+        return await Check(self._values, load, at_once).run(among, sample, settle)

@@ -5,22 +5,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import select
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from redis import exceptions
 from redis.asyncio.connection import Connection as RawConnection
 from redis.asyncio.connection import SSLConnection as RawTlsConnection
 
+from .. import errors
+from ..conversation import Conversation, Push
+
 __all__ = [
+    "Background",
+    "Feed",
     "Flag",
+    "Link",
     "Mutex",
     "RawConnection",
     "RawTlsConnection",
     "Repeat",
     "SingleFlight",
     "Slots",
+    "Window",
+    "each",
     "is_stale",
     "read_push",
     "run_all",
@@ -30,8 +38,24 @@ __all__ = [
 
 T = TypeVar("T")
 
+# Read from a connection at once, at most.
+READ_BYTES = 65536
+
 Mutex = asyncio.Lock
 sleep = asyncio.sleep
+
+# What yields items one by one.
+Feed: TypeAlias = "AsyncIterable[T] | Iterable[T]"
+
+
+async def each(feed: Feed[T]) -> AsyncIterator[T]:
+    """The items as they come."""
+    if isinstance(feed, AsyncIterable):
+        async for item in feed:
+            yield item
+    else:
+        for item in feed:
+            yield item
 
 
 class Slots:
@@ -125,6 +149,123 @@ class SingleFlight(Generic[T]):
             flight.add_done_callback(lambda _: self._flights.pop(key, None))
         # One caller that is cancelled does not cancel it for the others.
         return await asyncio.shield(flight)
+
+
+class Background:
+    """Calls that nobody waits for. They deal with their own errors."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, call: Callable[[], Awaitable[None]]) -> None:
+        async def run() -> None:
+            await call()
+
+        task = asyncio.ensure_future(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Ends them."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+class Window(Generic[T]):
+    """Calls of which so many are on their way at the same time. Left with an error, those are given up."""
+
+    def __init__(self, size: int) -> None:
+        self._size = max(size, 1)
+        self._calls: set[asyncio.Task[T]] = set()
+
+    async def __aenter__(self) -> Window[T]:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for call in self._calls:
+            call.cancel()
+        await asyncio.gather(*self._calls, return_exceptions=True)
+
+    async def begin(self, call: Callable[[], Awaitable[T]]) -> list[T]:
+        """Begins a call as soon as there is room; the results of those that it waited for."""
+
+        async def run() -> T:
+            return await call()
+
+        ended = await self.ended() if len(self._calls) >= self._size else []
+        self._calls.add(asyncio.ensure_future(run()))
+        return ended
+
+    async def ended(self) -> list[T]:
+        """The results of at least one more, or the error of one; nothing where none is on its way."""
+        if not self._calls:
+            return []
+        done, self._calls = await asyncio.wait(self._calls, return_when=asyncio.FIRST_COMPLETED)
+        for problem in [call.exception() for call in done]:
+            if problem is not None:
+                raise problem
+        return [call.result() for call in done]
+
+
+class Link:
+    """A connection by RESP3, for any number of calls at the same time, on which the server also says what it was not
+    asked for. ``hear`` and ``lost`` must not wait."""
+
+    def __init__(self, connection: RawConnection, hear: Callable[[Push], None], lost: Callable[[], object]) -> None:
+        self._connection = connection
+        self._conversation = Conversation(hear)
+        self._lost = lost
+        self._task: asyncio.Task[None] | None = None
+        self.is_open = True
+
+    async def start(self) -> None:
+        """Listens from now on."""
+        self._task = asyncio.ensure_future(self._run())
+
+    async def ask(self, commands: Sequence[Sequence[str | int]], patience: float) -> list[Any]:
+        """The answers to commands that are sent at once; ``Unavailable`` where they do not come in time."""
+        writer = self._connection._writer
+        if not self.is_open or writer is None:
+            raise errors.Unavailable("the connection ended")
+        answers: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        self._conversation.expect(len(commands), answers)
+        writer.write(b"".join(self._connection.pack_commands(commands)))
+        try:
+            return await asyncio.wait_for(answers, patience)
+        except (exceptions.ConnectionError, asyncio.TimeoutError, TimeoutError):
+            raise errors.Unavailable(f"no answer to {commands[0][0]}") from None
+
+    async def close(self) -> None:
+        """Ends the connection."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        await self._end()
+
+    async def _run(self) -> None:
+        reader = self._connection._reader
+        try:
+            while reader is not None and (data := await reader.read(READ_BYTES)):
+                self._conversation.feed(data)
+        except (exceptions.RedisError, OSError):
+            # The same as an end.
+            return
+        finally:
+            await self._end()
+
+    async def _end(self) -> None:
+        if self.is_open:
+            self.is_open = False
+            self._lost()
+            self._conversation.end()
+        with contextlib.suppress(exceptions.RedisError, OSError):
+            await self._connection.disconnect()
 
 
 async def is_stale(connection: RawConnection) -> bool:

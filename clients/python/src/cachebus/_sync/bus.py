@@ -43,6 +43,7 @@ class CacheBus:
 
     def close(self) -> None:
         """Closes the connections; those in use when their calls end."""
+        self.cache.close()
         self._connection.close()
 
     def __enter__(self) -> CacheBus:

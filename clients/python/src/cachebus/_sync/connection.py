@@ -48,6 +48,10 @@ class Connection:
         """Changes when calls may go to another server than before."""
         return self._pool.generation
 
+    def look(self) -> None:
+        """Takes up what has changed in the binding, as each call does."""
+        self._watched.current()
+
     def call(self, *command: str | bytes | int, safe: bool, within: float = 0) -> Any:
         """One command's reply; its error is raised. ``within``: seconds, in place of the deadline."""
         [reply] = self.pipeline([command], safe=safe, within=within)

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
+import select
+import socket
+import ssl
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from redis import exceptions
 from redis.connection import Connection as RawConnection
 from redis.connection import SSLConnection as RawTlsConnection
 
+from .. import errors
+from ..conversation import Conversation, Push
+
 __all__ = [
+    "Background",
+    "Feed",
     "Flag",
+    "Link",
     "Mutex",
     "RawConnection",
     "RawTlsConnection",
     "Repeat",
     "SingleFlight",
     "Slots",
+    "Window",
+    "each",
     "is_stale",
     "read_push",
     "run_all",
@@ -30,8 +43,21 @@ __all__ = [
 
 T = TypeVar("T")
 
+# Read from a connection at once, at most.
+READ_BYTES = 65536
+# Between two looks at a connection on which nothing comes, in milliseconds.
+LOOK = 1000
+
 Mutex = threading.Lock
 sleep = time.sleep
+
+# What yields items one by one.
+Feed: TypeAlias = Iterable[T]
+
+
+def each(feed: Feed[T]) -> Iterator[T]:
+    """The items as they come."""
+    return iter(feed)
 
 
 class Slots:
@@ -124,6 +150,131 @@ class SingleFlight(Generic[T]):
                 with self._lock:
                     del self._flights[key]
         return flight.result()
+
+
+class Background:
+    """Calls that nobody waits for. They deal with their own errors."""
+
+    def start(self, call: Callable[[], None]) -> None:
+        threading.Thread(target=call, name="cachebus-background", daemon=True).start()
+
+    def close(self) -> None:
+        """Nothing: they cannot be ended, and do not keep the process from its end."""
+
+
+class Window(Generic[T]):
+    """Calls of which so many are on their way at the same time. Left with an error, those are waited for."""
+
+    def __init__(self, size: int) -> None:
+        self._size = max(size, 1)
+        self._executor = ThreadPoolExecutor(self._size, thread_name_prefix="cachebus")
+        self._calls: set[Future[T]] = set()
+
+    def __enter__(self) -> Window[T]:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._executor.shutdown()
+
+    def begin(self, call: Callable[[], T]) -> list[T]:
+        """Begins a call as soon as there is room; the results of those that it waited for."""
+        ended = self.ended() if len(self._calls) >= self._size else []
+        self._calls.add(self._executor.submit(call))
+        return ended
+
+    def ended(self) -> list[T]:
+        """The results of at least one more, or the error of one; nothing where none is on its way."""
+        if not self._calls:
+            return []
+        done, self._calls = wait(self._calls, return_when=FIRST_COMPLETED)
+        return [call.result() for call in done]
+
+
+class Link:
+    """A connection by RESP3, for any number of calls at the same time, on which the server also says what it was not
+    asked for. ``hear`` and ``lost`` must not wait."""
+
+    def __init__(self, connection: RawConnection, hear: Callable[[Push], None], lost: Callable[[], object]) -> None:
+        self._connection = connection
+        self._conversation = Conversation(hear)
+        self._lost = lost
+        # Whoever reads or writes: TLS bears one at a time.
+        self._lock = threading.Lock()
+        sock: Any = connection._sock
+        self._sock = sock
+        self._thread = threading.Thread(target=self._run, name="cachebus-link", daemon=True)
+        self.is_open = True
+
+    def start(self) -> None:
+        """Listens from now on."""
+        self._thread.start()
+
+    def ask(self, commands: Sequence[Sequence[str | int]], patience: float) -> list[Any]:
+        """The answers to commands that are sent at once; ``Unavailable`` where they do not come in time."""
+        answers: Future[list[Any]] = Future()
+        packed = b"".join(self._connection.pack_commands(commands))
+        try:
+            with self._lock:
+                if not self.is_open:
+                    raise errors.Unavailable("the connection ended")
+                self._conversation.expect(len(commands), answers)
+                self._sock.settimeout(patience)
+                self._sock.sendall(packed)
+            return answers.result(patience)
+        except (exceptions.ConnectionError, FutureTimeoutError, OSError):
+            raise errors.Unavailable(f"no answer to {commands[0][0]}") from None
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._end()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _run(self) -> None:
+        poll = select.poll()
+        poll.register(self._sock.fileno(), select.POLLIN)
+        try:
+            while self.is_open:
+                data = self._receive()
+                if data is None:
+                    poll.poll(LOOK)
+                elif data:
+                    self._conversation.feed(data)
+                else:
+                    return
+        except (exceptions.RedisError, OSError):
+            # The same as an end.
+            return
+        finally:
+            self._end()
+            self._conversation.end()
+            with contextlib.suppress(exceptions.RedisError, OSError):
+                self._connection.disconnect()
+
+    def _receive(self) -> bytes | None:
+        """What has come; ``None`` where that is nothing yet."""
+        with self._lock:
+            self._sock.settimeout(0)
+            try:
+                data: bytes = self._sock.recv(READ_BYTES)
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return None
+        return data
+
+    def _end(self) -> None:
+        with self._lock:
+            if not self.is_open:
+                return
+            self.is_open = False
+            with contextlib.suppress(OSError):
+                # Wakes who listens.
+                self._sock.shutdown(socket.SHUT_RDWR)
+        self._lost()
 
 
 def is_stale(connection: RawConnection) -> bool:
