@@ -5,12 +5,14 @@ Names here are for threads; :mod:`cachebus.aio` has the same for asyncio.
 
 from ._sync.bus import CacheBus
 from ._sync.cache import Cache, Cached
-from ._sync.consumer import Consumer, Handler
+from ._sync.consumer import Consumer
 from ._sync.dead_letters import DeadLetter, DeadLetters, Redriven
 from ._sync.events import EventBus
 from ._sync.keyspace import Keyspace
 from ._sync.locks import Fence, Lock, Locks
 from ._sync.subscription import Subscription
+from ._sync.worker import Handler
+from .backlog import Backlog
 from .binding import Binding, Environment, Folder, Source, Url, discover
 from .contract import Contract
 from .envelope import Event
@@ -41,6 +43,7 @@ from .settings import Settings
 
 __all__ = [
     "AuthenticationFailed",
+    "Backlog",
     "Binding",
     "BindingError",
     "Cache",

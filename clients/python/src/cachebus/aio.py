@@ -2,12 +2,13 @@
 
 from ._async.bus import CacheBus
 from ._async.cache import Cache, Cached
-from ._async.consumer import Consumer, Handler
+from ._async.consumer import Consumer
 from ._async.dead_letters import DeadLetter, DeadLetters, Redriven
 from ._async.events import EventBus
 from ._async.keyspace import Keyspace
 from ._async.locks import Fence, Lock, Locks
 from ._async.subscription import Subscription
+from ._async.worker import Handler
 
 __all__ = [
     "Cache",

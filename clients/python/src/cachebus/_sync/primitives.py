@@ -14,7 +14,9 @@ from redis.connection import Connection as RawConnection
 from redis.connection import SSLConnection as RawTlsConnection
 
 __all__ = [
+    "Condition",
     "Flag",
+    "Guard",
     "Mutex",
     "RawConnection",
     "RawTlsConnection",
@@ -32,6 +34,8 @@ T = TypeVar("T")
 
 Mutex = threading.Lock
 sleep = time.sleep
+Guard = threading.Lock
+Condition = threading.Condition
 
 
 class Slots:
