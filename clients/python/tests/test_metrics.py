@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from cachebus import Backlog, PrometheusMetrics
+from cachebus import Backlog, OutboxBacklog, PrometheusMetrics
 
 
 def test_names_are_those_that_the_product_fixes() -> None:
@@ -18,6 +18,7 @@ def test_names_are_those_that_the_product_fixes() -> None:
     metrics.event_error("task:created", "dead_letter", 2)
     metrics.backlog("task:created", Backlog(pending=2, waiting=5, age=1.5))
     metrics.backlog("task:created", Backlog(pending=3, waiting=None, age=2.5))
+    metrics.outbox(OutboxBacklog(waiting=7, age=0.5, refused=1))
     lines = generate_latest(registry).decode().splitlines()
     for line in (
         'cache_hits_total{keyspace="agent"} 3.0',
@@ -31,5 +32,8 @@ def test_names_are_those_that_the_product_fixes() -> None:
         'events_pending{channel="task:created"} 3.0',
         'events_waiting{channel="task:created"} 5.0',
         'events_oldest_age_seconds{channel="task:created"} 2.5',
+        "events_outbox_waiting 7.0",
+        "events_outbox_refused 1.0",
+        "events_outbox_age_seconds 0.5",
     ):
         assert line in lines

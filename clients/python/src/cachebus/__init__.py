@@ -10,9 +10,11 @@ from ._sync.dead_letters import DeadLetter, DeadLetters, Redriven
 from ._sync.events import EventBus
 from ._sync.keyspace import Keyspace
 from ._sync.locks import Fence, Lock, Locks
+from ._sync.outbox import Outbox
+from ._sync.relay import Relay
 from ._sync.subscription import Subscription
 from ._sync.worker import Handler
-from .backlog import Backlog
+from .backlog import Backlog, OutboxBacklog
 from .binding import Binding, Environment, Folder, Source, Url, discover
 from .contract import Contract
 from .envelope import Event
@@ -21,6 +23,7 @@ from .errors import (
     BindingError,
     CacheBusError,
     ContractError,
+    DatabaseRefused,
     Denied,
     FunctionsMissing,
     GroupMissing,
@@ -37,7 +40,7 @@ from .errors import (
     ValueTooLarge,
 )
 from .metrics import Metrics, PrometheusMetrics
-from .options import ConsumerOptions
+from .options import ConsumerOptions, RelayOptions
 from .outcome import Emitted, Outcome
 from .settings import Settings
 
@@ -54,6 +57,7 @@ __all__ = [
     "ConsumerOptions",
     "Contract",
     "ContractError",
+    "DatabaseRefused",
     "DeadLetter",
     "DeadLetters",
     "Denied",
@@ -74,11 +78,15 @@ __all__ = [
     "Locks",
     "MemoryFull",
     "Metrics",
+    "Outbox",
+    "OutboxBacklog",
     "Outcome",
     "OutcomeUnknown",
     "PrometheusMetrics",
     "Redriven",
     "Refused",
+    "Relay",
+    "RelayOptions",
     "ServerError",
     "Settings",
     "Source",

@@ -7,6 +7,8 @@ from ._async.dead_letters import DeadLetter, DeadLetters, Redriven
 from ._async.events import EventBus
 from ._async.keyspace import Keyspace
 from ._async.locks import Fence, Lock, Locks
+from ._async.outbox import Outbox
+from ._async.relay import Relay
 from ._async.subscription import Subscription
 from ._async.worker import Handler
 
@@ -23,6 +25,8 @@ __all__ = [
     "Keyspace",
     "Lock",
     "Locks",
+    "Outbox",
     "Redriven",
+    "Relay",
     "Subscription",
 ]

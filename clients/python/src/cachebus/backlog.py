@@ -15,3 +15,15 @@ class Backlog:
     waiting: int | None
     # Seconds since the oldest of all these was emitted; 0 where there is none.
     age: float
+
+
+@dataclass(frozen=True)
+class OutboxBacklog:
+    """What an outbox holds; from :meth:`Outbox.backlog`."""
+
+    # Events that are yet to be emitted.
+    waiting: int
+    # Seconds since the oldest of them was added; 0 where there is none.
+    age: float
+    # Events that were set aside because they cannot be emitted.
+    refused: int

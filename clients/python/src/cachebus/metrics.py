@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .backlog import Backlog
+from .backlog import Backlog, OutboxBacklog
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -34,10 +34,14 @@ class Metrics:
         """A handler ran for so long."""
 
     def event_error(self, channel: str, reason: str, number: int = 1) -> None:
-        """``handler``, ``dead_letter``, ``invalid``, ``lost``, ``group_lost``, ``gap``, ``publish``, ``connection``."""
+        """``handler``, ``dead_letter``, ``invalid``, ``lost``, ``group_lost``, ``gap``, ``publish``, ``connection``,
+        ``refused`` (set aside in an outbox)."""
 
     def backlog(self, channel: str, backlog: Backlog) -> None:
         """What the service's group has yet to do. All its consumers see the same group: look at the greatest."""
+
+    def outbox(self, backlog: OutboxBacklog) -> None:
+        """What an outbox holds."""
 
 
 class PrometheusMetrics(Metrics):
@@ -79,6 +83,11 @@ class PrometheusMetrics(Metrics):
         self._age = gauge(
             "events_oldest_age_seconds", "Age of the oldest event that the service has not acknowledged.", channel
         )
+        self._outbox_waiting = gauge("events_outbox_waiting", "Events of the outbox that are yet to be emitted.")
+        self._outbox_refused = gauge("events_outbox_refused", "Events of the outbox that cannot be emitted.")
+        self._outbox_age = gauge(
+            "events_outbox_age_seconds", "Age of the oldest event of the outbox that is yet to be emitted."
+        )
         self._lock = threading.Lock()
         self._counted = [0, 0]
 
@@ -105,6 +114,11 @@ class PrometheusMetrics(Metrics):
         if backlog.waiting is not None:
             self._waiting.labels(channel).set(backlog.waiting)
         self._age.labels(channel).set(backlog.age)
+
+    def outbox(self, backlog: OutboxBacklog) -> None:
+        self._outbox_waiting.set(backlog.waiting)
+        self._outbox_refused.set(backlog.refused)
+        self._outbox_age.set(backlog.age)
 
     def _count(self, counter: Any, keyspace: str, number: int, place: int) -> None:
         if number:

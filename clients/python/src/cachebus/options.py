@@ -1,4 +1,4 @@
-"""How events are consumed."""
+"""How events are consumed, and relayed."""
 
 from __future__ import annotations
 
@@ -45,4 +45,16 @@ class ConsumerOptions:
     claim_after: float = 30.0
     claim_every: float = 5.0
     # How often the metrics are told what the group has yet to do.
+    measure_every: float = 15.0
+
+
+@dataclass(frozen=True)
+class RelayOptions:
+    """How the relay of an outbox works. All times are seconds."""
+
+    # Events of one transaction.
+    batch: int = 100
+    # How often it looks without being woken.
+    poll_every: float = 1.0
+    # How often the metrics are told what waits.
     measure_every: float = 15.0

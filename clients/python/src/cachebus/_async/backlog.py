@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import errors
-from ..backlog import Backlog
+from ..backlog import Backlog, OutboxBacklog
 from ..contract import ChannelSpec
+from ..table import Table
 from .connection import Command, Connection
+from .rows import rows
+
+if TYPE_CHECKING:
+    import psycopg
 
 
 async def backlog(connection: Connection, spec: ChannelSpec) -> Backlog:
@@ -32,6 +37,12 @@ async def backlog(connection: Connection, spec: ChannelSpec) -> Backlog:
         waiting=own.get(b"lag"),
         age=max(now - min(oldest), 0.0) if oldest else 0.0,
     )
+
+
+async def outbox_backlog(database: psycopg.AsyncConnection[Any], table: Table) -> OutboxBacklog:
+    """See :meth:`Outbox.backlog`."""
+    [(waiting, refused, age)] = await rows(database, table.backlog())
+    return OutboxBacklog(waiting, max(age, 0.0), refused)
 
 
 def _own(groups: Any, name: bytes) -> dict[bytes, Any]:

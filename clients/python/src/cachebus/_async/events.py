@@ -19,6 +19,7 @@ from .connection import Connection
 from .consumer import Consumer
 from .dead_letters import DeadLetters
 from .keyspace import Keyspace
+from .outbox import Outbox
 from .primitives import run_all
 from .publisher import Publisher
 from .subscription import Subscription
@@ -165,6 +166,11 @@ class EventBus:
         [spec] = self._specs([channel])
         _durable(spec)
         return await backlog(self._connection, spec)
+
+    def outbox(self, table: str) -> Outbox:
+        """An outbox in this table of the service's PostgreSQL, ``table`` or ``schema.table``; else ``ContractError``.
+        Nothing is asked of a database yet."""
+        return Outbox(self._connection, self._publisher, self._metrics, table)
 
     def dead_letters(self, channel: str) -> DeadLetters:
         """The service's dead letters of a durable channel."""
