@@ -26,6 +26,7 @@ RULES = [
     (r"cachebus\._async", "cachebus._sync"),
     (r"from cachebus\.aio import", "from cachebus import"),
     (r"\bAsyncIterator\b", "Iterator"),
+    (r"\bpsycopg\.AsyncConnection\b", "psycopg.Connection"),
     (r"\bStopAsyncIteration\b", "StopIteration"),
     (r"\bAwaitable\[((?:[^\[\]]|\[[^\[\]]*\])*)\]", r"\1"),
     (r"from collections\.abc import (.*)\bAwaitable, ", r"from collections.abc import \1"),

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import redis
 
+import postgres
 import rights
 from engines import IMAGES, Server
+from postgres import Postgres
 
 
 @pytest.fixture(scope="session", params=IMAGES, ids=lambda image: image.rsplit("/", 1)[-1])
@@ -54,3 +56,21 @@ def worker(server: Server) -> Iterator[redis.Redis]:
     client = server.client(rights.SERVICE, rights.PASSWORD)
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def shared_postgres() -> Iterator[Postgres]:
+    """A database server, shared by its tests."""
+    if not postgres.IMAGE:
+        pytest.skip("CACHEBUS_TEST_POSTGRES_IMAGE names no image")
+    server = Postgres()
+    try:
+        yield server.start()
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def conninfo(shared_postgres: Postgres) -> str:
+    """Of an empty database."""
+    return shared_postgres.database()

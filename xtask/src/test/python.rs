@@ -45,6 +45,7 @@ pub(super) fn check(turn: Turn) -> anyhow::Result<Unchecked> {
     })?;
     let lab = Lab::open(None)?;
     lab.build()?;
+    let postgres = lab.postgres()?;
     let images: Vec<&str> = ENGINES
         .iter()
         .enumerate()
@@ -58,6 +59,7 @@ pub(super) fn check(turn: Turn) -> anyhow::Result<Unchecked> {
                 .args(["--quiet", "-p", "no:cacheprovider"])
                 .args(["--numprocesses", AT_ONCE, "--dist", "worksteal"])
                 .env("CACHEBUS_TEST_IMAGES", images.join(" "))
+                .env("CACHEBUS_TEST_POSTGRES_IMAGE", postgres)
                 .stream()
         },
     )?;

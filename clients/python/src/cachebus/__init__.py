@@ -6,12 +6,16 @@ Names here are for threads; :mod:`cachebus.aio` has the same for asyncio.
 from ._sync.bus import CacheBus
 from ._sync.cache import Cache
 from ._sync.cached import Cached
-from ._sync.consumer import Consumer, Handler
+from ._sync.consumer import Consumer
 from ._sync.dead_letters import DeadLetter, DeadLetters, Redriven
 from ._sync.events import EventBus
 from ._sync.keyspace import Keyspace
 from ._sync.locks import Fence, Lock, Locks
+from ._sync.outbox import Outbox
+from ._sync.relay import Relay
 from ._sync.subscription import Subscription
+from ._sync.worker import Handler
+from .backlog import Backlog, OutboxBacklog
 from .binding import Binding, Environment, Folder, Source, Url, discover
 from .caching import LoadOnce, Near
 from .consistency import Consistency
@@ -22,6 +26,7 @@ from .errors import (
     BindingError,
     CacheBusError,
     ContractError,
+    DatabaseRefused,
     Denied,
     FunctionsMissing,
     GroupMissing,
@@ -38,13 +43,14 @@ from .errors import (
     ValueTooLarge,
 )
 from .metrics import Metrics, PrometheusMetrics
-from .options import ConsumerOptions
+from .options import ConsumerOptions, RelayOptions
 from .outcome import Emitted, Outcome
 from .settings import Settings
 from .warming import Entry, Warmed
 
 __all__ = [
     "AuthenticationFailed",
+    "Backlog",
     "Binding",
     "BindingError",
     "Cache",
@@ -56,6 +62,7 @@ __all__ = [
     "ConsumerOptions",
     "Contract",
     "ContractError",
+    "DatabaseRefused",
     "DeadLetter",
     "DeadLetters",
     "Denied",
@@ -79,11 +86,15 @@ __all__ = [
     "MemoryFull",
     "Metrics",
     "Near",
+    "Outbox",
+    "OutboxBacklog",
     "Outcome",
     "OutcomeUnknown",
     "PrometheusMetrics",
     "Redriven",
     "Refused",
+    "Relay",
+    "RelayOptions",
     "ServerError",
     "Settings",
     "Source",

@@ -104,6 +104,17 @@ class ServerError(CacheBusError):
         self.code = code
 
 
+class DatabaseRefused(CacheBusError):
+    """The database of an outbox refuses what waiting does not mend, for example because there is no such table.
+
+    ``code`` is the state that it names; its own error is the cause.
+    """
+
+    def __init__(self, code: str | None) -> None:
+        super().__init__(f"the database of the outbox refuses: {code}")
+        self.code = code
+
+
 class LockBusy(CacheBusError):
     """Another holds the lock, for as long as was waited."""
 

@@ -95,14 +95,14 @@ async def test_a_slow_handler_keeps_its_events(bus: CacheBus, server: Server, ad
 
     async def slow(event: Event) -> None:
         handled.append(event.data["n"])
-        await nap(0.9)
+        await nap(1.5)
 
     other = Handled()
     await emit(bus, 1, 2)
-    running = consumer(bus, slow, claim_after=0.3)
+    running = consumer(bus, slow, claim_after=0.7)
     async with client(server.port, PATIENT) as another, background(running.run, running.stop):
         await soon(lambda: handled == [1])
-        waiting = consumer(another, other.handle, name="there", claim_after=0.3)
+        waiting = consumer(another, other.handle, name="there", claim_after=0.7)
         async with background(waiting.run, waiting.stop):
             await soon(lambda: handled == [1, 2])
             await soon(lambda: pending(admin) == 0)

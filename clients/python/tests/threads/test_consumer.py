@@ -94,14 +94,14 @@ def test_a_slow_handler_keeps_its_events(bus: CacheBus, server: Server, admin: r
 
     def slow(event: Event) -> None:
         handled.append(event.data["n"])
-        nap(0.9)
+        nap(1.5)
 
     other = Handled()
     emit(bus, 1, 2)
-    running = consumer(bus, slow, claim_after=0.3)
+    running = consumer(bus, slow, claim_after=0.7)
     with client(server.port, PATIENT) as another, background(running.run, running.stop):
         soon(lambda: handled == [1])
-        waiting = consumer(another, other.handle, name="there", claim_after=0.3)
+        waiting = consumer(another, other.handle, name="there", claim_after=0.7)
         with background(waiting.run, waiting.stop):
             soon(lambda: handled == [1, 2])
             soon(lambda: pending(admin) == 0)

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 import logging
-import random
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TypeAlias
 
 from .. import errors
 from ..contract import ChannelSpec
-from ..envelope import Event
 from ..metrics import Metrics
 from ..options import ConsumerOptions
+from .backlog import backlog
 from .connection import Connection
-from .primitives import Flag, Repeat
-from .streams import Entry, Streams
+from .feed import Feed
+from .lanes import Lanes
+from .primitives import Flag, Repeat, run_all
+from .streams import Streams
+from .worker import Handler, Worker
 
 _log = logging.getLogger("cachebus")
-
-Handler: TypeAlias = Callable[[Event], Awaitable[None]]
-
-LONGEST_PAUSE = 2.0
 
 
 class Consumer:
     """One consumer of a service's group; from :meth:`EventBus.consumer`.
 
-    Events of a channel are handled one after the other in their order, as far as this consumer gets them: run several
-    for more at once, and the order between those is lost. An event is acknowledged after its handler returned, so it
-    is handled again where the process dies in between: handlers have to bear that, e.g. by ``event_id``.
+    Events of a channel are handled one after the other in their order, as far as this consumer gets them. With the
+    options ``concurrency`` and ``ordered_by`` those of different keys are handled at the same time, and only those of
+    one key one after the other. Between several consumers, such as a service's pods, there is no order.
+
+    An event is acknowledged after its handler returned, so it is handled again where the process dies in between:
+    handlers have to bear that, for example by ``event_id``. A handler that fails is tried again after a pause, and
+    later events of its key wait meanwhile; after the last attempt its event becomes a dead letter, in one step with its
+    acknowledgment. What a consumer that died was handed out is taken over by others.
     """
 
     def __init__(
@@ -40,168 +41,79 @@ class Consumer:
         options: ConsumerOptions,
         metrics: Metrics,
     ) -> None:
-        service = connection.contract.service
-        self._streams = Streams(connection, channels, service, options)
-        self._handlers = handlers
+        workers = max(options.concurrency, 1)
+        self._connection = connection
         self._options = options
         self._metrics = metrics
         self._stopped = Flag()
-        self._begun = False
-        self._next_claim = 0.0
-        self._cursors = {spec.channel: "0-0" for spec in channels}
-        # Entries that were handed out to this consumer and are not done with.
-        self._held: dict[ChannelSpec, list[str]] = {}
+        self._streams = Streams(connection, channels, connection.contract.service, options)
+        self._lanes = Lanes(workers, max(options.batch, 1) * workers)
+        self._feed = Feed(self._streams, self._lanes, options, metrics, self._stopped)
+        self._workers = [
+            Worker(self._streams, self._lanes, handlers, options, metrics, self._stopped) for _ in range(workers)
+        ]
+        self._failure: errors.CacheBusError | None = None
 
     def stop(self) -> None:
-        """Ends :meth:`run` after the event that is being handled, within ``block`` seconds and the handler's time.
-        Others that were fetched already are given back."""
+        """Ends :meth:`run` after the events that are being handled, within ``block`` seconds and the handlers' time.
+        Others that were fetched already are given back, and so is one whose handler waits for its next attempt."""
         self._stopped.set()
+        self._lanes.close()
 
     async def run(self) -> None:
-        """Handles events until :meth:`stop`. A bus that is away is waited for; ``Denied`` is raised."""
-        pause = 0.05
-        async with Repeat(self._options.claim_after / 3, self._keep):
-            try:
-                while not self._stopped.is_set():
-                    try:
-                        await self._make_groups()
-                        await self._finish()
-                        pause = 0.05
-                        await self._work()
-                    except errors.GroupMissing:
-                        await self._streams.disconnect()
-                    except errors.CacheBusError as error:
-                        if not error.retryable:
-                            raise
-                        await self._wait(error, pause)
-                        pause = min(pause * 2, LONGEST_PAUSE)
-            finally:
-                await self._streams.disconnect()
-
-    async def _make_groups(self) -> None:
-        """Once they exist, a group that is missing was lost, and what its stream holds is new to us."""
-        start = "$" if self._options.start == "latest" and not self._begun else "0"
-        made = await self._streams.make_groups(start)
-        if self._begun:
-            for spec in made:
-                self._metrics.event_error(spec.channel, "group_lost")
-                _log.error("%s: the stream or its consumer group was lost: events may be missing", spec.channel)
-        self._begun = True
-
-    async def _finish(self) -> None:
-        """Handles what was handed out to this consumer and is not done with."""
-        for spec in self._streams.channels:
-            after = "0"
-            while not self._stopped.is_set():
-                entries = await self._streams.unfinished(spec, after)
-                if not entries:
-                    break
-                after = entries[-1].stream_id
-                await self._handle_all(entries)
-
-    async def _work(self) -> None:
-        while not self._stopped.is_set():
-            if time.monotonic() >= self._next_claim:
-                await self._claim()
-            await self._handle_all(await self._streams.new())
-
-    async def _claim(self) -> None:
-        self._next_claim = time.monotonic() + self._options.claim_every
-        for spec in self._streams.channels:
-            cursor, entries, lost = await self._streams.claim(spec, self._cursors[spec.channel])
-            self._cursors[spec.channel] = cursor
-            self._count_lost(spec, lost)
-            await self._handle_all(entries)
-            if cursor != "0-0":
-                self._next_claim = 0.0
-
-    async def _handle_all(self, entries: list[Entry]) -> None:
-        for entry in entries:
-            self._held.setdefault(entry.spec, []).append(entry.stream_id)
+        """Handles events until :meth:`stop`. A bus that is away is waited for; what waiting does not mend, such as
+        ``Denied``, is raised."""
         try:
-            for entry in entries:
-                if self._stopped.is_set():
-                    await self._give_back()
-                    return
-                await self._handle(entry)
-                self._held[entry.spec].remove(entry.stream_id)
+            async with (
+                Repeat(self._options.claim_after / 3, self._keep),
+                Repeat(self._options.measure_every, self._measure),
+            ):
+                await run_all(self._fed, *(self._working(worker) for worker in self._workers))
         finally:
-            self._held.clear()
+            self.stop()
+        await self._give_back()
+        if self._failure is not None:
+            raise self._failure
 
-    async def _handle(self, entry: Entry) -> None:
-        channel = entry.spec.channel
-        if entry.deliveries == 0:
-            # Acknowledged since it was handed out.
-            return
-        if not entry.fields:
-            await self._streams.acknowledge(entry)
-            self._count_lost(entry.spec, 1)
-            return
+    async def _fed(self) -> None:
+        await self._unless_it_fails(self._feed.run)
+
+    def _working(self, worker: Worker) -> Callable[[], Awaitable[None]]:
+        return lambda: self._unless_it_fails(worker.run)
+
+    async def _unless_it_fails(self, call: Callable[[], Awaitable[None]]) -> None:
+        """One that fails stops the others, which finish what they have begun."""
         try:
-            event = Event.decode(entry.fields[b"envelope"]).at(entry.stream_id, entry.deliveries)
-        except (KeyError, errors.ValueInvalid):
-            await self._bury(entry, "invalid")
-            return
-        if entry.deliveries > self._options.max_deliveries:
-            await self._bury(entry, "deliveries")
-            return
-        failure = await self._tried(event, self._handlers[channel])
-        if failure is None:
-            await self._streams.acknowledge(entry)
-            self._metrics.consumed(channel)
-        else:
-            await self._bury(entry, failure)
-
-    async def _tried(self, event: Event, handler: Handler) -> str | None:
-        """Has the event handled; the last failure's name where none of the attempts worked."""
-        failure = None
-        for attempt in range(self._options.attempts):
-            if attempt:
-                longest = self._options.longest_backoff
-                backoff = min(self._options.backoff * 2 ** (attempt - 1), longest)
-                await self._stopped.wait(backoff * random.uniform(0.5, 1.0))  # noqa: S311
-            begun = time.monotonic()
-            try:
-                await handler(event)
-            except Exception as error:
-                # Its text may hold what the event holds.
-                failure = type(error).__name__
-                self._metrics.event_error(event.channel, "handler")
-                _log.warning("%s: the handler of %s failed: %s", event.channel, event.event_id, failure)
-            else:
-                return None
-            finally:
-                self._metrics.processed(event.channel, time.monotonic() - begun)
-        return failure
-
-    async def _bury(self, entry: Entry, reason: str) -> None:
-        await self._streams.bury(entry, reason)
-        self._metrics.event_error(entry.spec.channel, "dead_letter")
-        _log.error("%s: %s is a dead letter: %s", entry.spec.channel, entry.stream_id, reason)
+            await call()
+        except errors.CacheBusError as error:
+            self._failure = self._failure or error
+            self.stop()
+        except BaseException:
+            self.stop()
+            raise
 
     async def _keep(self) -> bool:
         """Has nobody claim what is held here."""
-        for spec, ids in list(self._held.items()):
-            if ids:
-                try:
-                    await self._streams.hold(spec, list(ids))
-                except errors.CacheBusError as error:
-                    _log.warning("%s: held events may be claimed by others: %s", spec.channel, error)
+        for spec, ids in self._lanes.held().items():
+            try:
+                await self._streams.hold(spec, list(ids))
+            except errors.CacheBusError as error:
+                _log.warning("%s: held events may be claimed by others: %s", spec.channel, error)
         return True
 
     async def _give_back(self) -> None:
-        for spec, ids in self._held.items():
-            if ids:
-                await self._streams.hold(spec, ids, idle=self._options.claim_after)
+        """Lets others claim at once what is left."""
+        for spec, ids in self._lanes.held().items():
+            try:
+                await self._streams.hold(spec, list(ids), idle=self._options.claim_after)
+            except errors.CacheBusError as error:
+                _log.warning("%s: what was not handled waits until it is claimed: %s", spec.channel, error)
 
-    def _count_lost(self, spec: ChannelSpec, number: int) -> None:
-        if number:
-            self._metrics.event_error(spec.channel, "lost", number)
-            _log.error("%s: %d events were dropped before they were handled", spec.channel, number)
-
-    async def _wait(self, error: errors.CacheBusError, pause: float) -> None:
+    async def _measure(self) -> bool:
+        """Tells the metrics how far the group is behind, also while all handlers are busy."""
         for spec in self._streams.channels:
-            self._metrics.event_error(spec.channel, "connection")
-        _log.warning("the bus does not answer, and is asked again: %s", error)
-        await self._streams.disconnect()
-        await self._stopped.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311
+            try:
+                self._metrics.backlog(spec.channel, await backlog(self._connection, spec))
+            except errors.CacheBusError as error:
+                _log.debug("%s: its backlog is not known: %s", spec.channel, error)
+        return True

@@ -6,20 +6,24 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from datetime import datetime
 from typing import Any
 
-from .. import errors
+from .. import errors, spans
+from ..backlog import Backlog
 from ..contract import ChannelSpec
 from ..envelope import Event
 from ..keys import Parts
 from ..metrics import Metrics
 from ..options import ConsumerOptions
 from ..outcome import Emitted
+from .backlog import backlog
 from .connection import Connection
-from .consumer import Consumer, Handler
+from .consumer import Consumer
 from .dead_letters import DeadLetters
 from .keyspace import Keyspace
+from .outbox import Outbox
 from .primitives import run_all
 from .publisher import Publisher
 from .subscription import Subscription
+from .worker import Handler
 
 PAGE = 100
 
@@ -111,7 +115,11 @@ class EventBus:
         if live:
             self._subscription = self.subscribe(*live)
             calls.append(self._listen)
-        await run_all(*calls)
+        try:
+            await run_all(*calls)
+        finally:
+            # One that failed, or was interrupted, stops the other.
+            self.stop()
 
     def stop(self) -> None:
         """Has :meth:`run` return when the events that are being handled are done with."""
@@ -121,12 +129,12 @@ class EventBus:
             self._subscription.stop()
 
     async def history(self, channel: str, limit: int = 100) -> list[Event]:
-        """The newest events of a channel, the oldest of them first. O(limit)."""
+        """The newest events of a channel, the oldest of them first. O(limit). What is no envelope is left out."""
         [spec] = self._specs([channel])
         if not spec.history or limit < 1:
             return []
         kept = await self._connection.call("LRANGE", spec.history_key, 0, limit - 1, safe=True)
-        return [Event.decode(text) for text in reversed(kept)]
+        return [event for event in map(_event, reversed(kept)) if event is not None]
 
     async def replay(
         self,
@@ -137,7 +145,7 @@ class EventBus:
     ) -> AsyncIterator[Event]:
         """A durable channel's events again, oldest first, in pages; from and to a time, or a ``stream_id``, inclusive.
 
-        Reads only: groups and acknowledgments stay as they are.
+        Reads only: groups and acknowledgments stay as they are. What is no envelope is left out.
         """
         [spec] = self._specs([channel])
         _durable(spec)
@@ -147,8 +155,22 @@ class EventBus:
             if not reply:
                 return
             for stream_id, fields in reply:
-                yield Event.decode(fields[fields.index(b"envelope") + 1]).at(stream_id.decode())
+                event = _event(dict(zip(fields[::2], fields[1::2], strict=True)).get(b"envelope", b""))
+                if event is not None:
+                    yield event.at(stream_id.decode())
             after = f"({reply[-1][0].decode()}"
+
+    async def backlog(self, channel: str) -> Backlog:
+        """What the service's group has yet to do on a durable channel: its lag, and its age. Two round trips, O(groups
+        of the stream). ``GroupMissing`` before a consumer has made the group."""
+        [spec] = self._specs([channel])
+        _durable(spec)
+        return await backlog(self._connection, spec)
+
+    def outbox(self, table: str) -> Outbox:
+        """An outbox in this table of the service's PostgreSQL, ``table`` or ``schema.table``; else ``ContractError``.
+        Nothing is asked of a database yet."""
+        return Outbox(self._connection, self._publisher, self._metrics, table)
 
     def dead_letters(self, channel: str) -> DeadLetters:
         """The service's dead letters of a durable channel."""
@@ -161,10 +183,12 @@ class EventBus:
             return
         async with self._subscription as events:
             async for event in events:
-                try:
-                    await self._handlers[event.channel](event)
-                except Exception:
-                    self._metrics.event_error(event.channel, "handler")
+                with spans.handling(event, None) as attempt:
+                    try:
+                        await self._handlers[event.channel](event)
+                    except Exception as error:
+                        attempt.failed(type(error).__name__)
+                        self._metrics.event_error(event.channel, "handler")
 
     def _specs(self, names: Sequence[str]) -> list[ChannelSpec]:
         contract = self._connection.contract
@@ -175,6 +199,13 @@ class EventBus:
 def _durable(spec: ChannelSpec) -> None:
     if not spec.durable:
         raise errors.ContractError(f"{spec.channel} is not durable")
+
+
+def _event(text: bytes) -> Event | None:
+    try:
+        return Event.decode(text)
+    except errors.ValueInvalid:
+        return None
 
 
 def _bound(moment: datetime | str | None, otherwise: str) -> str:

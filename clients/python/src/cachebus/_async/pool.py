@@ -52,8 +52,7 @@ class Pool:
             raise errors.Unavailable("all connections are in use")
         try:
             self._watched.current()
-            while self._idle:
-                connection = self._idle.pop()
+            while (connection := self._next_idle()) is not None:
                 if self._is_current(connection) and not await is_stale(connection):
                     return connection
                 await self._close(connection)
@@ -80,8 +79,14 @@ class Pool:
     async def close(self) -> None:
         """Closes all that are idle, and the others when they come back."""
         self._closed = True
-        while self._idle:
-            await self._close(self._idle.pop())
+        while (connection := self._next_idle()) is not None:
+            await self._close(connection)
+
+    def _next_idle(self) -> RawConnection | None:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
 
     async def connect(self, *, read_timeout: float | None = None) -> RawConnection:
         """A new connection to the primary, which is not counted. ``read_timeout``: for calls that block."""

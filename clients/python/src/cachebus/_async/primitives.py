@@ -18,8 +18,10 @@ from ..conversation import Conversation, Push
 
 __all__ = [
     "Background",
+    "Condition",
     "Feed",
     "Flag",
+    "Guard",
     "Link",
     "Mutex",
     "RawConnection",
@@ -43,6 +45,38 @@ READ_BYTES = 65536
 
 Mutex = asyncio.Lock
 sleep = asyncio.sleep
+# Of what is never changed across an `await`: nothing else runs meanwhile.
+Guard = contextlib.nullcontext
+
+
+class Condition:
+    """Who waits for a state to change looks at it again each time that is said to have happened. Its guard is held by
+    who waits, which lets it go meanwhile, and by who says so."""
+
+    def __init__(self, guard: contextlib.AbstractContextManager[None]) -> None:
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    async def wait(self) -> None:
+        waiting = asyncio.get_running_loop().create_future()
+        self._waiting.add(waiting)
+        try:
+            await waiting
+        finally:
+            self._waiting.discard(waiting)
+
+    def notify(self) -> None:
+        """Wakes one who waits."""
+        while self._waiting:
+            waiting = self._waiting.pop()
+            # Else it is cancelled, and has not noticed yet.
+            if not waiting.done():
+                waiting.set_result(None)
+                return
+
+    def notify_all(self) -> None:
+        while self._waiting:
+            self.notify()
+
 
 # What yields items one by one.
 Feed: TypeAlias = "AsyncIterable[T] | Iterable[T]"
@@ -104,12 +138,15 @@ class Repeat:
     def __init__(self, every: float, call: Callable[[], Awaitable[bool]]) -> None:
         self._every = every
         self._call = call
+        self._stopped = False
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         self._task = asyncio.ensure_future(self._run())
 
     async def stop(self) -> None:
+        # Before Python 3.12 `asyncio.wait_for` may lose a cancellation.
+        self._stopped = True
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -129,7 +166,7 @@ class Repeat:
         await self.stop()
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopped:
             await asyncio.sleep(self._every)
             if not await self._call():
                 return

@@ -44,6 +44,10 @@ class Streams:
     def channels(self) -> list[ChannelSpec]:
         return list(self._specs.values())
 
+    @property
+    def group(self) -> str:
+        return self._group
+
     async def make_groups(self, start: str) -> list[ChannelSpec]:
         """Makes the groups that do not exist, and names their channels. ``start``: ``0``, or ``$`` for what is new."""
         made = []
@@ -64,9 +68,9 @@ class Streams:
         reply = await self._read([spec], after, block=None)
         return await self._counted(spec, reply[0][1] if reply else [])
 
-    async def new(self) -> list[Entry]:
-        """What nobody was handed out yet. Waits for it."""
-        reply = await self._read(self.channels, ">", block=self._options.block)
+    async def new(self, channels: Sequence[ChannelSpec], block: float) -> list[Entry]:
+        """What nobody was handed out yet of some channels. Waits for it as long as ``block``, at most the option's."""
+        reply = await self._read(channels, ">", block)
         return [
             Entry(self._specs[stream], stream_id.decode(), _pairs(fields), 1)
             for stream, entries in reply or []
@@ -116,20 +120,20 @@ class Streams:
         words += ["stream_id", entry.stream_id, "deliveries", str(entry.deliveries)]
         words += ["reason", reason, "failed_at", str(round(time.time() * 1000))]
         spec = entry.spec
-        while True:
-            try:
-                await self._connection.transaction(
-                    [
-                        ("XADD", spec.dead_letter_key(self._group), "*", *words),
-                        ("XACK", spec.stream_key, self._group, entry.stream_id),
-                    ],
-                    safe=False,
-                )
-            except errors.OutcomeUnknown:
-                # Done as a whole or not at all: the acknowledgment tells.
-                if await self._deliveries(spec, entry.stream_id):
-                    continue
-            return
+        await self._connection.transaction(
+            [
+                ("XADD", spec.dead_letter_key(self._group), "*", *words),
+                ("XACK", spec.stream_key, self._group, entry.stream_id),
+            ],
+            safe=False,
+        )
+
+    async def is_pending(self, entry: Entry) -> bool:
+        """Whether an entry is yet to be acknowledged, as far as is known."""
+        try:
+            return any(await self._deliveries(entry.spec, [entry.stream_id]))
+        except errors.GroupMissing:
+            return True
 
     async def disconnect(self) -> None:
         """Ends the connection of reads that wait."""
@@ -173,18 +177,23 @@ class Streams:
         return reply
 
     async def _counted(self, spec: ChannelSpec, entries: list[Any]) -> list[Entry]:
-        counted = []
-        for stream_id, fields in entries:
-            deliveries = await self._deliveries(spec, stream_id.decode())
-            counted.append(Entry(spec, stream_id.decode(), _pairs(fields), deliveries))
-        return counted
+        ids = [stream_id.decode() for stream_id, _ in entries]
+        deliveries = await self._deliveries(spec, ids)
+        return [
+            Entry(spec, stream_id, _pairs(fields), number)
+            for stream_id, (_, fields), number in zip(ids, entries, deliveries, strict=True)
+        ]
 
-    async def _deliveries(self, spec: ChannelSpec, stream_id: str) -> int:
-        """How often an entry was handed out; 0: it is acknowledged."""
-        pending = await self._connection.call(
-            "XPENDING", spec.stream_key, self._group, stream_id, stream_id, 1, safe=True
-        )
-        return int(pending[0][3]) if pending else 0
+    async def _deliveries(self, spec: ChannelSpec, ids: Sequence[str]) -> list[int]:
+        """How often each entry was handed out; 0: it is acknowledged."""
+        if not ids:
+            return []
+        questions = [("XPENDING", spec.stream_key, self._group, stream_id, stream_id, 1) for stream_id in ids]
+        answers = await self._connection.pipeline(questions, safe=True)
+        for answer in answers:
+            if isinstance(answer, errors.CacheBusError):
+                raise answer
+        return [int(pending[0][3]) if pending else 0 for pending in answers]
 
 
 def _pairs(fields: list[bytes] | None) -> dict[bytes, bytes]:

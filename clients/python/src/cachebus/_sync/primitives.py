@@ -23,8 +23,10 @@ from ..conversation import Conversation, Push
 
 __all__ = [
     "Background",
+    "Condition",
     "Feed",
     "Flag",
+    "Guard",
     "Link",
     "Mutex",
     "RawConnection",
@@ -50,6 +52,8 @@ LOOK = 1000
 
 Mutex = threading.Lock
 sleep = time.sleep
+Guard = threading.Lock
+Condition = threading.Condition
 
 # What yields items one by one.
 Feed: TypeAlias = Iterable[T]

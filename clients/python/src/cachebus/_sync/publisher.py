@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from .. import errors, fcall
+from .. import errors, fcall, spans
 from ..contract import ChannelSpec, Confirm
 from ..envelope import Event
 from ..keys import Parts
@@ -16,6 +17,8 @@ from .keyspace import Keyspace
 
 # How long an event's id is remembered: longer than anybody repeats a call of which no answer came.
 WINDOW_MS = 300_000
+# Keys removed at once: more than that would hold up the server.
+MOST_KEYS = 1000
 
 
 class Publisher:
@@ -27,42 +30,52 @@ class Publisher:
 
     def emit(self, event: Event) -> Emitted:
         """See :meth:`EventBus.emit`."""
-        spec = self._connection.contract.published(event.channel)
-        envelope = event.encode()
-        if not self._connection.contract.events_enabled:
-            return Emitted(Outcome.DISABLED, event.event_id)
-        try:
-            reply = self._confirmed(fcall.emit(spec, envelope, WINDOW_MS), spec, event.event_id)
-        except errors.FunctionsMissing:
-            if spec.durable:
-                raise
-            return self._plain(spec, event, envelope)
-        return self._emitted(event, reply)
+        with spans.emitting(event):
+            spec = self._connection.contract.published(event.channel)
+            envelope = event.encode()
+            if not self._connection.contract.events_enabled:
+                return Emitted(Outcome.DISABLED, event.event_id)
+            with self._counted(spec):
+                try:
+                    reply = self._confirmed(fcall.emit(spec, envelope, WINDOW_MS), spec, event.event_id)
+                except errors.FunctionsMissing:
+                    if spec.durable:
+                        raise
+                    return self._plain(spec, event, envelope)
+                return self._emitted(event, reply)
 
     def invalidate(self, keyspace: Keyspace[Any], many: Sequence[Parts], event: Event) -> Emitted:
         """See :meth:`EventBus.invalidate`."""
-        spec = self._connection.contract.published(event.channel)
-        keys = [keyspace.key(parts) for parts in many]
-        envelope = event.encode()
-        if not self._connection.contract.events_enabled:
-            removed = keyspace.delete(*many)
-            return Emitted(Outcome.DISABLED, event.event_id, removed=removed)
-        removed, *reply = self._confirmed(fcall.invalidate(keys, spec, envelope, WINDOW_MS), spec, event.event_id)
-        return self._emitted(event, reply, removed)
+        with spans.emitting(event):
+            spec = self._connection.contract.published(event.channel)
+            keys = [keyspace.key(parts) for parts in many]
+            envelope = event.encode()
+            if not 1 <= len(keys) <= MOST_KEYS:
+                raise errors.ContractError(f"1 to {MOST_KEYS} values are removed in one step")
+            if not self._connection.contract.events_enabled:
+                removed = keyspace.delete(*many)
+                return Emitted(Outcome.DISABLED, event.event_id, removed=removed)
+            with self._counted(spec):
+                call = fcall.invalidate(keys, spec, envelope, WINDOW_MS)
+                removed, *reply = self._confirmed(call, spec, event.event_id)
+                return self._emitted(event, reply, removed)
+
+    @contextmanager
+    def _counted(self, spec: ChannelSpec) -> Iterator[None]:
+        try:
+            yield
+        except errors.CacheBusError:
+            self._metrics.event_error(spec.channel, "publish")
+            raise
 
     def _confirmed(self, command: Command, spec: ChannelSpec, event_id: str) -> list[Any]:
         """The call's reply, once as many copies as the contract asks for have the event."""
         confirm = self._connection.contract.confirm if spec.durable else None
         commands = [command] if confirm is None else [command, confirm.command]
         blocks = confirm.timeout_ms / 1000 if confirm else 0
-        try:
-            reply, *copies = self._connection.pipeline(commands, safe=True, blocks=blocks)
-        except errors.CacheBusError:
-            self._metrics.event_error(spec.channel, "publish")
-            raise
+        reply, *copies = self._connection.pipeline(commands, safe=True, blocks=blocks)
         for answer in (reply, *copies):
             if isinstance(answer, errors.CacheBusError):
-                self._metrics.event_error(spec.channel, "publish")
                 raise answer
         if confirm is not None:
             self._check(confirm, copies[0], event_id)
