@@ -200,15 +200,12 @@ async fn scaled(bus: &Bus) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Each change is acknowledged. Whether it is still there a moment later depends on when the agent looks.
 async fn settings(bus: &Bus) -> anyhow::Result<()> {
     for node in bus.data_nodes().await? {
         node.call::<()>(&["CONFIG", "SET", "maxmemory", "1gb", "timeout", "0"])
             .await?;
     }
-    ensure!(
-        agreement::settings(bus).await.is_err(),
-        "the settings were not changed"
-    );
     wait::until("live settings are back", NEXT_LOOK, || {
         agreement::settings(bus)
     })
@@ -226,7 +223,6 @@ async fn users(bus: &Bus) -> anyhow::Result<()> {
             let command: Vec<&str> = command.split(' ').collect();
             node.call::<()>(&command).await?;
         }
-        ensure!(before != node.users().await?, "the users were not changed");
         wanted.push(before);
     }
     wait::until("live users are back", NEXT_LOOK, || async {

@@ -52,26 +52,33 @@ pub(super) fn check(turn: Turn) -> anyhow::Result<()> {
     })
 }
 
-/// Tests mostly wait, and no engine's wait for another's.
+/// Tests mostly wait, and no engine's wait for another's, nor the client's for the product's: those are tested against one engine
+/// after another.
 fn on_every_engine(lab: &Lab, programs: &[Program], turn: Turn) -> anyhow::Result<()> {
+    let (of_client, of_product): (Vec<_>, Vec<_>) =
+        programs.iter().partition(|program| program.of_client);
+    let on = |engine: &EngineImage, programs: &[&Program]| {
+        test(lab, engine, programs).with_context(|| format!("on {}", engine.key))
+    };
+    let (on, of_product) = (&on, of_product.as_slice());
     std::thread::scope(|scope| {
-        let running: Vec<_> = ENGINES
+        let mut running: Vec<_> = ENGINES
             .iter()
-            .enumerate()
-            .map(|(place, engine)| {
-                let clients_too = turn.is_of(place, ENGINES.len());
-                let programs = programs
-                    .iter()
-                    .filter(move |program| clients_too || !program.of_client);
-                (engine, scope.spawn(move || test(lab, engine, programs)))
+            .map(|engine| {
+                let run = scope.spawn(move || on(engine, of_product));
+                (format!("testing against {}", engine.key), run)
             })
             .collect();
-        for (engine, run) in running {
-            step(format_args!("testing against {}", engine.key), || {
-                run.join()
-                    .unwrap_or_else(|_| bail!("it panicked"))
-                    .with_context(|| format!("on {}", engine.key))
-            })?;
+        let clients = scope.spawn(|| {
+            ENGINES
+                .iter()
+                .enumerate()
+                .filter(|(place, _)| turn.is_of(*place, ENGINES.len()))
+                .try_for_each(|(_, engine)| on(engine, &of_client))
+        });
+        running.push(("testing the client".to_owned(), clients));
+        for (name, run) in running {
+            step(name, || run.join().unwrap_or_else(|_| bail!("it panicked")))?;
         }
         Ok(())
     })
@@ -86,11 +93,7 @@ fn beside_postgres(image: &str, program: &Path) -> anyhow::Result<bool> {
     Ok(!printed.contains("running 0 tests"))
 }
 
-fn test<'a>(
-    lab: &Lab,
-    engine: &EngineImage,
-    programs: impl Iterator<Item = &'a Program>,
-) -> anyhow::Result<()> {
+fn test(lab: &Lab, engine: &EngineImage, programs: &[&Program]) -> anyhow::Result<()> {
     for program in programs {
         beside(&program.path, engine.server())
             .args([engine.image(lab.source()), "-euc", START])
