@@ -29,7 +29,7 @@ impl Stalls {
     /// Begins to look.
     pub fn watch() -> anyhow::Result<Self> {
         let (number, ended) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
-        let mut stolen = stolen()?;
+        let mut before = stolen()?;
         let looking = std::thread::spawn({
             let (number, ended) = (Arc::clone(&number), Arc::clone(&ended));
             move || {
@@ -37,11 +37,11 @@ impl Stalls {
                     let begun = Instant::now();
                     std::thread::sleep(LOOK);
                     let late = begun.elapsed().saturating_sub(LOOK);
-                    let now = self::stolen().unwrap_or(stolen);
-                    if late > LATE || now.saturating_sub(stolen) > STOLEN {
+                    let now = stolen().unwrap_or(before);
+                    if late > LATE || now.saturating_sub(before) > STOLEN {
                         number.fetch_add(1, Ordering::Relaxed);
                     }
-                    stolen = now;
+                    before = now;
                 }
             }
         });

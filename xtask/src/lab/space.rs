@@ -1,7 +1,6 @@
 //! Room on the disk: refused early with figures, and made by removing what no version in use needs.
 
 use std::fs;
-
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -26,17 +25,12 @@ pub(crate) const RUN: u64 = 6 * GIB;
 /// What compilers write in a whole test run, beside [`RUN`].
 pub(crate) const TESTS: u64 = 12 * GIB;
 
-/// Removes what earlier runs left behind when fewer than `wanted` bytes are free.
-pub(crate) fn make(home: &Home, wanted: u64) -> anyhow::Result<()> {
-    if home.free_bytes()? < wanted {
-        step("removing what earlier runs left behind", || prune(home))?;
-    }
-    Ok(())
-}
-
-/// [`make`], and an error when `wanted` bytes are not free even so.
+/// Makes sure that `wanted` bytes are free; removes what earlier runs left behind when they are not.
 pub(crate) fn ensure(home: &Home, wanted: u64) -> anyhow::Result<()> {
-    make(home, wanted)?;
+    if home.free_bytes()? >= wanted {
+        return Ok(());
+    }
+    prune(home)?;
     let free = home.free_bytes()?;
     if free >= wanted {
         return Ok(());
@@ -52,6 +46,10 @@ pub(crate) fn ensure(home: &Home, wanted: u64) -> anyhow::Result<()> {
 
 /// Removes programs, images and unfinished work of versions that are no longer in use, and what nothing refers to any more.
 pub(crate) fn prune(home: &Home) -> anyhow::Result<()> {
+    step("removing what earlier runs left behind", || clear(home))
+}
+
+fn clear(home: &Home) -> anyhow::Result<()> {
     let current: Vec<String> = PROGRAMS
         .iter()
         .map(super::binaries::Program::file_name)

@@ -84,8 +84,8 @@ pub fn carry_on(view: &View<'_>, plan: &mut Plan) -> bool {
             }));
         }
         _ if late => {
-            let late = format!("it was not done within {} s", PATIENCE_MS / 1_000);
-            plan.act(Action::Record(gave_up(topology, late)));
+            let why = format!("it was not done within {} s", PATIENCE_MS / 1_000);
+            plan.act(Action::Record(gave_up(topology, why)));
         }
         // It is done, and Sentinels are about to say so.
         Some(_) => plan.wait(under_way(primary, handover)),
