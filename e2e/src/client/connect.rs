@@ -30,11 +30,15 @@ pub async fn client(binding: &Binding, way: Way) -> anyhow::Result<Client> {
 
 /// A connection by this way.
 pub async fn connect(binding: &Binding, way: Way) -> anyhow::Result<MultiplexedConnection> {
+    connect_to(&client(binding, way).await?).await
+}
+
+/// A connection of this client.
+pub async fn connect_to(client: &Client) -> anyhow::Result<MultiplexedConnection> {
     let patient = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(std::time::Duration::from_secs(5)))
         .set_response_timeout(Some(std::time::Duration::from_secs(30)));
-    Ok(client(binding, way)
-        .await?
+    Ok(client
         .get_multiplexed_async_connection_with_config(&patient)
         .await?)
 }

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use cachebus_e2e::cells::{Cell, Surprise, Verdict, Walk, Way};
 use futures::future::join_all;
 use redis::aio::MultiplexedConnection;
-use redis::{RedisError, Value};
+use redis::{Client, RedisError, Value};
 
 use crate::binding::Binding;
-use crate::connect::{client, connect};
+use crate::connect::{client, connect_to};
 use crate::say::say_json;
 
 /// Commands after which a connection is of no use to others, should they be granted.
@@ -41,8 +42,8 @@ const CONNECTION_CHANGERS: &[&str] = &[
 /// Attempts that are under way at once, each on connections of its own: most of a walk is waiting.
 const LANES: usize = 4;
 
-/// What is lost on the way says nothing of rights: it is tried so often, by a new connection each time.
-const TRIES: usize = 3;
+/// What is lost on the way says nothing of rights: it is tried anew for so long, by a new connection each time.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Makes each attempt; prints what came of all of them.
 pub async fn run(binding: &Binding, file: &Path) -> anyhow::Result<()> {
@@ -50,7 +51,7 @@ pub async fn run(binding: &Binding, file: &Path) -> anyhow::Result<()> {
     let cells: Vec<Cell> = serde_json::from_slice(&text)?;
     let lanes = cells
         .chunks(cells.len().div_ceil(LANES).max(1))
-        .map(|part| lane(binding, part));
+        .map(|part| Lane::of(binding).walk(part));
     let mut walk = Walk::default();
     for part in join_all(lanes).await {
         walk.attempts += part.attempts;
@@ -61,76 +62,97 @@ pub async fn run(binding: &Binding, file: &Path) -> anyhow::Result<()> {
 }
 
 /// Makes some of the attempts one after the other.
-async fn lane(binding: &Binding, cells: &[Cell]) -> Walk {
-    let mut connections = BTreeMap::new();
-    let mut walk = Walk::default();
-    for cell in cells {
-        let (mut got, mut words) = attempt(binding, &mut connections, cell).await;
-        for _ in 1..TRIES {
-            if got == Verdict::Lost {
-                (got, words) = attempt(binding, &mut connections, cell).await;
+struct Lane<'a> {
+    binding: &'a Binding,
+    /// By each way, once it was found.
+    clients: BTreeMap<Way, Client>,
+    connections: BTreeMap<Way, MultiplexedConnection>,
+}
+
+impl<'a> Lane<'a> {
+    const fn of(binding: &'a Binding) -> Self {
+        Self {
+            binding,
+            clients: BTreeMap::new(),
+            connections: BTreeMap::new(),
+        }
+    }
+
+    async fn walk(mut self, cells: &[Cell]) -> Walk {
+        let mut walk = Walk::default();
+        for cell in cells {
+            let start = Instant::now();
+            let (got, words) = loop {
+                let (got, words) = self.attempt(cell).await;
+                if got != Verdict::Lost || start.elapsed() > PATIENCE {
+                    break (got, words);
+                }
+            };
+            walk.attempts += 1;
+            walk.granted += usize::from(got == Verdict::Granted);
+            if !cell.expected.is_met_by(got) {
+                let cell = cell.clone();
+                walk.surprises.push(Surprise { cell, got, words });
             }
         }
-        walk.attempts += 1;
-        walk.granted += usize::from(got == Verdict::Granted);
-        if !cell.expected.is_met_by(got) {
-            let cell = cell.clone();
-            walk.surprises.push(Surprise { cell, got, words });
+        walk
+    }
+
+    async fn attempt(&mut self, cell: &Cell) -> (Verdict, String) {
+        let name = cell.command[0].to_ascii_lowercase();
+        let answer = match name.as_str() {
+            "subscribe" | "psubscribe" => self.subscribe(cell).await,
+            _ => self.send(cell).await,
+        };
+        let (got, words) = match answer {
+            Ok(()) => (Verdict::Granted, String::new()),
+            Err(error) => match error.downcast_ref::<RedisError>() {
+                Some(refusal) => (judge(refusal), refusal.to_string()),
+                None => (Verdict::Lost, format!("{error:#}")),
+            },
+        };
+        if got == Verdict::Lost {
+            self.clients.remove(&cell.way);
         }
+        let changed = got == Verdict::Granted && CONNECTION_CHANGERS.contains(&name.as_str());
+        if got == Verdict::Lost || changed {
+            self.connections.remove(&cell.way);
+        }
+        (got, words)
     }
-    walk
-}
 
-async fn attempt(
-    binding: &Binding,
-    connections: &mut BTreeMap<Way, MultiplexedConnection>,
-    cell: &Cell,
-) -> (Verdict, String) {
-    let name = cell.command[0].to_ascii_lowercase();
-    let answer = match name.as_str() {
-        "subscribe" | "psubscribe" => subscribe(binding, cell).await,
-        _ => send(binding, connections, cell).await,
-    };
-    let (got, words) = match answer {
-        Ok(()) => (Verdict::Granted, String::new()),
-        Err(error) => match error.downcast_ref::<RedisError>() {
-            Some(refusal) => (judge(refusal), refusal.to_string()),
-            None => (Verdict::Lost, format!("{error:#}")),
-        },
-    };
-    let changed = got == Verdict::Granted && CONNECTION_CHANGERS.contains(&name.as_str());
-    if got == Verdict::Lost || changed {
-        connections.remove(&cell.way);
+    async fn send(&mut self, cell: &Cell) -> anyhow::Result<()> {
+        let mut connection = match self.connections.remove(&cell.way) {
+            Some(open) => open,
+            None => connect_to(self.client(cell.way).await?).await?,
+        };
+        let mut command = redis::Cmd::new();
+        for argument in &cell.command {
+            command.arg(argument);
+        }
+        let answer = command.query_async::<Value>(&mut connection).await;
+        self.connections.insert(cell.way, connection);
+        answer?;
+        Ok(())
     }
-    (got, words)
-}
 
-async fn send(
-    binding: &Binding,
-    connections: &mut BTreeMap<Way, MultiplexedConnection>,
-    cell: &Cell,
-) -> anyhow::Result<()> {
-    let connection = match connections.entry(cell.way) {
-        Entry::Occupied(open) => open.into_mut(),
-        Entry::Vacant(none) => none.insert(connect(binding, cell.way).await?),
-    };
-    let mut command = redis::Cmd::new();
-    for argument in &cell.command {
-        command.arg(argument);
+    async fn subscribe(&mut self, cell: &Cell) -> anyhow::Result<()> {
+        let mut subscription = self.client(cell.way).await?.get_async_pubsub().await?;
+        let channels = &cell.command[1..];
+        if cell.command[0].eq_ignore_ascii_case("subscribe") {
+            subscription.subscribe(channels).await?;
+        } else {
+            subscription.psubscribe(channels).await?;
+        }
+        Ok(())
     }
-    command.query_async::<Value>(connection).await?;
-    Ok(())
-}
 
-async fn subscribe(binding: &Binding, cell: &Cell) -> anyhow::Result<()> {
-    let mut subscription = client(binding, cell.way).await?.get_async_pubsub().await?;
-    let channels = &cell.command[1..];
-    if cell.command[0].eq_ignore_ascii_case("subscribe") {
-        subscription.subscribe(channels).await?;
-    } else {
-        subscription.psubscribe(channels).await?;
+    async fn client(&mut self, way: Way) -> anyhow::Result<&Client> {
+        Ok(match self.clients.entry(way) {
+            Entry::Occupied(found) => found.into_mut(),
+            Entry::Vacant(none) => none.insert(client(self.binding, way).await?),
+        })
     }
-    Ok(())
 }
 
 fn judge(error: &RedisError) -> Verdict {

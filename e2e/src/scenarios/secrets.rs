@@ -80,15 +80,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     let mut sentinels = bus.pods().uids().await?;
     sentinels.retain(|pod, _| bus.sentinel_places().iter().any(|place| place.pod == *pod));
     for certificate in &certificates {
-        secrets(&bus)
-            .delete(certificate, &DeleteParams::default())
-            .await?;
-        wait::until(&format!("{certificate} is back"), LIMIT, || async {
-            let now = certificate_authority(&bus, certificate).await?;
-            ensure!(now == authority, "another authority");
-            Ok(())
-        })
-        .await?;
+        reissued(&bus, certificate, &authority).await?;
     }
     // No engine's Sentinel takes up a new certificate while it runs: the operator restarts one after the other.
     bus.pods().await_replaced(&sentinels, ROLLED).await?;
@@ -135,6 +127,26 @@ async fn deleted(bus: &Bus, secret: &str) -> anyhow::Result<()> {
     back(bus, secret, &wanted)
         .await
         .context("after it was deleted")
+}
+
+/// Deletes a certificate until another is there: a pass that had read it stores it once more as it was.
+async fn reissued(bus: &Bus, secret: &str, authority: &str) -> anyhow::Result<()> {
+    let before = entries(&bus.client, &bus.names, secret).await?;
+    wait::until(&format!("{secret} is issued anew"), LIMIT, || async {
+        secrets(bus)
+            .delete(secret, &DeleteParams::default())
+            .await?;
+        wait::until(&format!("{secret} is back"), LIMIT, || async {
+            let now = certificate_authority(bus, secret).await?;
+            ensure!(now == authority, "another authority");
+            Ok(())
+        })
+        .await?;
+        let now = entries(&bus.client, &bus.names, secret).await?;
+        ensure!(now != before, "the same certificate is back");
+        Ok(())
+    })
+    .await
 }
 
 /// Every entry but one is spoilt, and that one is removed.

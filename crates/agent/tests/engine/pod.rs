@@ -7,6 +7,7 @@ use cachebus_core::names::Component;
 use cachebus_core::protocol::{AgentStatus, DataStatus, NodeStatus, Phase};
 use std::fmt::Debug;
 use std::future::Future;
+use std::io;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -62,16 +63,23 @@ impl<'a> Pod<'a> {
         until(|| async { http::get(self.layout.http.port(), path).await.ok() }).await
     }
 
+    /// Asks the operator's port, once the agent has opened it.
     pub async fn ask(&self, method: &str, path: &str, body: &str) -> Answer {
-        http::request(
-            self.layout.api.port(),
-            &self.fqdn,
-            self.bus.authority.pem(),
-            Some(&self.bus.operator),
-            (method, path, body),
-        )
+        until(|| async {
+            let answer = http::request(
+                self.layout.api.port(),
+                &self.fqdn,
+                self.bus.authority.pem(),
+                Some(&self.bus.operator),
+                (method, path, body),
+            )
+            .await;
+            match answer {
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => None,
+                answer => Some(answer.unwrap()),
+            }
+        })
         .await
-        .unwrap()
     }
 
     pub async fn put(&self, path: &str, order: &impl serde::Serialize) -> Answer {
