@@ -10,8 +10,8 @@ use cachebus_core::config;
 use cachebus_core::names::{API_PORT, Component};
 use cachebus_core::protocol::{
     AgentStatus, DataStatus, EngineReport, FedReplica, FlushOrder, FlushOutcome, FlushReport,
-    FlushStatus, HandoverOrder, HandoverReport, Marker,
-    MonitorOrder, Monitored, NodeStatus, Phase, Refusal, ReplicationStatus, SentinelStatus,
+    FlushStatus, HandoverOrder, HandoverReport, Marker, MonitorOrder, Monitored, NodeStatus, Phase,
+    Refusal, ReplicationStatus, SentinelStatus,
 };
 use k8s_openapi::api::core::v1::Secret;
 use rustls::ServerConfig;

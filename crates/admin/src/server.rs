@@ -168,7 +168,9 @@ impl Server {
     /// `UNLINK`: removes keys, of which there is at least one, and frees their memory beside; returns how many there were.
     pub async fn unlink(&self, keys: &[impl AsRef<[u8]>]) -> Result<u64, Error> {
         let command = Command::new("UNLINK");
-        let command = keys.iter().fold(command, |command, key| command.key(key.as_ref()));
+        let command = keys
+            .iter()
+            .fold(command, |command, key| command.key(key.as_ref()));
         self.connection.call(command).await
     }
 

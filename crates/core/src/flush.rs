@@ -67,16 +67,9 @@ fn of_cache<'a>(name: &'a str, spec: &CacheBusSpec) -> Result<&'a str, String> {
         Some(_) => Err(format!(
             "{name} holds locks: who has one would share it with the next, and the numbers by which late ones are told would begin anew"
         )),
-        None if spec
-            .events
-            .channels
-            .iter()
-            .any(|group| is_of(group, name)) =>
-        {
-            Err(format!(
-                "{name} is a channel: its events cannot be made again"
-            ))
-        }
+        None if spec.events.channels.iter().any(|group| is_of(group, name)) => Err(format!(
+            "{name} is a channel: its events cannot be made again"
+        )),
         None => Err(format!("spec.cache.keyspaces declares no {name}")),
     }
 }

@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use cachebus_core::protocol::{
-    AclOrder, AgentConfig, AgentStatus, ConfigOrder, Fenced, FlushOutcome, HandoverCause, HandoverOrder,
-    HandoverOutcome, Marker, MonitorOrder, NodeStatus, Phase, Refusal, TopologyOrder,
+    AclOrder, AgentConfig, AgentStatus, ConfigOrder, Fenced, FlushOutcome, HandoverCause,
+    HandoverOrder, HandoverOutcome, Marker, MonitorOrder, NodeStatus, Phase, Refusal,
+    TopologyOrder,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -157,7 +157,10 @@ async fn keys_are_told_in_parts_and_removed_whatever_bytes_they_are_of() {
         }
         cursor = next;
     }
-    assert!(calls > 1 && found.len() == 301 && found.contains(&odd), "{calls}");
+    assert!(
+        calls > 1 && found.len() == 301 && found.contains(&odd),
+        "{calls}"
+    );
     let found: Vec<_> = found.into_iter().collect();
     assert_eq!(server.unlink(&found).await.unwrap(), 301);
     assert_eq!(server.unlink(&[odd]).await.unwrap(), 0);

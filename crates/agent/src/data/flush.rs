@@ -11,9 +11,7 @@ use crate::order::failed;
 use crate::trouble::Trouble;
 use cachebus_admin::{Error, Server};
 use cachebus_core::flush::{AT_ONCE, Keys, LOOKED_AT, judge_order};
-use cachebus_core::protocol::{
-    FlushOrder, FlushOutcome, FlushReport, FlushStatus, Phase, Refusal,
-};
+use cachebus_core::protocol::{FlushOrder, FlushOutcome, FlushReport, FlushStatus, Phase, Refusal};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -154,11 +152,7 @@ impl Task {
         Ok(())
     }
 
-    async fn remove(
-        &mut self,
-        server: &Server,
-        keys: Vec<impl AsRef<[u8]>>,
-    ) -> Result<(), Error> {
+    async fn remove(&mut self, server: &Server, keys: Vec<impl AsRef<[u8]>>) -> Result<(), Error> {
         // A call tells more than it was to look at where keys lie close together.
         for keys in keys.chunks(LOOKED_AT) {
             self.removed += server.unlink(keys).await?;

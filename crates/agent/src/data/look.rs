@@ -38,12 +38,9 @@ impl DataAgent {
     pub(super) fn is_settled(&self) -> bool {
         self.users.tried()
             && match self.phase() {
-                Phase::Leading => self
-                    .running
-                    .as_ref()
-                    .is_some_and(|running| {
-                        running.fence.may_wait(&self.site.config) && !running.flush.is_under_way()
-                    }),
+                Phase::Leading => self.running.as_ref().is_some_and(|running| {
+                    running.fence.may_wait(&self.site.config) && !running.flush.is_under_way()
+                }),
                 Phase::Following(_) => self.link_up(),
                 Phase::Down | Phase::Holding | Phase::Loading | Phase::Sealed | Phase::Unknown => {
                     false

@@ -5,10 +5,7 @@ use super::page::{Kind, Page};
 use std::collections::BTreeMap;
 use std::fmt;
 
-pub(super) fn encode(
-    page: &mut Page<'_>,
-    keys: &BTreeMap<String, u64>,
-) -> Result<(), fmt::Error> {
+pub(super) fn encode(page: &mut Page<'_>, keys: &BTreeMap<String, u64>) -> Result<(), fmt::Error> {
     if keys.is_empty() {
         return Ok(());
     }

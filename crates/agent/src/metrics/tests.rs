@@ -214,10 +214,14 @@ fn each_service_of_a_durable_channel_is_told_and_no_other_group() {
 #[test]
 fn the_keys_of_each_keyspace_are_told_once_they_have_been_counted() {
     let mut snapshot = snapshot(data(), BTreeMap::new());
-    assert!(!text(snapshot.clone()).unwrap().contains("cache_keyspace_keys"));
+    assert!(
+        !text(snapshot.clone())
+            .unwrap()
+            .contains("cache_keyspace_keys")
+    );
     snapshot.keyspaces = Arc::new(BTreeMap::from([("agent".to_owned(), 7)]));
     let text = text(snapshot).unwrap();
-    has(&text, &["cache_keyspace_keys{keyspace="agent"} 7.0"]);
+    has(&text, &["cache_keyspace_keys{keyspace=\"agent\"} 7.0"]);
 }
 
 #[test]

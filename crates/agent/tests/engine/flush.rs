@@ -5,9 +5,7 @@ use crate::data::lead;
 use crate::library::calls;
 use crate::pod::{Pod, data, until_is};
 use cachebus_core::names::Component;
-use cachebus_core::protocol::{
-    AgentStatus, FlushOrder, FlushOutcome, FlushReport, Phase, Refusal,
-};
+use cachebus_core::protocol::{AgentStatus, FlushOrder, FlushOutcome, FlushReport, Phase, Refusal};
 
 const AGENT: &str = "agent:{id}";
 const RESULT: &str = "agent:result:{id}";
@@ -84,7 +82,8 @@ async fn leading(bus: &Bus, agents: usize) -> Pod<'_> {
     assert_eq!(refused(&pod, &order(1, &[AGENT])).await, "NotLeading");
     lead(&pod, 1).await;
     let made = "for number = 1, ARGV[1] do redis.call('SET', 'agent:' .. number, 'v') end";
-    bus.redis(&["EVAL", made, "0", &(agents - 1).to_string()]).await;
+    bus.redis(&["EVAL", made, "0", &(agents - 1).to_string()])
+        .await;
     let others = OTHERS.into_iter().chain([r"agent:\xff\x00", ALL]);
     let lines: String = others.map(|key| format!("SET \"{key}\" v\n")).collect();
     bus.redis_typed(&lines).await;

@@ -48,7 +48,8 @@ impl Glob {
                     continue;
                 }
                 Some(Token::Any) => {}
-                Some(Token::Literal(character)) if u32::from(*character) == u32::from(text[at]) => {}
+                Some(Token::Literal(character)) if u32::from(*character) == u32::from(text[at]) => {
+                }
                 _ => {
                     let Some((after, from)) = tried else {
                         return false;

@@ -27,7 +27,10 @@ services:
 fn a_request_names_keyspaces_of_the_cache_by_themselves_or_by_the_service_that_writes_them() {
     for (asked, expected) in [
         ("agent", &["agent"] as &[&str]),
-        (" agents,session , agent,agent,", &["session", "agent", "agents"]),
+        (
+            " agents,session , agent,agent,",
+            &["session", "agent", "agents"],
+        ),
         ("service:designer", &["agent", "agents"]),
         ("service:designer,session", &["session", "agent", "agents"]),
     ] {
@@ -99,7 +102,10 @@ fn a_pattern_is_as_narrow_as_the_begin_that_all_have_in_common() {
     for (keys, pattern) in [
         (&["agent:{id}"] as &[&str], Some("agent:*")),
         (&["agents:all", "agent:{id}"], Some("agent:*")),
-        (&["user-a:{id}:mail", "user-a:{id}:name"], Some("user\\-a:*")),
+        (
+            &["user-a:{id}:mail", "user-a:{id}:name"],
+            Some("user\\-a:*"),
+        ),
         (&["task:{id}", "tab:{id}"], Some("ta*")),
         (&["task:{id}", "agent:{id}"], Some("*")),
         (&["agents:all"], None),
@@ -161,8 +167,20 @@ fn orders_of_other_buses_older_epochs_and_before_the_last_one_are_refused_and_so
         (foreign, marker(3, 3), true, None, Some(FOREIGN_BUS)),
         (valid(), marker(4, 0), true, None, Some(STALE_EPOCH)),
         (valid(), marker(3, 4), true, None, Some(STALE_EPOCH)),
-        (valid(), marker(3, 3), false, None, Some(refusal::NOT_LEADING)),
-        (valid(), marker(3, 3), true, Some(5), Some(refusal::SUPERSEDED)),
+        (
+            valid(),
+            marker(3, 3),
+            false,
+            None,
+            Some(refusal::NOT_LEADING),
+        ),
+        (
+            valid(),
+            marker(3, 3),
+            true,
+            Some(5),
+            Some(refusal::SUPERSEDED),
+        ),
     ] {
         let judged = judge_order(&order, &config(), "b-redis-0", Some(&marker), leads, last);
         let refused = judged.err().map(|refusal| refusal.reason);

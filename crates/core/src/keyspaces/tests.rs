@@ -36,6 +36,12 @@ fn keys_are_counted_for_the_one_keyspace_that_they_are_of() {
         census.saw(key.as_bytes());
     }
     let keys: Vec<(String, u64)> = census.result().into_iter().collect();
-    let expected = [("all", 1), ("mail", 1), ("name", 2), ("result", 1), ("task", 2)];
+    let expected = [
+        ("all", 1),
+        ("mail", 1),
+        ("name", 2),
+        ("result", 1),
+        ("task", 2),
+    ];
     assert_eq!(keys, expected.map(|(name, keys)| (name.to_owned(), keys)));
 }

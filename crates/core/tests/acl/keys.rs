@@ -134,8 +134,13 @@ fn reaches(contract: &[(String, Right)], rights: &[Right], key: &str) -> bool {
 
 /// The right on the keyspace that a key belongs to: that with the longest literal prefix, if the key has its form.
 fn owner(contract: &[(String, Right)], key: &str) -> Option<Right> {
-    let claims = contract.iter().filter(|(template, _)| claims(template, key));
-    let longest = claims.clone().map(|(template, _)| literal(template).0.len()).max()?;
+    let claims = contract
+        .iter()
+        .filter(|(template, _)| claims(template, key));
+    let longest = claims
+        .clone()
+        .map(|(template, _)| literal(template).0.len())
+        .max()?;
     let mut nearest = claims.filter(|(template, _)| literal(template).0.len() == longest);
     let (_, right) = nearest.find(|(template, _)| has_form(template, key))?;
     Some(*right)

@@ -244,20 +244,34 @@ fn what_it_waits_for_is_told_and_keeps_nothing_else_back() {
 
 #[test]
 fn what_leaves_the_cache_is_not_flushed_any_more() {
-    let [(_, order)] = orders(&pending(&["agent", "gone", "lock"])).try_into().unwrap();
+    let [(_, order)] = orders(&pending(&["agent", "gone", "lock"]))
+        .try_into()
+        .unwrap();
     assert_eq!(order.keys, ["agent:{id}"]);
     let scene = pending(&["gone", "lock"]);
     assert_eq!(orders(&scene), []);
     let mut failed = scene.clone();
     failed.observed.status = reported(&scene);
-    let why = failed.observed.status.flush.as_ref().unwrap().failed.clone();
+    let why = failed
+        .observed
+        .status
+        .flush
+        .as_ref()
+        .unwrap()
+        .failed
+        .clone();
     assert_eq!(
         why.as_deref(),
         Some("none of them is a keyspace of the cache any more")
     );
     let before = reported(&pending(&["agent"]));
-    let [event] = between(&before, &failed.observed.status).try_into().unwrap();
-    assert_eq!((event.reason.as_str(), event.warning), ("FlushFailed", true));
+    let [event] = between(&before, &failed.observed.status)
+        .try_into()
+        .unwrap();
+    assert_eq!(
+        (event.reason.as_str(), event.warning),
+        ("FlushFailed", true)
+    );
 }
 
 #[test]

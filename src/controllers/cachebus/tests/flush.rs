@@ -29,7 +29,11 @@ async fn a_flush_is_recorded_then_taken_off_then_ordered_and_told() {
     world.see();
     assert_eq!(world.pass().await.unwrap(), Next::Soon);
     assert_eq!(flush(&world)["keyspaces"], json!(["agent"]));
-    assert_eq!(annotations(&world)[ASKED], "agent", "the record comes first");
+    assert_eq!(
+        annotations(&world)[ASKED],
+        "agent",
+        "the record comes first"
+    );
     world.see();
     world.pass().await.unwrap();
     assert_eq!(annotations(&world), json!({"team": "data"}));
@@ -82,7 +86,11 @@ async fn neither_an_operator_nor_an_agent_that_is_restarted_loses_a_flush() {
     assert_eq!(orders[0], orders[1]);
     pods.flushes_end_as(FlushOutcome::Done { removed: 3 });
     other.rest().await;
-    let numbers: Vec<_> = pods.flushes().iter().map(|(order, _)| order.number).collect();
+    let numbers: Vec<_> = pods
+        .flushes()
+        .iter()
+        .map(|(order, _)| order.number)
+        .collect();
     assert_eq!(numbers, [1, 1, 2]);
     assert_eq!(flush(&other)["number"], 2);
     assert_eq!(events(&other, &["Flushed"]).len(), 2);
