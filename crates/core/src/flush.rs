@@ -54,16 +54,21 @@ pub fn named(asked: &str, spec: &CacheBusSpec) -> Result<Vec<String>, String> {
         .collect())
 }
 
+/// Whether a keyspace may be emptied.
+pub(crate) fn may_be_emptied(keyspace: &Keyspace) -> bool {
+    keyspace.kind == KeyspaceKind::Cache
+}
+
 /// The keyspaces of a contract that may be emptied.
 pub(crate) fn caches(spec: &CacheBusSpec) -> impl Iterator<Item = &Keyspace> {
     let keyspaces = spec.cache.keyspaces.iter();
-    keyspaces.filter(|keyspace| keyspace.kind == KeyspaceKind::Cache)
+    keyspaces.filter(|keyspace| may_be_emptied(keyspace))
 }
 
 fn of_cache<'a>(name: &'a str, spec: &CacheBusSpec) -> Result<&'a str, String> {
     let mut keyspaces = spec.cache.keyspaces.iter();
     match keyspaces.find(|keyspace| keyspace.name == name) {
-        Some(keyspace) if keyspace.kind == KeyspaceKind::Cache => Ok(name),
+        Some(keyspace) if may_be_emptied(keyspace) => Ok(name),
         Some(_) => Err(format!(
             "{name} holds locks: who has one would share it with the next, and the numbers by which late ones are told would begin anew"
         )),

@@ -8,8 +8,9 @@ use super::users::differs;
 use super::view::View;
 use super::{Action, Desired, Plan};
 use crate::acl::digest;
-use crate::flush::{caches, named};
+use crate::flush::{may_be_emptied, named};
 use crate::protocol::{FlushOrder, FlushOutcome, FlushReport};
+use cachebus_api::contract::Keyspace;
 use cachebus_api::status::Flush;
 
 /// What becomes of a request.
@@ -206,19 +207,21 @@ fn progress(view: &View<'_>, desired: &Desired, flush: &Flush) -> Progress {
 
 /// The order for a recorded flush: what of it the contract declares as it is now.
 fn ordered(view: &View<'_>, flush: &Flush) -> Option<FlushOrder> {
-    let spec = &view.bus.spec;
-    let keys: Vec<String> = caches(spec)
-        .filter(|keyspace| flush.keyspaces.contains(&keyspace.name))
-        .map(|keyspace| keyspace.key.clone())
-        .collect();
-    let others = spec.cache.keyspaces.iter();
-    let others = others.filter(|keyspace| !keys.contains(&keyspace.key));
-    (!keys.is_empty()).then(|| FlushOrder {
+    let meant = |keyspace: &&Keyspace| {
+        may_be_emptied(keyspace) && flush.keyspaces.contains(&keyspace.name)
+    };
+    let keyspaces = view.bus.spec.cache.keyspaces.iter();
+    let (emptied, others): (Vec<_>, Vec<_>) = keyspaces.partition(meant);
+    let keys = |keyspaces: Vec<&Keyspace>| -> Vec<String> {
+        let keyspaces = keyspaces.into_iter();
+        keyspaces.map(|keyspace| keyspace.key.clone()).collect()
+    };
+    (!emptied.is_empty()).then(|| FlushOrder {
         uid: view.bus.uid.clone(),
         epoch: view.topology.epoch,
         number: flush.number,
-        others: others.map(|keyspace| keyspace.key.clone()).collect(),
-        keys,
+        keys: keys(emptied),
+        others: keys(others),
     })
 }
 
