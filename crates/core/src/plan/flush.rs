@@ -207,9 +207,8 @@ fn progress(view: &View<'_>, desired: &Desired, flush: &Flush) -> Progress {
 
 /// The order for a recorded flush: what of it the contract declares as it is now.
 fn ordered(view: &View<'_>, flush: &Flush) -> Option<FlushOrder> {
-    let meant = |keyspace: &&Keyspace| {
-        may_be_emptied(keyspace) && flush.keyspaces.contains(&keyspace.name)
-    };
+    let meant =
+        |keyspace: &&Keyspace| may_be_emptied(keyspace) && flush.keyspaces.contains(&keyspace.name);
     let keyspaces = view.bus.spec.cache.keyspaces.iter();
     let (emptied, others): (Vec<_>, Vec<_>) = keyspaces.partition(meant);
     let keys = |keyspaces: Vec<&Keyspace>| -> Vec<String> {

@@ -164,8 +164,9 @@ fn a_request_for_what_is_not_of_the_cache_is_refused_and_changes_nothing() {
         (hibernated, "agent", "the bus is hibernated"),
     ] {
         let scene = asked(scene, what);
-        let [Some(refusal)] = answers(&scene).try_into().unwrap() else {
-            panic!("{what} is not refused");
+        let refusals = answers(&scene);
+        let [Some(refusal)] = refusals.as_slice() else {
+            panic!("{what}: {refusals:?}");
         };
         assert!(refusal.contains(why), "{refusal}");
         let before = scene.observed.status.flush.as_ref();
@@ -372,22 +373,22 @@ impl World {
     }
 
     fn begin(&mut self, order: FlushOrder) {
-        let told = told(&mut self.scene, 0).as_mut().unwrap();
-        if told.last.as_ref().map(|last| last.number) == Some(order.number) {
+        let known = told(&mut self.scene, 0).as_ref().unwrap().last.as_ref();
+        if known.is_some_and(|known| known.number == order.number) {
             return;
         }
         self.begun += 1;
-        let spec = &self.scene.bus.spec;
-        for keyspace in &spec.cache.keyspaces {
+        for keyspace in &self.scene.bus.spec.cache.keyspaces {
             if order.keys.contains(&keyspace.key) {
                 self.owed.retain(|name| *name != keyspace.name);
             }
         }
         let number = order.number;
-        told.last = Some(FlushReport {
+        let last = Some(FlushReport {
             number,
             outcome: FlushOutcome::Running,
         });
+        *told(&mut self.scene, 0) = Some(FlushStatus { last });
     }
 }
 
