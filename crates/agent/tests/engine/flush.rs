@@ -85,8 +85,8 @@ async fn leading(bus: &Bus, agents: usize) -> Pod<'_> {
     bus.redis(&["EVAL", made, "0", &(agents - 1).to_string()])
         .await;
     let others = OTHERS.into_iter().chain([r"agent:\xff\x00", ALL]);
-    let lines: String = others.map(|key| format!("SET \"{key}\" v\n")).collect();
-    bus.redis_typed(&lines).await;
+    let lines: Vec<String> = others.map(|key| format!("SET \"{key}\" v\n")).collect();
+    bus.redis_typed(&lines.concat()).await;
     keys(bus, agents + 1 + OTHERS.len()).await;
     pod
 }
