@@ -61,6 +61,7 @@ mod tests {
                 refused_settings: BTreeMap::new(),
                 library: None,
                 consumers: None,
+                flush: None,
             })),
         }
     }

@@ -10,7 +10,9 @@ use crate::error::brief;
 use crate::partial::{PartialClaim, PartialPod, PartialStatefulSet};
 use crate::readiness::Readiness;
 use cachebus_api::{CacheBus, CacheBusBackup};
-use cachebus_core::names::{AWAITS_ANNOTATION, BUS_LABEL, MANAGER, SWITCHOVER_ANNOTATION};
+use cachebus_core::names::{
+    AWAITS_ANNOTATION, BUS_LABEL, FLUSH_ANNOTATION, MANAGER, SWITCHOVER_ANNOTATION,
+};
 use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
@@ -276,7 +278,7 @@ fn changes_of_buses(
         .touched_objects()
         .predicate_filter(
             predicates::generation
-                .combine(identity_and_request)
+                .combine(identity_and_requests)
                 .combine(deletion),
             PredicateConfig::default(),
         )
@@ -313,7 +315,7 @@ fn spread(limit: u32) -> u32 {
 }
 
 /// The annotations that somebody reads.
-const READ: [&str; 2] = [SWITCHOVER_ANNOTATION, AWAITS_ANNOTATION];
+const READ: [&str; 3] = [SWITCHOVER_ANNOTATION, FLUSH_ANNOTATION, AWAITS_ANNOTATION];
 
 /// Drops what nobody reads and what is large.
 fn strip<K: Resource>(object: &mut K) {
@@ -329,11 +331,17 @@ pub fn request<K: Resource>(bus: &K) -> Option<&str> {
     Some(asked)
 }
 
+/// The keyspaces that a person asks to have emptied.
+pub fn flush_request<K: Resource>(bus: &K) -> Option<&str> {
+    let asked = bus.annotations().get(FLUSH_ANNOTATION)?;
+    Some(asked)
+}
+
 /// Two objects of the same name, one after the other, are two, even at the same generation; and what is asked of a bus by an
 /// annotation leaves its generation alone.
-fn identity_and_request<K: Resource>(object: &K) -> Option<u64> {
+fn identity_and_requests<K: Resource>(object: &K) -> Option<u64> {
     let uid = object.meta().uid.as_ref()?;
-    Some(hash(&(uid, request(object))))
+    Some(hash(&(uid, request(object), flush_request(object))))
 }
 
 /// Whether an object is being deleted, or gone.

@@ -23,6 +23,7 @@ const HARMLESS: &[&str] = &[
     "publish",
     "replconf",
     "role",
+    "scan",
     "select",
     "subscribe",
     "time",

@@ -9,8 +9,9 @@ use cachebus_core::bus::Bus;
 use cachebus_core::config;
 use cachebus_core::names::{API_PORT, Component};
 use cachebus_core::protocol::{
-    AgentStatus, DataStatus, EngineReport, FedReplica, HandoverOrder, HandoverReport, Marker,
-    MonitorOrder, Monitored, NodeStatus, Phase, Refusal, ReplicationStatus, SentinelStatus,
+    AgentStatus, DataStatus, EngineReport, FedReplica, FlushOrder, FlushOutcome, FlushReport,
+    FlushStatus, HandoverOrder, HandoverReport, Marker, MonitorOrder, Monitored, NodeStatus, Phase,
+    Refusal, ReplicationStatus, SentinelStatus,
 };
 use k8s_openapi::api::core::v1::Secret;
 use rustls::ServerConfig;
@@ -47,6 +48,12 @@ struct State {
     handed_over: BTreeMap<String, HandoverReport>,
     /// Why none is carried out.
     refusal: Option<Refusal>,
+    /// Orders to empty keyspaces, with the whole object that was on record at that moment.
+    flushes: Vec<(FlushOrder, Value)>,
+    /// What the last one came to, by the pod that it was for.
+    flushed: BTreeMap<String, FlushReport>,
+    /// What the next ones come to.
+    flush_outcome: FlushOutcome,
 }
 
 /// What is known of the requests that agents hold.
@@ -106,6 +113,9 @@ impl Pods {
             handovers: Vec::new(),
             handed_over: BTreeMap::new(),
             refusal: None,
+            flushes: Vec::new(),
+            flushed: BTreeMap::new(),
+            flush_outcome: FlushOutcome::Done { removed: 7 },
         }));
         let pods = Self {
             state,
@@ -150,6 +160,27 @@ impl Pods {
             reason: reason.to_owned(),
             message: "as the test has it".to_owned(),
         });
+    }
+
+    /// Orders to empty keyspaces, each with the object that was on record when it came.
+    pub fn flushes(&self) -> Vec<(FlushOrder, Value)> {
+        self.state.lock().unwrap().flushes.clone()
+    }
+
+    /// What comes of orders to empty keyspaces from now on, those that were given included.
+    pub fn flushes_end_as(&self, outcome: FlushOutcome) {
+        let mut state = self.state.lock().unwrap();
+        for report in state.flushed.values_mut() {
+            report.outcome = outcome.clone();
+        }
+        state.flush_outcome = outcome;
+        drop(state);
+        self.changes.send_replace(());
+    }
+
+    /// Every agent is restarted, and remembers no order to empty keyspaces.
+    pub fn forget_flushes(&self) {
+        self.state.lock().unwrap().flushed.clear();
     }
 
     /// Sentinels move the primary; the one before goes on leading for now, as it does when a person tells a Sentinel to.
@@ -254,6 +285,9 @@ impl State {
                     Vec::new()
                 },
                 ..ReplicationStatus::default()
+            }),
+            flush: (phase == Phase::Leading).then(|| FlushStatus {
+                last: self.flushed.get(name).cloned(),
             }),
             phase,
             handover: self.handed_over.get(name).cloned(),

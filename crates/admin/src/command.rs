@@ -30,6 +30,12 @@ impl Command {
         self
     }
 
+    /// A key as the server told it, which need not be text.
+    pub(crate) fn key(mut self, key: &[u8]) -> Self {
+        self.cmd.arg(key);
+        self
+    }
+
     pub(crate) fn args<I: IntoIterator<Item: AsRef<str>>>(self, values: I) -> Self {
         values.into_iter().fold(self, Self::arg)
     }

@@ -149,6 +149,31 @@ impl Server {
         self.connection.call(Command::new("FLUSHALL")).await
     }
 
+    /// `SCAN`: about `count` keys behind `cursor`, as many of them as match the pattern, and the cursor to go on with. It is 0 at the
+    /// begin and at the end. A key may be told twice.
+    pub async fn scan(
+        &self,
+        cursor: u64,
+        pattern: Option<&str>,
+        count: usize,
+    ) -> Result<(u64, Vec<Vec<u8>>), Error> {
+        let mut command = Command::new("SCAN").arg(cursor.to_string());
+        if let Some(pattern) = pattern {
+            command = command.args(["MATCH", pattern]);
+        }
+        let command = command.arg("COUNT").arg(count.to_string());
+        self.connection.call(command).await
+    }
+
+    /// `UNLINK`: removes keys, of which there is at least one, and frees their memory beside; returns how many there were.
+    pub async fn unlink(&self, keys: &[impl AsRef<[u8]>]) -> Result<u64, Error> {
+        let command = Command::new("UNLINK");
+        let command = keys
+            .iter()
+            .fold(command, |command, key| command.key(key.as_ref()));
+        self.connection.call(command).await
+    }
+
     /// Follows `primary`, dropping this node's own history where it differs.
     pub async fn replica_of(&self, primary: &Address) -> Result<(), Error> {
         let command = Command::new("REPLICAOF")

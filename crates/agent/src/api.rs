@@ -8,7 +8,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use axum::{Json, Router};
 use cachebus_core::protocol::{
-    AclOrder, ConfigOrder, HANDOVER, HOLD, HandoverOrder, MonitorOrder, RetireOrder, TopologyOrder,
+    AclOrder, ConfigOrder, FlushOrder, HANDOVER, HOLD, HandoverOrder, MonitorOrder, RetireOrder,
+    TopologyOrder,
 };
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -31,6 +32,7 @@ pub(crate) fn routes(snapshots: watch::Receiver<Option<Snapshot>>, orders: Order
         .route("/v1/topology", put(topology))
         .route("/v1/handover", put(handover))
         .route("/v1/config", put(config))
+        .route("/v1/flush", put(flush))
         .route("/v1/acl", put(acl))
         .route("/v1/monitor", put(monitor))
         .route("/v1/retire", put(retire))
@@ -75,6 +77,10 @@ async fn handover(State(agent): State<Agent>, Json(order): Json<HandoverOrder>) 
 
 async fn config(State(agent): State<Agent>, Json(order): Json<ConfigOrder>) -> Response {
     agent.pass_on(Order::Config(order)).await
+}
+
+async fn flush(State(agent): State<Agent>, Json(order): Json<FlushOrder>) -> Response {
+    agent.pass_on(Order::Flush(order)).await
 }
 
 async fn acl(State(agent): State<Agent>, Json(order): Json<AclOrder>) -> Response {
@@ -141,6 +147,7 @@ mod tests {
             },
             info: Arc::default(),
             streams: Arc::default(),
+            keyspaces: Arc::default(),
         }
     }
 

@@ -3,7 +3,9 @@
 mod act;
 mod farewell;
 mod fence;
+mod flush;
 mod handover;
+mod keyspaces;
 mod library;
 mod look;
 mod orders;

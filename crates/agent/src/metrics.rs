@@ -1,9 +1,10 @@
 //! The server's and the agent's figures for Prometheus.
 //!
 //! Every label has few values: databases, at most [`redis::MOST_COMMANDS`] commands, replicas, the agent's phases,
-//! channels and services of the contract.
+//! channels, keyspaces and services of the contract.
 
 mod agent;
+mod keyspaces;
 mod page;
 mod redis;
 mod sentinel;
@@ -41,6 +42,7 @@ impl Collector for Figures {
         match &snapshot.status.node {
             NodeStatus::Redis(_) => {
                 redis::encode(&mut page, &snapshot.info)?;
+                keyspaces::encode(&mut page, &snapshot.keyspaces)?;
                 streams::encode(&mut page, &snapshot.streams)
             }
             NodeStatus::Sentinel(status) => sentinel::encode(&mut page, &snapshot.info, status),

@@ -2,8 +2,8 @@
 
 use cachebus_core::names::Component;
 use cachebus_core::protocol::{
-    AclOrder, AgentStatus, ConfigOrder, HandoverOrder, MonitorOrder, Refusal, RetireOrder,
-    TopologyOrder,
+    AclOrder, AgentStatus, ConfigOrder, FlushOrder, HandoverOrder, MonitorOrder, Refusal,
+    RetireOrder, TopologyOrder,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -13,6 +13,7 @@ pub(crate) enum Order {
     Topology(TopologyOrder),
     Handover(HandoverOrder),
     Config(ConfigOrder),
+    Flush(FlushOrder),
     Acl(AclOrder),
     Monitor(MonitorOrder),
     Retire(RetireOrder),

@@ -154,7 +154,7 @@ impl SentinelAgent {
                 .users
                 .want(order.text)
                 .map_err(|error| refuse(error.reason(), error.to_string()))?,
-            Order::Topology(_) | Order::Handover(_) | Order::Config(_) => {
+            Order::Topology(_) | Order::Handover(_) | Order::Config(_) | Order::Flush(_) => {
                 return Err(misdirected(Component::Sentinel));
             }
         }

@@ -175,6 +175,7 @@ sentinel sentinel-pass old
                 parallel_syncs: 1,
             },
             events: DurableEvents::default(),
+            keyspaces: Vec::new(),
         }
     }
 

@@ -36,6 +36,8 @@ pub(crate) struct Snapshot {
     pub(crate) info: Arc<BTreeMap<String, String>>,
     /// Streams of durable channels, by channel; empty where the pod does not lead.
     pub(crate) streams: Arc<BTreeMap<String, Watch>>,
+    /// Keys by keyspace, as they were counted last; empty where the pod does not lead.
+    pub(crate) keyspaces: Arc<BTreeMap<String, u64>>,
 }
 
 /// What probes ask.

@@ -114,9 +114,12 @@ impl Default for Events {
     }
 }
 
-/// A service's rights on keyspaces.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// A service's use of the cache, and its rights on keyspaces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CacheAccess {
+    /// Whether the service uses the cache, as long as `spec.cache.enabled` is true; it reads it from its contract. Its rights stay.
+    #[serde(default = "yes")]
+    pub enabled: bool,
     /// Keyspaces that it reads.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 40)), extend("x-kubernetes-list-type" = "set"))]
@@ -125,6 +128,31 @@ pub struct CacheAccess {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64), inner(length(max = 40)), extend("x-kubernetes-list-type" = "set"))]
     pub write: Vec<String>,
+}
+
+impl Default for CacheAccess {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            read: Vec::new(),
+            write: Vec::new(),
+        }
+    }
+}
+
+/// A service's use of the event bus. What it publishes and subscribes to stands beside it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EventAccess {
+    /// Whether the service uses the event bus, as long as `spec.events.enabled` is true; it reads it from its contract. Its rights
+    /// stay, and so do its consumer groups: durable events are kept for it.
+    #[serde(default = "yes")]
+    pub enabled: bool,
+}
+
+impl Default for EventAccess {
+    fn default() -> Self {
+        Self { enabled: true }
+    }
 }
 
 /// One service: it gets a user of its own, and a Secret `<bus>-binding-<name>` with all it needs to connect.
@@ -136,9 +164,12 @@ pub struct Service {
         length(min = 1, max = 40)
     )]
     pub name: String,
-    /// Rights on keyspaces.
+    /// Its use of the cache, and its rights on keyspaces.
     #[serde(default)]
     pub cache: CacheAccess,
+    /// Its use of the event bus.
+    #[serde(default)]
+    pub events: EventAccess,
     /// Channels that it publishes: a whole group (`task`) or one event (`task:completed`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(max = 81)), extend("x-kubernetes-list-type" = "set"))]

@@ -1,8 +1,10 @@
 //! What the operator reports.
 
 mod backup;
+mod flush;
 
 pub use backup::{BackupPhase, BackupProgress, BackupStatus, Restored};
+pub use flush::Flush;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -49,6 +51,12 @@ pub struct CacheBusStatus {
     /// The backup that the bus was restored from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restored: Option<Restored>,
+    /// The keyspaces that were emptied last, or are to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flush: Option<Flush>,
+    /// How much the contract declares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<ContractSize>,
 }
 
 /// Who the primary is, and who is to become it. A change is written here before it is carried out.
@@ -199,6 +207,17 @@ impl Count {
             summary: format!("{ready}/{desired}"),
         }
     }
+}
+
+/// How much the contract declares. Figures of what is stored move all the time: they are metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ContractSize {
+    /// Keyspaces.
+    pub keyspaces: u32,
+    /// Channels: the events of all groups.
+    pub channels: u32,
+    /// Services.
+    pub services: u32,
 }
 
 /// The Secret of one service.

@@ -3,7 +3,7 @@
 use crate::plan::reason;
 use crate::status::{HIBERNATED, PLANNED, kind};
 use cachebus_api::CacheBusStatus;
-use cachebus_api::status::{Handover, Restart, Topology};
+use cachebus_api::status::{Flush, Handover, Restart, Topology};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 /// An Event to be published on the bus's object.
@@ -12,9 +12,9 @@ pub struct EventDraft {
     /// Something went wrong.
     pub warning: bool,
     /// Stable, one word: the condition's reason, or `PrimaryChosen`, `PrimaryChanged`, `SwitchedOver`, `SwitchoverFailed`,
-    /// `SwitchoverRefused`, `Restarting`, `ReplacingVolume`.
+    /// `SwitchoverRefused`, `Flushed`, `FlushFailed`, `FlushRefused`, `Restarting`, `ReplacingVolume`.
     pub reason: String,
-    /// What it is about: the condition's type, or `Primary`, `Restart`.
+    /// What it is about: the condition's type, or `Primary`, `Flush`, `Restart`.
     pub action: String,
     /// For people.
     pub note: String,
@@ -56,7 +56,7 @@ const FOR_PEOPLE: [&str; 9] = [
 const SETTLING_S: i64 = 5;
 
 /// The Events between two statuses: one for each condition that became true or ceased to be, or calls for a person for another
-/// reason than before, one for a change of the primary or one that failed, and one for a restart that was decided.
+/// reason than before, one for a change of the primary or one that failed, one for keyspaces that were emptied, and one for a restart that was decided.
 ///
 /// What nobody can tell (`Unknown`) is not true. A condition that is false from the first makes an Event too; as a rule it is no
 /// warning, since a bus that starts is not ready yet.
@@ -73,6 +73,7 @@ pub fn between(previous: &CacheBusStatus, next: &CacheBusStatus) -> Vec<EventDra
     let changes = [
         primary(previous, next),
         failure(previous, next),
+        flush(previous, next),
         restart(previous, next),
     ];
     changes.into_iter().flatten().chain(conditions).collect()
@@ -86,6 +87,17 @@ pub fn refused(asked: &str, why: &str) -> EventDraft {
         reason: "SwitchoverRefused".to_owned(),
         action: "Primary".to_owned(),
         note: format!("the primary does not change to {asked}: {why}"),
+    }
+}
+
+/// The Event of a request to empty keyspaces from which nothing comes.
+#[must_use]
+pub fn flush_refused(asked: &str, why: &str) -> EventDraft {
+    EventDraft {
+        warning: true,
+        reason: "FlushRefused".to_owned(),
+        action: "Flush".to_owned(),
+        note: format!("nothing of {asked} is flushed: {why}"),
     }
 }
 
@@ -192,6 +204,32 @@ fn failure(previous: &CacheBusStatus, next: &CacheBusStatus) -> Option<EventDraf
             "{} to {to} failed, the primary is the one before: {why}",
             handover.reason
         ),
+    })
+}
+
+/// Keyspaces that were emptied, or could not be.
+fn flush(previous: &CacheBusStatus, next: &CacheBusStatus) -> Option<EventDraft> {
+    let ended = |status: &CacheBusStatus| -> Option<Flush> {
+        let flush = status.flush.clone()?;
+        flush.finished_at.is_some().then_some(flush)
+    };
+    let flush = ended(next).filter(|now| ended(previous).as_ref() != Some(now))?;
+    let keyspaces = flush.keyspaces.join(", ");
+    let (reason, note) = match (&flush.failed, flush.removed) {
+        (Some(why), _) => (
+            "FlushFailed",
+            format!("{keyspaces} could not be flushed: {why}"),
+        ),
+        (None, removed) => (
+            "Flushed",
+            format!("flushed {keyspaces}: {} keys removed", removed.unwrap_or(0)),
+        ),
+    };
+    Some(EventDraft {
+        warning: flush.failed.is_some(),
+        reason: reason.to_owned(),
+        action: "Flush".to_owned(),
+        note,
     })
 }
 

@@ -23,6 +23,9 @@ pub const SCHEDULED_LABEL: &str = "cachebus.dev/scheduled";
 pub const SWITCHOVER_ANNOTATION: &str = "cachebus.dev/switchover";
 /// Value of [`SWITCHOVER_ANNOTATION`] that leaves the choice to the primary's agent.
 pub const ANY_REPLICA: &str = "any";
+/// Annotation of a bus by which a person asks for keyspaces of the cache to be emptied: their names, separated by commas, see
+/// [`crate::flush::named`].
+pub const FLUSH_ANNOTATION: &str = "cachebus.dev/flush";
 
 /// Name of the claim template, and of the volume in a pod.
 pub const DATA_CLAIM: &str = "data";

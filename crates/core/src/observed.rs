@@ -18,6 +18,8 @@ pub struct Observed {
     pub status: CacheBusStatus,
     /// Value of [`crate::names::SWITCHOVER_ANNOTATION`]: a person asks for another primary.
     pub request: Option<String>,
+    /// Value of [`crate::names::FLUSH_ANNOTATION`]: a person asks for keyspaces to be emptied.
+    pub flush_request: Option<String>,
     /// Data pods by name: those that should exist and those that do.
     pub data: BTreeMap<String, Node>,
     /// Sentinel pods by name, likewise.

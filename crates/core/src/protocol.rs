@@ -1,3 +1,4 @@
+//! | `PUT /v1/flush` (data pods) | [`FlushOrder`] | [`AgentStatus`], or 409 with a [`Refusal`] |
 //! What operator and agents say to one another, and what an agent keeps on disk.
 //!
 //! | request | body | reply |
@@ -15,7 +16,9 @@
 //! operator's client certificate only. No secret travels here.
 
 mod fenced;
+mod flush;
 mod handover;
+mod keyspaces;
 mod library;
 mod revision;
 mod sentinel;
@@ -23,7 +26,9 @@ mod streams;
 mod unknown;
 
 pub use fenced::Fenced;
+pub use flush::{FlushOrder, FlushOutcome, FlushReport, FlushStatus};
 pub use handover::{HANDOVER, HandoverCause, HandoverOrder, HandoverOutcome, HandoverReport};
+pub use keyspaces::CountedKeyspace;
 pub use library::{LibraryStatus, RefusedLibrary};
 pub use revision::HOLD;
 pub use sentinel::{
@@ -79,6 +84,9 @@ pub struct AgentConfig {
     /// The durable part of the contract.
     #[serde(default)]
     pub events: DurableEvents,
+    /// The keyspaces of the contract.
+    #[serde(default)]
+    pub keyspaces: Vec<CountedKeyspace>,
 }
 
 /// What lies beside the data and says whose it is and how far it can be trusted.
@@ -213,6 +221,9 @@ pub struct DataStatus {
     /// or is too old to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consumers: Option<ConsumersStatus>,
+    /// What it was ordered to empty; `None`: it does not lead, or its agent is too old to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flush: Option<FlushStatus>,
 }
 
 /// A value that a server does not take.

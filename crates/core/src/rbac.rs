@@ -23,7 +23,7 @@ pub const RULES: &[Rule] = &[
         group: "cachebus.dev",
         resource: "cachebuses",
         verbs: &["get", "list", "patch", "watch"],
-        why: "buses are followed; before a pod is told to lead, the record is read once more; a request for a switchover is taken off when it is answered",
+        why: "buses are followed; before a pod is told to lead, the record is read once more; a request for a switchover or a flush is taken off when it is answered",
     },
     Rule {
         group: "cachebus.dev",

@@ -2,6 +2,7 @@
 
 mod backup;
 mod condition;
+mod contract;
 mod eviction;
 mod failover;
 mod files;
@@ -20,7 +21,7 @@ pub use failover::{PLANNED, recorded};
 use crate::bus::{Bus, Violation};
 use crate::observed::Observed;
 use crate::plan::view::{View, time};
-use crate::plan::{Blocked, Desired, Plan, pending, restore};
+use crate::plan::{Blocked, Desired, Plan, flush, pending, restore};
 use cachebus_api::CacheBusStatus;
 use cachebus_api::engine::EngineKind;
 use cachebus_api::status::{Binding, Count};
@@ -105,6 +106,8 @@ pub fn report(bus: &Bus, observed: &Observed, plan: &Plan, desired: &Desired) ->
             .map(|seconds| time(seconds.saturating_mul(1_000))),
         backup,
         restored: restore::noted(bus, observed),
+        flush: flush::reported(&view, desired),
+        contract: Some(contract::size(&bus.spec)),
     }
 }
 

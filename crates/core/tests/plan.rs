@@ -16,6 +16,8 @@ mod electorate;
 mod events;
 #[path = "plan/failover.rs"]
 mod failover;
+#[path = "plan/flush.rs"]
+mod flush;
 #[path = "plan/ghosts.rs"]
 mod ghosts;
 #[path = "plan/handover.rs"]

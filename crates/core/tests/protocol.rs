@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use cachebus_core::protocol::{
-    AclOrder, AgentConfig, AgentStatus, ConfigOrder, Fenced, HandoverCause, HandoverOrder,
-    HandoverOutcome, Marker, MonitorOrder, NodeStatus, Phase, Refusal, TopologyOrder,
+    AclOrder, AgentConfig, AgentStatus, ConfigOrder, Fenced, FlushOutcome, HandoverCause,
+    HandoverOrder, HandoverOutcome, Marker, MonitorOrder, NodeStatus, Phase, Refusal,
+    TopologyOrder,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -95,6 +96,7 @@ fn a_word_that_is_not_known_leaves_the_rest_of_a_report_readable() {
         data["fenced"] = word.clone();
         data["handover"]["cause"] = word.clone();
         data["handover"]["outcome"] = word.clone();
+        data["flush"] = json!({"last": {"number": 4, "outcome": word.clone()}});
         let read: AgentStatus = serde_json::from_value(report).unwrap();
         let NodeStatus::Redis(data) = read.node else {
             panic!("{word}");
@@ -107,5 +109,7 @@ fn a_word_that_is_not_known_leaves_the_rest_of_a_report_readable() {
         let handover = data.handover.unwrap();
         assert_eq!(handover.cause, HandoverCause::Unknown);
         assert!(matches!(handover.outcome, HandoverOutcome::Failed(_)));
+        let flush = data.flush.unwrap().last.unwrap();
+        assert_eq!((flush.number, flush.outcome), (4, FlushOutcome::Unknown));
     }
 }

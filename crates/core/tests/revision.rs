@@ -17,7 +17,7 @@ fn report(node: &Value) -> AgentStatus {
 fn leads() -> Value {
     json!({"redis": {
         "phase": "Leading", "marker": null, "keys": 7, "dataset": true, "fenced": null, "setAside": false,
-        "consumers": {"behind": {"number": 0, "first": []}}, "config": {"maxmemory": "1", "min-replicas-max-lag": "10"},
+        "consumers": {"behind": {"number": 0, "first": []}}, "flush": {"last": {"number": 1, "outcome": "Running"}}, "config": {"maxmemory": "1", "min-replicas-max-lag": "10"},
         "handover": {"number": 1, "cause": "Ordered", "to": "b-redis-1", "outcome": "Running"},
         "replication": {"offset": 9, "linkUp": false, "syncing": false, "replicas": [
             {"host": "one", "online": true, "lag": 0}, {"host": "other", "online": true, "lag": 1},
@@ -57,6 +57,8 @@ fn what_decisions_are_made_from_is_told() {
             json!({"Done": {"writeGapMs": 30}}),
         ),
         ("/redis/fenced", json!("Isolated")),
+        ("/redis/flush/last/number", json!(2)),
+        ("/redis/flush/last/outcome", json!({"Done": {"removed": 7}})),
         ("/redis/setAside", json!(true)),
         (
             "/redis/consumers/behind",

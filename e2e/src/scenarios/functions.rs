@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use cachebus_core::functions::{LIBRARY, NAME, version};
-use cachebus_core::names::SWITCHOVER_ANNOTATION;
+use cachebus_core::names::{FLUSH_ANNOTATION, SWITCHOVER_ANNOTATION};
 use cachebus_e2e::cells::{Cell, Expected, Walk, Way};
+use kube::ResourceExt as _;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use super::Scenario;
 use crate::bus::{Bus, READY, condition_status, small};
 use crate::client_pod::ClientPod;
+use crate::events::Events;
 use crate::lab::Lab;
 use crate::wait;
 
@@ -24,6 +26,9 @@ const LOOKED_AFTER: Duration = Duration::from_mins(1);
 /// Time for a client's calls.
 const CALLS: Duration = Duration::from_mins(1);
 
+/// Time in which a request is answered and carried out.
+const ANSWERED: Duration = Duration::from_secs(30);
+
 const STREAM: &str = "events:task:created:stream";
 /// Of a channel that keeps events for a second.
 const BRIEF: &str = "events:brief:noted:stream";
@@ -33,7 +38,7 @@ const TOKEN: &str = "0123456789abcdef";
 
 pub const SCENARIO: Scenario = Scenario {
     name: "functions",
-    proves: "the primary serves the function library soon after the bus is ready, after a switchover, after FLUSHALL and after somebody has flushed or altered it; a service calls it with its own Secret, and on what is not its own gets NOPERM; a durable channel's first event brings the group of the service that subscribes, and events that are old and done with go",
+    proves: "the primary serves the function library soon after the bus is ready, after a switchover, after FLUSHALL and after somebody has flushed or altered it; a service calls it with its own Secret, and on what is not its own gets NOPERM; a durable channel's first event brings the group of the service that subscribes, and events that are old and done with go; a keyspace is emptied by annotation, and nothing else is",
     alone: false,
     by_turns: true,
     run: |lab| Box::pin(run(lab)),
@@ -74,6 +79,8 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
     events(&bus, 1).await?;
     group_of_the_reader(&bus, STREAM).await?;
     trimmed(&bus).await?;
+    flushed(&bus).await?;
+    events(&bus, 1).await?;
     switch(&bus).await?;
     // What was emitted is known to whoever leads now.
     called_by_services(&lab, &bus).await?;
@@ -262,18 +269,62 @@ fn cell(command: &[&str], expected: Expected) -> Cell {
     }
 }
 
+/// Has a keyspace emptied: its keys go, and nothing else does. Locks are not.
+async fn flushed(bus: &Bus) -> anyhow::Result<()> {
+    for key in ["agent:7", "agent:8", "agents:7"] {
+        let () = bus.on_primary(&["SET", key, "v"]).await?;
+    }
+    ask(bus, FLUSH_ANNOTATION, "agent").await?;
+    wait::until("the end of the flush", ANSWERED, || async {
+        let object = bus.object().await?;
+        let status = object.status.clone().unwrap_or_default();
+        let flush = status.flush.context("no flush is recorded")?;
+        ensure!(flush.removed == Some(2), "{flush:?}");
+        let contract = status.contract.context("nothing is counted")?;
+        ensure!(
+            (contract.keyspaces, contract.channels, contract.services) == (2, 2, 2),
+            "{contract:?}"
+        );
+        Ok(())
+    })
+    .await?;
+    let left: u64 = bus.on_primary(&["EXISTS", "agent:7", "agent:8"]).await?;
+    ensure!(left == 0, "{left} keys of agents are left");
+    let others: u64 = bus.on_primary(&["EXISTS", "agents:7"]).await?;
+    ensure!(others == 1, "a key of no keyspace was removed");
+    let _: u64 = bus.on_primary(&["UNLINK", "agents:7"]).await?;
+
+    ask(bus, FLUSH_ANNOTATION, "lock").await?;
+    wait::until("the refusal", ANSWERED, || async {
+        let object = bus.object().await?;
+        ensure!(
+            !object.annotations().contains_key(FLUSH_ANNOTATION),
+            "it is not answered"
+        );
+        let events = Events::of(bus).await?;
+        ensure!(events.because("Flushed").len() == 1, "one was to be told");
+        let refused = events.because("FlushRefused");
+        ensure!(refused.len() == 1, "{refused:?}");
+        Ok(())
+    })
+    .await
+}
+
+/// Asks the operator for something by an annotation of the bus.
+async fn ask(bus: &Bus, annotation: &str, what: &str) -> anyhow::Result<()> {
+    let patch = json!({"metadata": {"annotations": {annotation: what}}});
+    let params = PatchParams::default();
+    bus.api()
+        .patch(bus.names.bus(), &params, &Patch::Merge(&patch))
+        .await
+        .context("asking by an annotation")?;
+    Ok(())
+}
+
 /// Moves the primary, which serves the library from the first: it came with the data.
 async fn switch(bus: &Bus) -> anyhow::Result<()> {
     let before = bus.primary().await?;
-    let patch = json!({"metadata": {"annotations": {SWITCHOVER_ANNOTATION: "any"}}});
-    bus.api()
-        .patch(
-            bus.names.bus(),
-            &PatchParams::default(),
-            &Patch::Merge(&patch),
-        )
-        .await
-        .context("asking for another primary")?;
+    ask(bus, SWITCHOVER_ANNOTATION, "any").await?;
     wait::until("another primary", READY, || async {
         let now = bus.primary().await?;
         ensure!(now != before, "{before} is the primary");

@@ -12,7 +12,10 @@ use crate::fault::{self, FaultPoint};
 use crate::partial::{PartialBus, PartialPod};
 use cachebus_api::status::Topology;
 use cachebus_core::bus::Bus;
-use cachebus_core::names::{AWAITS_ANNOTATION, Component, MANAGER, ROLE_LABEL};
+use cachebus_core::events;
+use cachebus_core::names::{
+    AWAITS_ANNOTATION, Component, FLUSH_ANNOTATION, MANAGER, ROLE_LABEL, SWITCHOVER_ANNOTATION,
+};
 use cachebus_core::observed::Observed;
 use cachebus_core::plan::{Action, Blocked, Plan, intended, reason, retirement_intended};
 use cachebus_core::protocol::TopologyOrder;
@@ -91,7 +94,18 @@ impl Acting<'_> {
             }
             Action::Grow { pod, claim, size } => self.grow(pod, claim, size).await,
             Action::Answer { asked, refusal } => {
-                self.answer(asked, refusal.as_deref(), watched).await;
+                let told = refusal.as_deref().map(|why| events::refused(asked, why));
+                self.answer(SWITCHOVER_ANNOTATION, told, watched).await;
+            }
+            Action::AnswerFlush { asked, refusal } => {
+                let told = refusal.as_deref();
+                let told = told.map(|why| events::flush_refused(asked, why));
+                self.answer(FLUSH_ANNOTATION, told, watched).await;
+            }
+            Action::Flush { pod, order } => {
+                tracing::info!(pod, number = order.number, "orders a flush");
+                self.send(Component::Redis, pod, "/v1/flush", order, observed)
+                    .await;
             }
             Action::Order { pod, order } => {
                 let decisive = action.changes_topology(observed);

@@ -55,6 +55,7 @@ pub async fn observe(
         now_ms,
         status: watched.status(),
         request: watched.request(),
+        flush_request: watched.flush_request(),
         data,
         sentinels,
         revisions: revisions(context, bus),

@@ -7,11 +7,11 @@ use crate::error::Error;
 use crate::events;
 use crate::fault::{self, FaultPoint};
 use crate::partial::PartialBus;
-use crate::watches::request;
+use crate::watches::{flush_request, request};
 use cachebus_api::{CacheBus, CacheBusStatus};
 use cachebus_core::bus::{Bus as ValidBus, Violation};
 use cachebus_core::events::{EventDraft, between};
-use cachebus_core::names::{MANAGER, SWITCHOVER_ANNOTATION};
+use cachebus_core::names::MANAGER;
 use cachebus_core::status;
 use cachebus_core::tls::authority_lost;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams, TypeMeta};
@@ -48,11 +48,17 @@ impl<'a> Bus<'a> {
         request(self.object).map(str::to_owned)
     }
 
-    /// Takes the request off the object, if that is as it was last read or written, and publishes what is told of it. `false`:
-    /// it is not.
+    /// The keyspaces that a person asks to have emptied.
+    pub fn flush_request(&self) -> Option<String> {
+        flush_request(self.object).map(str::to_owned)
+    }
+
+    /// Takes a request, the annotation by which it was made, off the object, if that is as it was last read or written, and publishes
+    /// what is told of it. `false`: it is not.
     pub async fn answer(
         &mut self,
         context: &Context,
+        annotation: &str,
         told: Vec<EventDraft>,
     ) -> Result<bool, Error> {
         let name = self.object.name_any();
@@ -60,7 +66,7 @@ impl<'a> Bus<'a> {
         let api: Api<PartialBus> = Api::namespaced(context.client.clone(), &namespace);
         let patch = json!({"metadata": {
             "resourceVersion": self.version,
-            "annotations": {SWITCHOVER_ANNOTATION: null},
+            "annotations": {annotation: null},
         }});
         let params = PatchParams {
             field_manager: Some(MANAGER.to_owned()),

@@ -5,6 +5,7 @@
 mod backups;
 mod changes;
 mod conflicts;
+mod flush;
 mod last_valid;
 mod rest;
 mod secrets;

@@ -2,7 +2,9 @@
 
 use super::Pods;
 use crate::testing::Api;
-use cachebus_core::protocol::{AgentStatus, HandoverOrder, Refusal, TopologyOrder};
+use cachebus_core::protocol::{
+    AgentStatus, FlushOrder, FlushReport, HandoverOrder, Refusal, TopologyOrder,
+};
 use serde_json::json;
 use std::pin::pin;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
@@ -127,6 +129,16 @@ impl Pods {
                 state
                     .following
                     .insert(name.to_owned(), (order.primary, order.epoch));
+            }
+            "/v1/flush" => {
+                let order: FlushOrder = serde_json::from_slice(body).unwrap();
+                let report = FlushReport {
+                    number: order.number,
+                    outcome: state.flush_outcome.clone(),
+                };
+                state.flushed.insert(name.to_owned(), report);
+                let object = api.get("cachebuses", "b").unwrap();
+                state.flushes.push((order, object));
             }
             "/v1/monitor" => {
                 state

@@ -128,3 +128,42 @@ async fn a_server_that_is_loading_answers_what_is_asked_of_its_state() {
     assert!(server.info().await.unwrap().loading);
     assert!(matches!(server.role().await.unwrap(), Role::Primary { .. }));
 }
+
+#[tokio::test]
+async fn keys_are_told_in_parts_and_removed_whatever_bytes_they_are_of() {
+    let process = Process::server(&[]);
+    let server = process.connect().await;
+    let client = redis::Client::open(format!("redis://127.0.0.1:{}", process.port)).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let odd = b"agent:\xff\x00".to_vec();
+    let set = |key: Vec<u8>| {
+        let mut set = redis::Cmd::new();
+        set.arg("SET").arg(key).arg("v");
+        set
+    };
+    for key in (0..300_u32).map(|number| format!("agent:{number}").into_bytes()) {
+        let () = set(key).query_async(&mut connection).await.unwrap();
+    }
+    for key in [odd.clone(), b"other".to_vec()] {
+        let () = set(key).query_async(&mut connection).await.unwrap();
+    }
+    let (mut cursor, mut calls, mut found) = (0, 0, std::collections::BTreeSet::new());
+    loop {
+        let (next, keys) = server.scan(cursor, Some("agent:*"), 50).await.unwrap();
+        found.extend(keys);
+        calls += 1;
+        if next == 0 {
+            break;
+        }
+        cursor = next;
+    }
+    assert!(
+        calls > 1 && found.len() == 301 && found.contains(&odd),
+        "{calls}"
+    );
+    let found: Vec<_> = found.into_iter().collect();
+    assert_eq!(server.unlink(&found).await.unwrap(), 301);
+    assert_eq!(server.unlink(&[odd]).await.unwrap(), 0);
+    let (_, left) = server.scan(0, None, 50).await.unwrap();
+    assert_eq!(left, [b"other"]);
+}

@@ -38,10 +38,9 @@ impl DataAgent {
     pub(super) fn is_settled(&self) -> bool {
         self.users.tried()
             && match self.phase() {
-                Phase::Leading => self
-                    .running
-                    .as_ref()
-                    .is_some_and(|running| running.fence.may_wait(&self.site.config)),
+                Phase::Leading => self.running.as_ref().is_some_and(|running| {
+                    running.fence.may_wait(&self.site.config) && !running.flush.is_under_way()
+                }),
                 Phase::Following(_) => self.link_up(),
                 Phase::Down | Phase::Holding | Phase::Loading | Phase::Sealed | Phase::Unknown => {
                     false
@@ -103,7 +102,9 @@ impl DataAgent {
         self.compare().await?;
         self.reload_certificate().await?;
         self.keep_library().await?;
-        self.keep_streams().await
+        self.keep_streams().await?;
+        self.keep_flushing().await?;
+        self.count_keys().await
     }
 
     async fn ask_server(&mut self, client: &Arc<TlsContext>) -> Result<(), AgentError> {

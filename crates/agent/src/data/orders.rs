@@ -28,6 +28,7 @@ impl DataAgent {
         match order {
             Order::Topology(order) => self.obey_topology(&order).await?,
             Order::Config(order) => self.obey_config(&order).await?,
+            Order::Flush(order) => self.obey_flush(order)?,
             Order::Acl(order) => self
                 .users
                 .want(order.text)

@@ -31,6 +31,11 @@ impl DataAgent {
                 .as_ref()
                 .map(|running| running.streams.watches())
                 .unwrap_or_default(),
+            keyspaces: self
+                .running
+                .as_ref()
+                .map(|running| running.counts.keys())
+                .unwrap_or_default(),
         }));
     }
 
@@ -81,6 +86,7 @@ impl DataAgent {
             refused_settings: running.map(Running::refused).unwrap_or_default(),
             library: running.and_then(|running| running.library.status().cloned()),
             consumers: running.and_then(|running| running.streams.status()),
+            flush: self.flush_status(),
         }
     }
 

@@ -2,6 +2,8 @@
 
 use super::farewell::Farewell;
 use super::fence::Fence;
+use super::flush::Flush;
+use super::keyspaces::Counts;
 use super::library::Library;
 use super::streams::Streams;
 use crate::error::AgentError;
@@ -53,6 +55,8 @@ pub(super) struct Running {
     pub(super) fence: Fence,
     pub(super) library: Library,
     pub(super) streams: Streams,
+    pub(super) flush: Flush,
+    pub(super) counts: Counts,
     /// The certificate that it was last told to load.
     pub(super) certificate: Certificate,
     /// Fingerprint of the one that it showed at the last connection.
@@ -80,6 +84,8 @@ impl Running {
             fence: Fence::new(),
             library: Library::default(),
             streams: Streams::new(),
+            flush: Flush::default(),
+            counts: Counts::default(),
             certificate,
             served: None,
             compare_at: Instant::now(),

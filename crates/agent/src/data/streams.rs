@@ -255,7 +255,7 @@ fn by_name(groups: Vec<ConsumerGroup>) -> BTreeMap<String, Group> {
 }
 
 /// Tells what the server refuses from what leaves no use of the connection.
-fn refusal(error: Error) -> Result<AgentError, AgentError> {
+pub(super) fn refusal(error: Error) -> Result<AgentError, AgentError> {
     if error.needs_reconnect() {
         return Err(error.into());
     }

@@ -65,6 +65,7 @@ fn site(folder: &Path) -> Site {
                 parallel_syncs: 1,
             },
             events: DurableEvents::default(),
+            keyspaces: Vec::new(),
         },
         engine: EngineReport {
             kind: EngineKind::Redis,

@@ -59,6 +59,7 @@ fn snapshot(node: NodeStatus, info: BTreeMap<String, String>) -> Snapshot {
         },
         info: Arc::new(info),
         streams: Arc::default(),
+        keyspaces: Arc::default(),
     }
 }
 
@@ -84,6 +85,7 @@ fn data() -> NodeStatus {
         refused_settings: BTreeMap::new(),
         library: None,
         consumers: None,
+        flush: None,
     }))
 }
 
@@ -207,6 +209,19 @@ fn each_service_of_a_durable_channel_is_told_and_no_other_group() {
     ] {
         assert!(!text.contains(absent), "{absent} in\n{text}");
     }
+}
+
+#[test]
+fn the_keys_of_each_keyspace_are_told_once_they_have_been_counted() {
+    let mut snapshot = snapshot(data(), BTreeMap::new());
+    assert!(
+        !text(snapshot.clone())
+            .unwrap()
+            .contains("cache_keyspace_keys")
+    );
+    snapshot.keyspaces = Arc::new(BTreeMap::from([("agent".to_owned(), 7)]));
+    let text = text(snapshot).unwrap();
+    has(&text, &["cache_keyspace_keys{keyspace=\"agent\"} 7.0"]);
 }
 
 #[test]

@@ -22,6 +22,7 @@ impl SentinelAgent {
                 .map(|running| running.info.clone())
                 .unwrap_or_default(),
             streams: Arc::default(),
+            keyspaces: Arc::default(),
         }));
     }
 

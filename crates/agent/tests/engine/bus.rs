@@ -163,6 +163,19 @@ impl Bus {
         self.write_config();
     }
 
+    /// Has the contract declare these keyspaces, each a name and a template, the last of them for locks.
+    pub fn keep_cache(&mut self, keyspaces: &[(&str, &str)]) {
+        let (locks, caches) = keyspaces.split_last().unwrap();
+        let keyspace = |(name, key): &(&str, &str), kind: &str| json!({"name": name, "key": key, "ttl": "1h", "kind": kind});
+        let caches = caches.iter().map(|it| keyspace(it, "Cache"));
+        let all: Vec<_> = caches.chain([keyspace(locks, "Lock")]).collect();
+        self.core.spec.cache = serde_json::from_value(json!({"keyspaces": all})).unwrap();
+        self.users = files(&self.core, &credentials());
+        self.config.keyspaces = config::agent_json(&self.core).keyspaces;
+        self.write_config();
+        self.write_users("");
+    }
+
     fn write_config(&self) {
         for ordinal in 0..=self.config.replicas {
             self.write_config_of(ordinal);

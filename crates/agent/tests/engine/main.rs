@@ -13,6 +13,7 @@ mod demotion;
 mod electorate;
 mod engine;
 mod fence;
+mod flush;
 mod follow;
 mod handover;
 mod http;

@@ -35,6 +35,36 @@ impl Glob {
         self.0.iter().all(|token| *token == Token::Star)
     }
 
+    /// Whether these bytes match.
+    pub(super) fn matches(&self, text: &[u8]) -> bool {
+        let (mut token, mut at) = (0, 0);
+        // What follows the last star, and where that has been tried.
+        let mut tried = None;
+        while at < text.len() {
+            match self.0.get(token) {
+                Some(Token::Star) => {
+                    token += 1;
+                    tried = Some((token, at));
+                    continue;
+                }
+                Some(Token::Any) => {}
+                Some(Token::Literal(character)) if u32::from(*character) == u32::from(text[at]) => {
+                }
+                _ => {
+                    let Some((after, from)) = tried else {
+                        return false;
+                    };
+                    (token, at) = (after, from + 1);
+                    tried = Some((token, at));
+                    continue;
+                }
+            }
+            token += 1;
+            at += 1;
+        }
+        self.0[token..].iter().all(|token| *token == Token::Star)
+    }
+
     /// Every way in which a match may begin.
     pub(super) fn steps(&self) -> Vec<Step> {
         let mut steps = Vec::new();

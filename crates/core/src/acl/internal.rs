@@ -2,7 +2,13 @@
 
 use super::file::Line;
 use super::selector::Selector;
+use super::template::{self, Template};
+use crate::bus::Bus;
 use crate::credentials::{OPERATOR, PROBE, REPLICATION, SENTINEL};
+use crate::flush::caches;
+use cachebus_api::CacheBusSpec;
+use cachebus_api::contract::Keyspace;
+use std::collections::BTreeSet;
 
 /// What the agent sends to its own server and, in handing the lead over, to the others.
 const OPERATE: &[&str] = &[
@@ -20,6 +26,7 @@ const OPERATE: &[&str] = &[
     "ping",
     "replicaof",
     "role",
+    "scan",
     "time",
 ];
 /// What the agent of the pod that leads does about streams of durable channels: their consumer groups, and what `cachebus_backlog` and
@@ -43,6 +50,8 @@ const KEEP_STREAMS: &[&str] = &[
 ];
 /// The streams, and what was lost of each. No keyspace of a cache begins like them.
 const STREAMS: [&str; 2] = ["events:*:stream", "events:*:lost"];
+/// What the agent of the pod that leads removes keys of the cache with, where that is asked for.
+const FLUSH: &[&str] = &["unlink"];
 /// What a replica sends to its primary.
 const REPLICATE: &[&str] = &["ping", "psync", "replconf"];
 /// What a Sentinel sends to data nodes, a failover included. Not what Valkey's `SENTINEL FAILOVER … COORDINATED` would take
@@ -67,14 +76,29 @@ const LOOK: &[&str] = &["info", "ping", "role"];
 pub(super) const HELLO_CHANNEL: &str = "__sentinel__:hello";
 
 /// The internal users' rules without their passwords.
-pub(super) fn lines() -> [Line; 4] {
+pub(super) fn lines(bus: &Bus) -> [Line; 4] {
     let streams = Selector::new(&[KEEP_STREAMS]).writing(STREAMS.map(str::to_owned));
+    let cache = Selector::new(&[FLUSH]).writing(cache_keys(&bus.spec));
     [
-        Line::new(OPERATOR).commands(OPERATE).selector(&streams),
+        Line::new(OPERATOR)
+            .commands(OPERATE)
+            .selector(&streams)
+            .selector(&cache),
         Line::new(REPLICATION).commands(REPLICATE),
         Line::new(SENTINEL)
             .channels(&[HELLO_CHANNEL])
             .commands(WATCH),
         Line::new(PROBE).commands(LOOK),
     ]
+}
+
+/// The keys of the keyspaces that may be emptied, and no others.
+fn cache_keys(spec: &CacheBusSpec) -> BTreeSet<String> {
+    let parse = |keyspace: &Keyspace| Template::parse(&keyspace.key);
+    let all: Vec<Template> = spec.cache.keyspaces.iter().map(parse).collect();
+    let emptied: Vec<Template> = caches(spec).map(parse).collect();
+    template::globs(
+        &emptied.iter().collect::<Vec<_>>(),
+        &all.iter().collect::<Vec<_>>(),
+    )
 }

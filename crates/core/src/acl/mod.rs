@@ -29,16 +29,17 @@ pub struct AclFiles {
 pub fn files(bus: &Bus, credentials: &Credentials) -> AclFiles {
     AclFiles {
         redis: file::text(
-            internal::lines().into_iter().chain(services(bus)),
+            internal::lines(bus).into_iter().chain(services(bus)),
             credentials,
         ),
         sentinel: file::text(sentinel::lines(bus), credentials),
     }
 }
 
-/// Bytes of each service's line on the data nodes, worked out as they are asked for.
+/// Bytes of each line on the data nodes, worked out as they are asked for.
 pub(crate) fn sizes(bus: &Bus) -> impl Iterator<Item = usize> {
-    services(bus).map(|line| line.len())
+    let internal = std::iter::once_with(|| internal::lines(bus)).flatten();
+    services(bus).chain(internal).map(|line| line.len())
 }
 
 fn services(bus: &Bus) -> impl Iterator<Item = Line> {

@@ -50,6 +50,40 @@ impl Template {
         }
     }
 
+    /// Whether it is one key.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.tail.is_none()
+    }
+
+    /// Length of its literal prefix, where the key begins with that, or is it.
+    pub(crate) fn claim(&self, key: &[u8]) -> Option<usize> {
+        let prefix = self.prefix.as_bytes();
+        let claims = if self.is_whole() {
+            key == prefix
+        } else {
+            key.starts_with(prefix)
+        };
+        claims.then_some(prefix.len())
+    }
+
+    /// Whether a key that it claims is of its form.
+    pub(crate) fn matches(&self, key: &[u8]) -> bool {
+        let rest = key.strip_prefix(self.prefix.as_bytes());
+        rest.is_some_and(|rest| match &self.tail {
+            Some(tail) => tail.matches(rest),
+            None => rest.is_empty(),
+        })
+    }
+
+    /// A glob that all keys of templates match, but of those that are one key; `None`: there are no others.
+    pub(crate) fn pattern<'a>(templates: impl Iterator<Item = &'a Self>) -> Option<String> {
+        let mut prefixes = templates
+            .filter(|template| !template.is_whole())
+            .map(|template| template.prefix.as_str());
+        let first = prefixes.next()?;
+        Some(format!("{}*", literal(prefixes.fold(first, common))))
+    }
+
     /// Whether there may be a key of which nobody can say to which of the two it belongs.
     pub(crate) fn overlaps(&self, other: &Self) -> bool {
         self.prefix == other.prefix
@@ -84,6 +118,12 @@ impl Template {
         );
         globs
     }
+}
+
+/// What both begin with.
+fn common<'a>(one: &'a str, other: &str) -> &'a str {
+    let same = one.bytes().zip(other.bytes()).take_while(|(a, b)| a == b);
+    one.get(..same.count()).unwrap_or_default()
 }
 
 /// Globs for exactly the keys that belong to `granted` and not to any of the rest of `all`.

@@ -90,7 +90,7 @@ pub(super) fn json(bus: &Bus, service: &Service) -> String {
         durability: durability(bus),
         cache: cache(bus, service),
         events: Events {
-            enabled: bus.spec.events.enabled,
+            enabled: bus.spec.events.enabled && service.events.enabled,
             publish: events(bus, &service.publish, None),
             subscribe: events(bus, &service.subscribe, Some(&service.name)),
         },
@@ -128,7 +128,7 @@ fn cache<'a>(bus: &'a Bus, service: &Service) -> Cache<'a> {
         }
     };
     Cache {
-        enabled: bus.spec.cache.enabled,
+        enabled: bus.spec.cache.enabled && service.cache.enabled,
         keyspaces: bus
             .spec
             .cache

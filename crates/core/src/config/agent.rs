@@ -2,7 +2,9 @@
 
 use crate::bus::Bus;
 use crate::names::{Component, master_name};
-use crate::protocol::{AgentConfig, DurableChannels, DurableEvents, MonitorSettings, Subscriber};
+use crate::protocol::{
+    AgentConfig, CountedKeyspace, DurableChannels, DurableEvents, MonitorSettings, Subscriber,
+};
 use cachebus_api::settings::TlsMode;
 use cachebus_api::{CacheBusSpec, Duration};
 
@@ -48,6 +50,16 @@ pub fn agent_json(bus: &Bus) -> AgentConfig {
             parallel_syncs: sentinel.parallel_syncs,
         },
         events: durable_events(&bus.spec),
+        keyspaces: bus
+            .spec
+            .cache
+            .keyspaces
+            .iter()
+            .map(|keyspace| CountedKeyspace {
+                name: keyspace.name.clone(),
+                key: keyspace.key.clone(),
+            })
+            .collect(),
     }
 }
 

@@ -8,6 +8,7 @@ mod blocked;
 mod bootstrap;
 pub(crate) mod configure;
 mod electorate;
+pub(crate) mod flush;
 mod ghosts;
 pub(crate) mod handover;
 pub(crate) mod health;
@@ -42,7 +43,8 @@ use crate::bus::Bus;
 use crate::names::Component;
 use crate::observed::Observed;
 use crate::protocol::{
-    AclOrder, ConfigOrder, HandoverOrder, MonitorOrder, Phase, RetireOrder, TopologyOrder,
+    AclOrder, ConfigOrder, FlushOrder, HandoverOrder, MonitorOrder, Phase, RetireOrder,
+    TopologyOrder,
 };
 use cachebus_api::status::Topology;
 use topology::Course;
@@ -115,6 +117,20 @@ pub enum Action {
         /// Why nothing comes of it, for people; `None`: it is recorded.
         refusal: Option<String>,
     },
+    /// Take the request to empty keyspaces off the object, if it is still this one.
+    AnswerFlush {
+        /// What was asked for.
+        asked: String,
+        /// Why nothing comes of it, for people; `None`: it is recorded.
+        refusal: Option<String>,
+    },
+    /// Tell the primary's agent to empty keyspaces. It is recorded, and repeated until the agent reports it.
+    Flush {
+        /// Data pod that leads.
+        pod: String,
+        /// What it is told.
+        order: FlushOrder,
+    },
     /// Tell a Sentinel what to monitor.
     Monitor {
         /// Sentinel pod that is told.
@@ -176,6 +192,8 @@ impl Action {
                 leads != (*pod == order.primary)
             }
             Self::Answer { .. }
+            | Self::AnswerFlush { .. }
+            | Self::Flush { .. }
             | Self::Remake { .. }
             | Self::Grow { .. }
             | Self::Monitor { .. }
@@ -281,6 +299,9 @@ fn pursue(view: &View<'_>, desired: &Desired, plan: &mut Plan) {
     let record = plan.record().cloned();
     labels::settle(view, record.as_ref().unwrap_or(&view.topology), plan);
     mounts::settle(view, desired, plan);
+    // Last: what a pod fails at here is nothing that anything else waits for.
+    flush::answer(view, plan);
+    flush::order(view, desired, plan);
 }
 
 /// What people and the spec ask for of a primary and its pods that are well: a switchover, fewer pods, other pods.

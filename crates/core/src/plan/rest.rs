@@ -3,7 +3,7 @@
 use super::blocked::{Blocked, reason};
 use super::topology::{Course, course};
 use super::view::View;
-use super::{Action, Plan, labels, request, restore};
+use super::{Action, Plan, flush, labels, request, restore};
 use crate::bus::Bus;
 use crate::names::Component;
 use crate::observed::{Node, Observed};
@@ -26,6 +26,7 @@ pub fn follow(view: &View<'_>, plan: &mut Plan) {
         plan.act(Action::Record(topology.clone()));
     }
     labels::settle(view, followed.as_ref().unwrap_or(&view.topology), plan);
+    flush::answer(view, plan);
     if view.bus.spec.paused {
         request::refuse(view, "the bus is paused", plan);
         view.absences(plan);

@@ -4,7 +4,7 @@
 //! that are new have a default, and fields that are not known are passed over. A word that is not known must not make the rest
 //! unreadable: the operator would not hear the pod any more, and least of all replace it.
 
-use super::{Fenced, HandoverCause, HandoverOutcome, Phase, Refusal};
+use super::{Fenced, FlushOutcome, HandoverCause, HandoverOutcome, Phase, Refusal};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
@@ -52,6 +52,13 @@ impl Unknown for HandoverOutcome {
             message: "its agent is of another version and says what this operator has no word for"
                 .to_owned(),
         })
+    }
+}
+
+/// It is waited for: an agent that goes on says so in the end.
+impl Unknown for FlushOutcome {
+    fn unknown() -> Self {
+        Self::Unknown
     }
 }
 

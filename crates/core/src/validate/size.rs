@@ -4,7 +4,7 @@ use super::violation as violation_of;
 use crate::acl::sizes;
 use crate::bus::{Bus, Violation};
 
-/// Most bytes of the services' lines. A Secret takes 1 MiB of data; the rest is for internal users and the Sentinels' file.
+/// Most bytes of the users' lines on the data nodes. A Secret takes 1 MiB of data; the rest is for the Sentinels' file.
 const MOST: usize = 900_000;
 
 /// Many keyspaces below one another, times many services, spell out many patterns. Stops where it is too much, so that a

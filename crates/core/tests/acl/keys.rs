@@ -5,6 +5,8 @@ use crate::compiled;
 use crate::engine::{Touch, Users};
 use cachebus_api::CacheBus;
 use cachebus_core::bus::{Bus, Platform};
+use cachebus_core::flush::Keys;
+use cachebus_core::protocol::FlushOrder;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -130,6 +132,38 @@ fn reaches(contract: &[(String, Right)], rights: &[Right], key: &str) -> bool {
         })
 }
 
+/// The right on the keyspace that a key belongs to: that with the longest literal prefix, if the key has its form.
+fn owner(contract: &[(String, Right)], key: &str) -> Option<Right> {
+    let claims = contract
+        .iter()
+        .filter(|(template, _)| claims(template, key));
+    let longest = claims
+        .clone()
+        .map(|(template, _)| literal(template).0.len())
+        .max()?;
+    let mut nearest = claims.filter(|(template, _)| literal(template).0.len() == longest);
+    let (_, right) = nearest.find(|(template, _)| has_form(template, key))?;
+    Some(*right)
+}
+
+/// The order to empty the keyspaces that the service writes.
+fn flush(contract: &[(String, Right)]) -> Keys {
+    let keys = |emptied: bool| {
+        let keyspaces = contract.iter();
+        keyspaces
+            .filter(|(_, right)| (*right == Right::Write) == emptied)
+            .map(|(template, _)| template.clone())
+            .collect()
+    };
+    Keys::of(&FlushOrder {
+        uid: "u".to_owned(),
+        epoch: 1,
+        number: 1,
+        keys: keys(true),
+        others: keys(false),
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
@@ -141,10 +175,18 @@ proptest! {
     ) {
         let Some(bus) = valid(&contract) else { return Ok(()) };
         let users = Users::of(&compiled(&bus).redis);
+        let flush = flush(&contract);
         let instances = contract.iter().flat_map(|(template, _)| {
             fillings.iter().map(|filling| template.replace("{x}", filling))
         });
         for key in instances.chain(strays.clone()) {
+            // Agents remove what is of the cache, and of that what they are asked to.
+            let may_unlink = users.allows_key("operator", "unlink", Touch::Write, &key);
+            let of_cache = reaches(&contract, &[Right::None, Right::Read, Right::Write], &key);
+            prop_assert_eq!(may_unlink, of_cache, "unlink {} of {:?}", key, contract);
+            let is_flushed = flush.include(key.as_bytes());
+            prop_assert_eq!(is_flushed, owner(&contract, &key) == Some(Right::Write), "{} of {:?}", key, contract);
+            prop_assert!(may_unlink || !is_flushed, "{} of {:?}", key, contract);
             for (command, touch, rights) in [
                 ("get", Touch::Read, &[Right::Read, Right::Write, Right::Lock] as &[Right]),
                 ("setex", Touch::Write, &[Right::Write]),

@@ -233,8 +233,21 @@ fn on_the_server_are_nobodys_but_the_internal_users() {
             assert_eq!(may, allowed, "{command} {key}");
         }
     }
+    for (key, allowed) in [
+        ("agent:1", true),
+        ("lock:1", false),
+        ("lock:1:fence", false),
+        ("events:task:done:stream", false),
+        ("other", false),
+    ] {
+        let may = users.allows_key("operator", "unlink", Write, key);
+        assert_eq!(may, allowed, "{key}");
+    }
+    assert!(users.allows("operator", "scan"));
     for unasked in [
         "flushall",
+        "del",
+        "keys",
         "xadd",
         "xreadgroup",
         "function|delete",

@@ -499,6 +499,7 @@ impl DataNode {
             refused_settings: BTreeMap::new(),
             library: None,
             consumers: None,
+            flush: None,
         }
     }
 }

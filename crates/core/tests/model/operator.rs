@@ -261,7 +261,9 @@ impl World {
             | Action::Remake { .. }
             | Action::Grow { .. }
             | Action::Retire { .. }
-            | Action::Answer { .. } => {
+            | Action::Answer { .. }
+            | Action::AnswerFlush { .. }
+            | Action::Flush { .. } => {
                 panic!("nothing is asked for here");
             }
         }

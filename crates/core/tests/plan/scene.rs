@@ -9,7 +9,7 @@ use cachebus_core::names::Component;
 use cachebus_core::observed::{Node, Observed, PodView};
 use cachebus_core::plan::{Action, Desired, Plan, plan, routes};
 use cachebus_core::protocol::{
-    AgentStatus, DataStatus, EngineReport, FedReplica, HandoverCause, HandoverOutcome,
+    AgentStatus, DataStatus, EngineReport, FedReplica, FlushStatus, HandoverCause, HandoverOutcome,
     HandoverReport, KnownSentinel, Marker, Monitored, NodeStatus, Phase, ReplicationStatus,
     SentinelStatus,
 };
@@ -434,6 +434,7 @@ pub fn empty() -> DataStatus {
         refused_settings: [].into(),
         library: None,
         consumers: None,
+        flush: None,
     }
 }
 
@@ -462,6 +463,7 @@ pub fn holds() -> DataStatus {
 pub fn leads(epoch: u64) -> DataStatus {
     DataStatus {
         phase: Phase::Leading,
+        flush: Some(FlushStatus::default()),
         ..sealed(7, "b-redis-0", epoch)
     }
 }

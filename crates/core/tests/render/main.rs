@@ -10,4 +10,5 @@ mod fixture;
 mod objects;
 mod properties;
 mod routes;
+mod switches;
 mod variants;

@@ -6,7 +6,7 @@ use crate::controllers::cachebus::report::Bus as Watched;
 use crate::error::Error;
 use crate::fault::{self, FaultPoint};
 use crate::partial::PartialPod;
-use cachebus_core::events::refused as event_of_refusal;
+use cachebus_core::events::EventDraft;
 use cachebus_core::names::Component;
 use cachebus_core::observed::Observed;
 use cachebus_core::plan::{handover_intended, primary_may_go, refused, restart_intended};
@@ -133,15 +133,15 @@ impl Acting<'_> {
         self.leads(pod, observed).await.unwrap_or_else(silent)
     }
 
-    /// Takes a request for another primary off the object, and tells why nothing comes of it where it is refused.
+    /// Takes a request off the object, the annotation by which it was made, and tells why nothing comes of it where it is refused.
     pub(super) async fn answer(
         &mut self,
-        asked: &str,
-        refusal: Option<&str>,
+        annotation: &str,
+        told: Option<EventDraft>,
         watched: &mut Watched<'_>,
     ) {
-        let told = refusal.map(|why| event_of_refusal(asked, why));
-        match watched.answer(self.context, Vec::from_iter(told)).await {
+        let answered = watched.answer(self.context, annotation, Vec::from_iter(told));
+        match answered.await {
             Ok(true) => {}
             Ok(false) => self.acted.stale = true,
             Err(error) => self.acted.failures.push(error),
