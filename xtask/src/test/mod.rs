@@ -5,6 +5,7 @@ mod charts;
 mod deny;
 mod e2e;
 mod engines;
+mod example;
 mod model;
 mod mutations;
 mod purity;
@@ -37,6 +38,8 @@ pub enum Part {
     Engines,
     /// The client for Python and the function library, against every supported engine.
     Python,
+    /// The worked example does what its README says.
+    Example,
     /// The pure crate depends on nothing that could do I/O, tell the time or draw lots.
     Purity,
     /// Generated files are what the source says.
@@ -156,6 +159,7 @@ fn run_part(part: Part, options: &Options) -> anyhow::Result<Unchecked> {
         Part::Unit => cargo_targets::run_anywhere(),
         Part::Engines => engines::check(),
         Part::Python => return python::check(),
+        Part::Example => return example::check(),
         Part::Purity => purity::check(),
         Part::Generated => generate(true),
         Part::Charts => charts::check(),
