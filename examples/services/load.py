@@ -19,11 +19,11 @@ from aiohttp import ClientError, ClientSession
 
 # What seed.sql makes.
 AGENTS, WORKFLOWS, TASKS = 100, 10_000, 200_000
-# Of a hundred requests. Some agents, and newer workflows and results, are asked for far more often than others (Zipf).
-MIX = {"agent": 54, "agents": 10, "workflow": 21, "result": 12, "redesign": 2, "start": 1}
-REQUESTS = 1000
+# Of a thousand requests. Some agents, and newer workflows and results, are asked for far more often than others (Zipf).
+MIX = {"agent": 580, "agents": 100, "workflow": 200, "result": 105, "redesign": 10, "start": 5}
+REQUESTS = 2000
 ROUNDS = 3
-AT_ONCE = 4
+AT_ONCE = 2
 
 # What cache and bus are to bring: answers in at most, and queries at most, this part of what they take without.
 MEDIAN_AIM = 1 / 5
