@@ -1,5 +1,6 @@
 //! The worked example, `examples/services`, on the cluster and the bus of the demo.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::Path;
@@ -149,7 +150,10 @@ fn make_password(lab: &Lab) -> anyhow::Result<()> {
     fs::File::open("/dev/urandom")
         .and_then(|mut source| source.read_exact(&mut random))
         .context("cannot read /dev/urandom")?;
-    let password: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut password = String::new();
+    for byte in random {
+        write!(password, "{byte:02x}")?;
+    }
     let secret = serde_json::json!({
         "apiVersion": "v1",
         "kind": "Secret",
@@ -172,7 +176,7 @@ fn compare(lab: &Lab) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Has cache and bus on or off, as their CacheBus says it to services that run, and plays the load.
+/// Has cache and bus on or off, as their `CacheBus` says it to services that run, and plays the load.
 fn play(lab: &Lab, on: bool) -> anyhow::Result<String> {
     let spec = serde_json::json!({"spec": {"cache": {"enabled": on}, "events": {"enabled": on}}});
     kubectl(lab)
