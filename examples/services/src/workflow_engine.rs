@@ -181,7 +181,7 @@ impl WorkflowEngine {
         }
     }
 
-    /// While events are switched off (`events.enabled` of the CacheBus) the database is asked what nobody may tell.
+    /// While events are switched off (`events.enabled` of the `CacheBus`) the database is asked what nobody may tell.
     async fn look_while_events_are_off(&self) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
