@@ -87,10 +87,13 @@ fn build(
     profile: Profile,
     features: &[&str],
 ) -> anyhow::Result<()> {
-    step("building the static binaries", || {
-        build_binaries(images, profile, features)
+    let binaries: Vec<_> = images
+        .iter()
+        .map(|image| (image.package, image.binary))
+        .collect();
+    let built = step("building the static binaries", || {
+        build_binaries(&binaries, profile, features)
     })?;
-    let built = target_directory()?.join(STATIC_TARGET).join(profile.name());
     for image in images {
         step(format_args!("building {}", image.name), || {
             image.build(home, &built)
@@ -99,17 +102,32 @@ fn build(
     Ok(())
 }
 
-fn build_binaries(images: &[Image<'_>], profile: Profile, features: &[&str]) -> anyhow::Result<()> {
+/// Builds programs of a package, linked statically; the folder that they are in then.
+pub(crate) fn programs(
+    package: &str,
+    binaries: &[&str],
+    profile: Profile,
+) -> anyhow::Result<PathBuf> {
+    let binaries: Vec<_> = binaries.iter().map(|binary| (package, *binary)).collect();
+    build_binaries(&binaries, profile, &[])
+}
+
+fn build_binaries(
+    binaries: &[(&str, &str)],
+    profile: Profile,
+    features: &[&str],
+) -> anyhow::Result<PathBuf> {
     let mut cargo = cargo()
         .args(["build", "--quiet", "--profile", profile.name()])
         .args(["--target", STATIC_TARGET]);
-    for image in images {
-        cargo = cargo.args(["--package", image.package, "--bin", image.binary]);
+    for (package, binary) in binaries {
+        cargo = cargo.args(["--package", package, "--bin", binary]);
     }
     cargo
         .args(features)
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
-        .stream()
+        .stream()?;
+    Ok(target_directory()?.join(STATIC_TARGET).join(profile.name()))
 }
 
 impl Image<'_> {

@@ -3,6 +3,7 @@
 pub mod cluster_program;
 pub mod command;
 pub mod demo;
+pub mod example;
 #[cfg(feature = "generate")]
 pub mod generate;
 pub mod image;

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use xtask::demo;
+use xtask::example;
 use xtask::image::Profile;
 use xtask::lab::{self, Lab, Source};
 use xtask::progress::note;
@@ -37,6 +38,8 @@ enum Task {
         #[arg(long)]
         remove: bool,
     },
+    /// Applies the worked example, `examples/services`, where the demo has made the bus, and plays its load with and without.
+    Example,
     /// Everything that has to hold before a change is kept.
     Test(test::Options),
     /// Measures on a real cluster, with images of the source as it is.
@@ -152,6 +155,7 @@ fn run(task: Task) -> anyhow::Result<bool> {
         }
         Task::Demo { remove: false } => demo::run()?,
         Task::Demo { remove: true } => demo::remove()?,
+        Task::Example => example::run()?,
         Task::Bench(BenchTask::Failover { options }) => {
             on_cluster(&["bench", "failover"], options)?;
         }

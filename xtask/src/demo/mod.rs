@@ -15,9 +15,9 @@ use crate::workspace;
 /// The bus of the demo.
 const SAMPLE: &str = "config/samples/platform.yaml";
 /// Where the sample puts it.
-const NAMESPACE: &str = "data";
+pub(crate) const NAMESPACE: &str = "data";
 /// What the sample calls it.
-const BUS: &str = "platform";
+pub(crate) const BUS: &str = "platform";
 
 /// Brings everything up and shows it. What is there already is used.
 pub fn run() -> anyhow::Result<()> {

@@ -72,11 +72,11 @@ pub(crate) const PYTHON: Root = Root {
     servers: &[],
 };
 
-/// A database beside an engine, for what takes from one and gives to the other.
+/// A database beside an engine, for what takes from one and gives to the other; and Python, in which some of that is written.
 pub(crate) const POSTGRES: Root = Root {
     image: "localhost/cachebus-lab/postgres:bookworm",
     suite: DEBIAN,
-    packages: &["postgresql-15", "redis-server"],
+    packages: &["postgresql-15", "redis-server", "python3"],
     servers: &[("redis-server", "7.0")],
 };
 

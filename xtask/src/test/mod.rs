@@ -5,6 +5,7 @@ mod charts;
 mod deny;
 mod e2e;
 mod engines;
+mod example;
 mod model;
 mod mutations;
 mod purity;
@@ -51,6 +52,8 @@ pub enum Part {
     Mutations,
     /// The lab comes up from whatever it was left with; with `--long`, or named.
     Recovery,
+    /// The worked example does what its README says; with `--long`, or named.
+    Example,
     /// The demo shows what it is to show, and takes itself away; with `--long`, or named.
     Demo,
 }
@@ -59,7 +62,7 @@ impl Part {
     fn takes_long(self) -> bool {
         matches!(
             self,
-            Self::Model | Self::Mutations | Self::Recovery | Self::Demo
+            Self::Model | Self::Mutations | Self::Recovery | Self::Example | Self::Demo
         )
     }
 }
@@ -185,6 +188,7 @@ fn run_part(part: Part, options: &Options, seed: u64) -> anyhow::Result<Unchecke
         Part::Model => model::check(),
         Part::Mutations => mutations::check(),
         Part::Recovery => recovery::check(),
+        Part::Example => return example::check(),
         Part::Demo => demo::run().and_then(|()| demo::remove()),
     };
     all.map(|()| None)

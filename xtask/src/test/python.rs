@@ -14,6 +14,9 @@ use super::{Turn, Unchecked};
 
 const CLIENT: &str = "clients/python";
 
+/// Linted by the client's rules, seen from the client.
+const EXAMPLE: &str = "../../examples/services";
+
 /// Names exact versions.
 const REQUIREMENTS: &str = "requirements.txt";
 
@@ -32,12 +35,12 @@ pub(super) fn check(turn: Turn) -> anyhow::Result<Unchecked> {
             .args(["-B", "-m", module])
             .dir(&client)
     };
-    step("linting the client", || {
+    step("linting the client and the example", || {
         run("ruff")
-            .args(["check", "--quiet", "--no-cache", "."])
+            .args(["check", "--quiet", "--no-cache", ".", EXAMPLE])
             .run()?;
         run("ruff")
-            .args(["format", "--quiet", "--no-cache", "--check", "."])
+            .args(["format", "--quiet", "--no-cache", "--check", ".", EXAMPLE])
             .run()
     })?;
     step("checking types", || {

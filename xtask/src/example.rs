@@ -1,0 +1,212 @@
+//! The worked example, `examples/services`, on the cluster and the bus of the demo.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+
+use crate::command::Cmd;
+use crate::demo::{BUS, NAMESPACE};
+use crate::image::{self, Profile};
+use crate::lab::{self, Lab, docker, until};
+use crate::progress::{note, step};
+use crate::workspace;
+
+const FOLDER: &str = "examples/services";
+const PACKAGE: &str = "cachebus-example-services";
+const PROGRAMS: [&str; 2] = ["agent_designer", "workflow_engine"];
+const CLIENT: &str = "clients/python/src/cachebus";
+
+/// Files of the example that its services are made of, besides the programs.
+const EXTENSIONS: [&str; 3] = ["py", "html", "sql"];
+
+/// As `kustomization.yaml` names it.
+const IMAGE: &str = "localhost/cachebus-example-services:dev";
+
+/// The Python of the lab's image with PostgreSQL, on which the example's is built.
+const PYTHON: &str = "3.11";
+const PLATFORMS: [&str; 2] = ["manylinux_2_28_x86_64", "manylinux2014_x86_64"];
+
+/// Holds the database's password.
+const SECRET: &str = "services-database";
+const SERVICES: [&str; 4] = ["agent-designer", "workflow-engine", "ai-model", "dashboard"];
+
+/// How long a changed Secret may take to be in the pods that mount it.
+const SWITCH_LIMIT: Duration = Duration::from_mins(2);
+
+/// Clients look at their binding every second.
+const TAKEN_UP: Duration = Duration::from_secs(2);
+
+/// Builds the example, applies it where the demo's bus is, and plays its load without cache and bus and with them.
+pub fn run() -> anyhow::Result<()> {
+    let lab = Lab::open(None)?;
+    let database = lab.postgres()?;
+    build(&lab, database)?;
+    lab.load(&[IMAGE, database])?;
+    step("applying the example", || {
+        make_password(&lab)?;
+        kubectl(&lab)
+            .args(["apply", "--kustomize"])
+            .arg(workspace::root().join(FOLDER))
+            .run()?;
+        // An image that was built again has the name of the one before.
+        kubectl(&lab)
+            .args(["rollout", "restart"])
+            .args(SERVICES.map(|name| format!("deployment/{name}")))
+            .run()
+    })?;
+    for service in SERVICES {
+        step(format_args!("waiting for {service}"), || {
+            kubectl(&lab)
+                .args(["rollout", "status", "--timeout=3m"])
+                .arg(format!("deployment/{service}"))
+                .run()
+        })?;
+    }
+    compare(&lab)?;
+    note(format_args!(
+        "\nthe page: kubectl -n {NAMESPACE} port-forward service/dashboard 8080"
+    ));
+    Ok(())
+}
+
+fn build(lab: &Lab, base: &str) -> anyhow::Result<()> {
+    step(format_args!("building {IMAGE}"), || {
+        let context = lab.home().scratch("example")?;
+        lay_out(context.path())?;
+        install_packages(context.path())?;
+        docker()
+            .args(["build", "--quiet", "--tag", IMAGE, "--build-arg"])
+            .arg(format!("BASE={base}"))
+            .arg(context.path())
+            .run()
+    })
+}
+
+/// Puts into a folder what the services are: programs, linked statically, and files.
+pub(crate) fn lay_out(folder: &Path) -> anyhow::Result<()> {
+    let built = image::programs(PACKAGE, &PROGRAMS, Profile::Lab)?;
+    for program in PROGRAMS {
+        copy(&built.join(program), &folder.join(program))?;
+    }
+    let source = workspace::root().join(FOLDER);
+    copy(&source.join("Dockerfile"), &folder.join("Dockerfile"))?;
+    let files =
+        fs::read_dir(&source).with_context(|| format!("cannot read {}", source.display()))?;
+    for file in files {
+        let file = file?;
+        let extension = Path::new(&file.file_name())
+            .extension()
+            .map(ToOwned::to_owned);
+        if extension.is_some_and(|extension| EXTENSIONS.iter().any(|taken| extension == *taken)) {
+            copy(&file.path(), &folder.join(file.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts beside them what they take of Python's packages.
+pub(crate) fn install_packages(folder: &Path) -> anyhow::Result<()> {
+    lab::needs_python()?;
+    let packages = folder.join("packages");
+    Cmd::new("python3")
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--no-compile",
+        ])
+        .args(["--only-binary=:all:", "--python-version", PYTHON])
+        .args(PLATFORMS.map(|platform| format!("--platform={platform}")))
+        .arg("--target")
+        .arg(&packages)
+        .arg("--requirement")
+        .arg(workspace::root().join(FOLDER).join("requirements.txt"))
+        .run()?;
+    Cmd::new("cp")
+        .arg("--recursive")
+        .arg(workspace::root().join(CLIENT))
+        .arg(&packages)
+        .run()
+}
+
+pub(crate) fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+    fs::copy(from, to)
+        .map(drop)
+        .with_context(|| format!("cannot copy {}", from.display()))
+}
+
+/// A password of this cluster's own, unless there is one. It is on no command line.
+fn make_password(lab: &Lab) -> anyhow::Result<()> {
+    if kubectl(lab).args(["get", "secret", SECRET]).succeeds() {
+        return Ok(());
+    }
+    let mut random = [0; 16];
+    fs::File::open("/dev/urandom")
+        .and_then(|mut source| source.read_exact(&mut random))
+        .context("cannot read /dev/urandom")?;
+    let mut password = String::new();
+    for byte in random {
+        write!(password, "{byte:02x}")?;
+    }
+    let secret = serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": SECRET, "namespace": NAMESPACE},
+        "stringData": {"password": password},
+    });
+    kubectl(lab)
+        .args(["create", "--filename", "-"])
+        .input(secret.to_string())
+        .run()
+}
+
+fn compare(lab: &Lab) -> anyhow::Result<()> {
+    let without = step("playing the load without cache and bus", || {
+        play(lab, false)
+    })?;
+    let with = step("playing the load with cache and bus", || play(lab, true))?;
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "\nwithout  {without}\nwith     {with}")?;
+    Ok(())
+}
+
+/// Has cache and bus on or off, as their `CacheBus` says it to services that run, and plays the load.
+fn play(lab: &Lab, on: bool) -> anyhow::Result<String> {
+    let spec = serde_json::json!({"spec": {"cache": {"enabled": on}, "events": {"enabled": on}}});
+    kubectl(lab)
+        .args(["patch", "cachebus", BUS, "--type=merge", "--patch"])
+        .arg(spec.to_string())
+        .run()?;
+    let said = format!("\"enabled\": *{on}");
+    let taken_up = until(SWITCH_LIMIT, || {
+        ["dashboard", "ai-model"].iter().all(|name| {
+            kubectl(lab)
+                .arg("exec")
+                .arg(format!("deployment/{name}"))
+                .args([
+                    "--",
+                    "grep",
+                    "--quiet",
+                    &said,
+                    "/bindings/bus/contract.json",
+                ])
+                .succeeds()
+        })
+    });
+    ensure!(taken_up, "the services' Secrets do not say it yet");
+    std::thread::sleep(TAKEN_UP);
+    let load = "exec python3 -B /services/load.py http://dashboard:8080 \"$DATABASE_URL\"";
+    kubectl(lab)
+        .args(["exec", "deployment/ai-model", "--", "sh", "-c", load])
+        .output()
+}
+
+fn kubectl(lab: &Lab) -> Cmd {
+    lab.kubectl().args(["--namespace", NAMESPACE])
+}
