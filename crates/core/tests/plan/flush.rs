@@ -363,7 +363,7 @@ impl World {
                     assert_eq!(refusal, None);
                     self.scene.observed.flush_request = None;
                 }
-                Action::Flush { order, .. } => self.begin(order),
+                Action::Flush { order, .. } => self.begin(&order),
                 other => panic!("{other:?}"),
             }
         }
@@ -372,7 +372,7 @@ impl World {
         }
     }
 
-    fn begin(&mut self, order: FlushOrder) {
+    fn begin(&mut self, order: &FlushOrder) {
         let known = told(&mut self.scene, 0).as_ref().unwrap().last.as_ref();
         if known.is_some_and(|known| known.number == order.number) {
             return;
