@@ -1,6 +1,7 @@
 //! Emptying keyspaces of the cache, by a person's request: which are meant, which keys are theirs, and which orders an agent obeys.
 //!
-//! Never is a key removed that is of another keyspace, of the event bus, or of none.
+//! Never is a key removed that is of another keyspace which the contract declared when it was ordered, of locks, of the event bus, or
+//! of none.
 
 use crate::acl::Template;
 use crate::keyspaces::Keyspaces;

@@ -1,4 +1,3 @@
-//! | `PUT /v1/flush` (data pods) | [`FlushOrder`] | [`AgentStatus`], or 409 with a [`Refusal`] |
 //! What operator and agents say to one another, and what an agent keeps on disk.
 //!
 //! | request | body | reply |
@@ -8,6 +7,7 @@
 //! | `PUT /v1/topology` (data pods) | [`TopologyOrder`] | [`AgentStatus`], or 409 with a [`Refusal`] |
 //! | `PUT /v1/handover` (data pods) | [`HandoverOrder`] | [`AgentStatus`] once it has ended, or 409 with a [`Refusal`] |
 //! | `PUT /v1/config` (data pods) | [`ConfigOrder`] | [`AgentStatus`], or 409 with a [`Refusal`] |
+//! | `PUT /v1/flush` (data pods) | [`FlushOrder`] | [`AgentStatus`], or 409 with a [`Refusal`] |
 //! | `PUT /v1/acl` | [`AclOrder`] | [`AgentStatus`], or 409 with a [`Refusal`] |
 //! | `PUT /v1/monitor` (Sentinel pods) | [`MonitorOrder`] | [`AgentStatus`], or 409 with a [`Refusal`] |
 //! | `PUT /v1/retire` (Sentinel pods) | [`RetireOrder`] | [`AgentStatus`], or 409 with a [`Refusal`] |

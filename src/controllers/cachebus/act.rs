@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::fault::{self, FaultPoint};
 use crate::partial::{PartialBus, PartialPod};
+use cachebus_api::CacheBusStatus;
 use cachebus_api::status::Topology;
 use cachebus_core::bus::Bus;
 use cachebus_core::events;
@@ -17,7 +18,9 @@ use cachebus_core::names::{
     AWAITS_ANNOTATION, Component, FLUSH_ANNOTATION, MANAGER, ROLE_LABEL, SWITCHOVER_ANNOTATION,
 };
 use cachebus_core::observed::Observed;
-use cachebus_core::plan::{Action, Blocked, Plan, intended, reason, retirement_intended};
+use cachebus_core::plan::{
+    Action, Blocked, Plan, flush_intended, intended, reason, retirement_intended,
+};
 use cachebus_core::protocol::TopologyOrder;
 use cachebus_core::status::recorded;
 use kube::Api;
@@ -103,9 +106,12 @@ impl Acting<'_> {
                 self.answer(FLUSH_ANNOTATION, told, watched).await;
             }
             Action::Flush { pod, order } => {
-                tracing::info!(pod, number = order.number, "orders a flush");
-                self.send(Component::Redis, pod, "/v1/flush", order, observed)
-                    .await;
+                let still = self.still_says(|status| flush_intended(status.flush.as_ref(), order));
+                if still.await {
+                    tracing::info!(pod, number = order.number, "orders a flush");
+                    self.send(Component::Redis, pod, "/v1/flush", order, observed)
+                        .await;
+                }
             }
             Action::Order { pod, order } => {
                 let decisive = action.changes_topology(observed);
@@ -197,18 +203,24 @@ impl Acting<'_> {
         fault::point(after);
     }
 
-    /// Whether the API server itself, and no store that may lag, still records what an action rests on.
+    /// Whether the API server itself, and no store that may lag, still records the topology that an action rests on.
     async fn still(&mut self, intends: impl FnOnce(&Topology) -> bool) -> bool {
-        match self.live_topology().await {
-            Ok(topology) if topology.as_ref().is_some_and(intends) => return true,
+        self.still_says(|status| status.topology.as_ref().is_some_and(intends))
+            .await
+    }
+
+    /// Whether the API server itself, and no store that may lag, still says what an action rests on.
+    async fn still_says(&mut self, intends: impl FnOnce(&CacheBusStatus) -> bool) -> bool {
+        match self.live_status().await {
+            Ok(status) if status.as_ref().is_some_and(intends) => return true,
             Ok(_) => self.acted.stale = true,
             Err(error) => self.acted.failures.push(error),
         }
         false
     }
 
-    /// The record of the bus, where it is there and not being deleted.
-    async fn live_topology(&self) -> Result<Option<Topology>, Error> {
+    /// What is recorded of the bus, where it is there and not being deleted.
+    async fn live_status(&self) -> Result<Option<CacheBusStatus>, Error> {
         let names = &self.bus.names;
         let api: Api<PartialBus> = Api::namespaced(self.context.client.clone(), names.namespace());
         let live = api
@@ -219,7 +231,7 @@ impl Acting<'_> {
             live.metadata.deletion_timestamp.is_none()
                 && live.metadata.uid.as_deref() == Some(&self.bus.uid)
         });
-        Ok(live.and_then(|live| live.status?.topology))
+        Ok(live.and_then(|live| live.status))
     }
 
     async fn send(

@@ -39,7 +39,8 @@ impl DataAgent {
         self.users.tried()
             && match self.phase() {
                 Phase::Leading => self.running.as_ref().is_some_and(|running| {
-                    running.fence.may_wait(&self.site.config) && !running.flush.is_under_way()
+                    let flushes = self.may_write() && running.flush.is_under_way();
+                    running.fence.may_wait(&self.site.config) && !flushes
                 }),
                 Phase::Following(_) => self.link_up(),
                 Phase::Down | Phase::Holding | Phase::Loading | Phase::Sealed | Phase::Unknown => {

@@ -34,8 +34,9 @@ pub fn answer(view: &View<'_>, plan: &mut Plan) {
     let refusal = match verdict(view, asked) {
         Verdict::Refused(why) => Some(why),
         Verdict::Recorded => None,
-        // The next pass finds it recorded, or the one before done.
-        Verdict::Waits | Verdict::Accepted(_) => {
+        Verdict::Waits => return,
+        Verdict::Accepted(_) => {
+            // The next pass finds it recorded.
             plan.unsettled = true;
             return;
         }
@@ -60,9 +61,20 @@ pub fn order(view: &View<'_>, desired: &Desired, plan: &mut Plan) {
     if asked.is_some_and(|asked| verdict(view, asked) == Verdict::Recorded) {
         return;
     }
-    if let Progress::Due(pod, order, _) = progress(view, desired, flush) {
-        plan.act(Action::Flush { pod, order });
+    match progress(view, desired, flush) {
+        Progress::Due(pod, order, None) => plan.act(Action::Flush { pod, order }),
+        // The agent tries again by itself. The contract may be another by now, and the order with it.
+        Progress::Due(pod, order, Some(_)) => plan.actions.push(Action::Flush { pod, order }),
+        // The next pass finds it done, and what waits may begin.
+        Progress::Done(_) | Progress::Failed(_) => plan.unsettled |= asked.is_some(),
+        Progress::Running | Progress::Waits(_) => {}
     }
+}
+
+/// Whether a record still asks for this flush.
+#[must_use]
+pub fn flush_intended(recorded: Option<&Flush>, order: &FlushOrder) -> bool {
+    recorded.is_some_and(|flush| flush.number == order.number && flush.finished_at.is_none())
 }
 
 /// What is to be reported of the last request.
@@ -112,11 +124,14 @@ fn verdict(view: &View<'_>, asked: &str) -> Verdict {
         Err(why) => return Verdict::Refused(why),
     };
     let pending = pending(view);
-    // An operator recorded it and came no further; or it is asked for once more before anything was done.
-    let is_recorded =
-        |flush: &Flush| flush.keyspaces == keyspaces && !has_begun(view, flush.number);
-    if pending.is_some_and(is_recorded) {
-        return Verdict::Recorded;
+    if let Some(flush) = pending.filter(|flush| flush.keyspaces == keyspaces) {
+        match has_begun(view, flush.number) {
+            // An operator recorded it and came no further; or it is asked for once more before anything was done.
+            Some(false) => return Verdict::Recorded,
+            Some(true) => {}
+            // It may be either, or one that came later.
+            None => return Verdict::Waits,
+        }
     }
     // Later, when it could be met, it may not be wanted any more.
     match (resting(view), pending) {
@@ -138,9 +153,13 @@ fn resting(view: &View<'_>) -> Option<&'static str> {
     }
 }
 
-/// Whether an agent reports that it was ordered the flush of this number.
-fn has_begun(view: &View<'_>, number: u64) -> bool {
-    reports(view).any(|report| report.number == number)
+/// Whether the pod that leads was ordered the flush of this number. `None`: it does not tell.
+fn has_begun(view: &View<'_>, number: u64) -> Option<bool> {
+    let primary = view.topology.primary.as_deref();
+    let primary = primary.filter(|primary| view.leads(primary))?;
+    let told = view.data(primary)?.flush.as_ref()?;
+    let last = told.last.as_ref();
+    Some(last.is_some_and(|report| report.number == number))
 }
 
 fn reports<'a>(view: &View<'a>) -> impl Iterator<Item = &'a FlushReport> + use<'a> {
@@ -181,7 +200,8 @@ fn progress(view: &View<'_>, desired: &Desired, flush: &Flush) -> Progress {
         return Progress::Waits(why.to_owned());
     };
     let waits = |why: &str| Progress::Waits(format!("{primary} {why}"));
-    let Some(told) = view.data(primary).and_then(|data| data.flush.as_ref()) else {
+    let data = view.data(primary);
+    let Some(told) = data.and_then(|data| data.flush.as_ref()) else {
         return waits("has an agent that is too old for it, and that a rollout replaces");
     };
     let last = told.last.as_ref();
@@ -190,6 +210,9 @@ fn progress(view: &View<'_>, desired: &Desired, flush: &Flush) -> Progress {
         None => None,
         // The contract may be another by now, and the order with it.
         Some(FlushOutcome::Hindered(refusal)) => Some(refusal.message.clone()),
+        Some(FlushOutcome::Running) if data.is_some_and(|data| data.fenced.is_some()) => {
+            return waits("takes no writes at the moment");
+        }
         Some(FlushOutcome::Running) => return Progress::Running,
         Some(FlushOutcome::Done { removed }) => return Progress::Done(*removed),
         Some(FlushOutcome::Unknown) => {

@@ -31,6 +31,7 @@ mod votes;
 
 pub use blocked::{Blocked, reason};
 pub use electorate::retirement_intended;
+pub use flush::flush_intended;
 pub use handover::{handover_intended, refused};
 pub use rest::asleep;
 pub use restore::{Restoration, restoration};
@@ -124,7 +125,8 @@ pub enum Action {
         /// Why nothing comes of it, for people; `None`: it is recorded.
         refusal: Option<String>,
     },
-    /// Tell the primary's agent to empty keyspaces. It is recorded, and repeated until the agent reports it.
+    /// Tell the primary's agent to empty keyspaces. It is repeated until the agent reports it. Before that, [`flush_intended`] must hold
+    /// of the record that the API server itself has.
     Flush {
         /// Data pod that leads.
         pod: String,

@@ -8,7 +8,8 @@ use cachebus_core::acl::digest;
 use cachebus_core::events::between;
 use cachebus_core::plan::Action;
 use cachebus_core::protocol::{
-    FlushOrder, FlushOutcome, FlushReport, FlushStatus, NodeStatus, Refusal,
+    AgentStatus, DataStatus, Fenced, FlushOrder, FlushOutcome, FlushReport, FlushStatus, NodeStatus,
+    Refusal,
 };
 use cachebus_core::status::kind;
 use proptest::prelude::*;
@@ -64,9 +65,13 @@ fn says(mut scene: Scene, ordinal: u32, number: u64, outcome: FlushOutcome) -> S
 }
 
 fn told(scene: &mut Scene, ordinal: u32) -> &mut Option<FlushStatus> {
+    &mut data(scene, ordinal).flush
+}
+
+fn data(scene: &mut Scene, ordinal: u32) -> &mut DataStatus {
     let node = scene.observed.data.get_mut(&format!("b-redis-{ordinal}"));
     match &mut node.unwrap().agent.as_mut().unwrap().node {
-        NodeStatus::Redis(data) => &mut data.flush,
+        NodeStatus::Redis(data) => data,
         NodeStatus::Sentinel(_) => panic!("a Sentinel"),
     }
 }
@@ -197,7 +202,10 @@ fn another_request_waits_until_the_one_before_is_done() {
     let scene = asked(pending(&["agent"]), "session");
     assert_eq!(answers(&scene), []);
     assert_eq!(orders(&scene).len(), 1, "what was recorded goes on");
-    assert!(scene.plan().unsettled);
+    let running = says(scene, 0, 4, FlushOutcome::Running);
+    assert!(!running.plan().unsettled, "whoever is done says so");
+    let done = says(running, 0, 4, FlushOutcome::Done { removed: 1 });
+    assert!(done.plan().unsettled);
     // The same once more, when some of its keys have been looked at.
     let again = says(
         asked(pending(&["agent"]), "agent"),
@@ -214,6 +222,19 @@ fn another_request_waits_until_the_one_before_is_done() {
 }
 
 #[test]
+fn a_request_is_not_taken_for_the_one_before_while_nobody_tells_how_far_that_is() {
+    let scene = asked(pending(&["agent"]), "agent").silent(0);
+    assert_eq!((answers(&scene), orders(&scene)), (vec![], vec![]));
+    assert_eq!(flush(&scene).number, 4);
+}
+
+#[test]
+fn a_server_that_does_not_go_along_is_not_asked_time_and_again() {
+    let hindered = says(pending(&["agent"]), 0, 4, refused("NOREPLICAS"));
+    assert!(!hindered.plan().unsettled, "its agent tries again");
+}
+
+#[test]
 fn what_it_waits_for_is_told_and_keeps_nothing_else_back() {
     let mut too_old = pending(&["agent"]);
     *told(&mut too_old, 0) = None;
@@ -224,6 +245,8 @@ fn what_it_waits_for_is_told_and_keeps_nothing_else_back() {
     let mut paused = pending(&["agent"]);
     paused.bus.spec.paused = true;
     let unknown = says(pending(&["agent"]), 0, 4, FlushOutcome::Unknown);
+    let mut fenced = says(pending(&["agent"]), 0, 4, FlushOutcome::Running);
+    data(&mut fenced, 0).fenced = Some(Fenced::Isolated);
     for (scene, ordered, why) in [
         (too_old, 0, "too old"),
         (other_users, 0, "the users of the contract"),
@@ -232,6 +255,7 @@ fn what_it_waits_for_is_told_and_keeps_nothing_else_back() {
         (pending(&["agent"]).silent(0), 0, "no primary leads"),
         (paused, 0, "the bus is paused"),
         (unknown, 0, "another version"),
+        (fenced, 0, "takes no writes"),
     ] {
         assert_eq!(orders(&scene).len(), ordered, "{why}");
         let told = flush(&scene);
@@ -298,6 +322,8 @@ enum Step {
     End,
     /// The agent is restarted.
     Restart,
+    /// Looks miss the agent, or no longer.
+    Away(bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -307,12 +333,15 @@ fn step() -> impl Strategy<Value = Step> {
         Just(Step::Pass(None)),
         Just(Step::End),
         Just(Step::Restart),
+        any::<bool>().prop_map(Step::Away),
     ]
 }
 
 /// A bus, and the agent of its primary.
 struct World {
     scene: Scene,
+    /// The agent while looks miss it, just as it was.
+    away: Option<AgentStatus>,
     /// Keyspaces that were asked for and that no agent has begun to empty since.
     owed: Vec<String>,
     asked: usize,
@@ -324,6 +353,7 @@ impl World {
     fn new() -> Self {
         Self {
             scene: well(),
+            away: None,
             owed: Vec::new(),
             asked: 0,
             restarted: 0,
@@ -341,6 +371,13 @@ impl World {
                 self.asked += 1;
             }
             Step::Pass(ends_after) => self.pass(*ends_after),
+            Step::Away(true) => self.away = self.agent().take().or(self.away.take()),
+            Step::Away(false) => {
+                if let Some(agent) = self.away.take() {
+                    *self.agent() = Some(agent);
+                }
+            }
+            Step::End | Step::Restart if self.away.is_some() => {}
             Step::End => {
                 if let Some(status) = told(&mut self.scene, 0)
                     && let Some(report) = &mut status.last
@@ -355,6 +392,11 @@ impl World {
         }
     }
 
+    fn agent(&mut self) -> &mut Option<AgentStatus> {
+        let node = self.scene.observed.data.get_mut("b-redis-0");
+        &mut node.unwrap().agent
+    }
+
     fn pass(&mut self, ends_after: Option<usize>) {
         let (actions, status) = (self.scene.actions(), reported(&self.scene));
         for action in actions.into_iter().take(ends_after.unwrap_or(usize::MAX)) {
@@ -364,6 +406,7 @@ impl World {
                     self.scene.observed.flush_request = None;
                 }
                 Action::Flush { order, .. } => self.begin(&order),
+                _ if self.away.is_some() => {}
                 other => panic!("{other:?}"),
             }
         }
@@ -403,6 +446,7 @@ proptest! {
         for step in &steps {
             world.take(step);
         }
+        world.take(&Step::Away(false));
         for _ in 0..8 {
             world.take(&Step::Pass(None));
             world.take(&Step::End);

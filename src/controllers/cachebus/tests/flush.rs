@@ -80,7 +80,7 @@ async fn neither_an_operator_nor_an_agent_that_is_restarted_loses_a_flush() {
     // Another that is asked for waits for the end of this one.
     ask(&other, "agent");
     other.see();
-    assert_eq!(other.pass().await.unwrap(), Next::Soon);
+    assert_eq!(other.pass().await.unwrap(), Next::Later);
     assert_eq!(annotations(&other)[ASKED], "agent");
     assert_eq!(pods.flushes().len(), 2);
     pods.flushes_end_as(FlushOutcome::Done { removed: 3 });
@@ -93,4 +93,20 @@ async fn neither_an_operator_nor_an_agent_that_is_restarted_loses_a_flush() {
     assert_eq!(numbers, [1, 1, 2]);
     assert_eq!(flush(&other)["number"], 2);
     assert_eq!(events(&other, &["Flushed"]).len(), 2);
+}
+
+#[tokio::test]
+async fn a_flush_that_ended_is_not_ordered_again_by_an_operator_that_is_behind() {
+    let (mut world, pods) = at_rest().await;
+    pods.flushes_end_as(FlushOutcome::Running);
+    ask(&world, "agent");
+    world.rest().await;
+    assert_eq!(pods.flushes().len(), 1);
+    // Another operator saw it end; the agent was restarted since.
+    world.api.change("cachebuses", "b", |bus| {
+        bus["status"]["flush"]["finishedAt"] = json!("2026-01-01T00:00:00Z");
+    });
+    pods.forget_flushes();
+    assert_eq!(world.pass().await.unwrap(), Next::Soon);
+    assert_eq!(pods.flushes().len(), 1);
 }
