@@ -30,9 +30,15 @@ const IMAGE: &str = "localhost/cachebus-example-services:dev";
 const PYTHON: &str = "3.11";
 const PLATFORMS: [&str; 2] = ["manylinux_2_28_x86_64", "manylinux2014_x86_64"];
 
-/// Holds the database's password.
-const SECRET: &str = "services-database";
+/// The Deployment of the database, and the Secret that holds its password.
+const DATABASE: &str = "services-database";
 const SERVICES: [&str; 4] = ["agent-designer", "workflow-engine", "ai-model", "dashboard"];
+
+/// How long the database may take to be filled.
+const FILL_LIMIT: &str = "5m";
+
+/// How long a service may take to start.
+const START_LIMIT: &str = "3m";
 
 /// How long a changed Secret may take to be in the pods that mount it.
 const SWITCH_LIMIT: Duration = Duration::from_mins(2);
@@ -51,20 +57,18 @@ pub fn run() -> anyhow::Result<()> {
         kubectl(&lab)
             .args(["apply", "--kustomize"])
             .arg(workspace::root().join(FOLDER))
-            .run()?;
-        // An image that was built again has the name of the one before.
+            .run()
+    })?;
+    await_rollout(&lab, DATABASE, FILL_LIMIT)?;
+    // An image that was built again has the name of the one before.
+    step("restarting the services", || {
         kubectl(&lab)
             .args(["rollout", "restart"])
             .args(SERVICES.map(|name| format!("deployment/{name}")))
             .run()
     })?;
     for service in SERVICES {
-        step(format_args!("waiting for {service}"), || {
-            kubectl(&lab)
-                .args(["rollout", "status", "--timeout=3m"])
-                .arg(format!("deployment/{service}"))
-                .run()
-        })?;
+        await_rollout(&lab, service, START_LIMIT)?;
     }
     compare(&lab)?;
     note(format_args!(
@@ -143,7 +147,7 @@ pub(crate) fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
 
 /// A password of this cluster's own, unless there is one. It is on no command line.
 fn make_password(lab: &Lab) -> anyhow::Result<()> {
-    if kubectl(lab).args(["get", "secret", SECRET]).succeeds() {
+    if kubectl(lab).args(["get", "secret", DATABASE]).succeeds() {
         return Ok(());
     }
     let mut random = [0; 16];
@@ -157,13 +161,23 @@ fn make_password(lab: &Lab) -> anyhow::Result<()> {
     let secret = serde_json::json!({
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": SECRET, "namespace": NAMESPACE},
+        "metadata": {"name": DATABASE, "namespace": NAMESPACE},
         "stringData": {"password": password},
     });
     kubectl(lab)
         .args(["create", "--filename", "-"])
         .input(secret.to_string())
         .run()
+}
+
+fn await_rollout(lab: &Lab, deployment: &str, limit: &str) -> anyhow::Result<()> {
+    step(format_args!("waiting for {deployment}"), || {
+        kubectl(lab)
+            .args(["rollout", "status"])
+            .arg(format!("--timeout={limit}"))
+            .arg(format!("deployment/{deployment}"))
+            .run()
+    })
 }
 
 fn compare(lab: &Lab) -> anyhow::Result<()> {
