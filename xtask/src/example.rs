@@ -200,27 +200,33 @@ fn play(lab: &Lab, on: bool) -> anyhow::Result<String> {
         .arg(spec.to_string())
         .run()?;
     let said = format!("\"enabled\": *{on}");
-    let taken_up = until(SWITCH_LIMIT, || {
-        ["dashboard", "ai-model"].iter().all(|name| {
-            kubectl(lab)
-                .arg("exec")
-                .arg(format!("deployment/{name}"))
-                .args([
-                    "--",
-                    "grep",
-                    "--quiet",
-                    &said,
-                    "/bindings/bus/contract.json",
-                ])
-                .succeeds()
-        })
-    });
+    let taken_up = until(SWITCH_LIMIT, || all_are_told(lab, &said));
     ensure!(taken_up, "the services' Secrets do not say it yet");
     std::thread::sleep(TAKEN_UP);
-    let load = "exec python3 -B /services/load.py http://dashboard:8080 \"$DATABASE_URL\"";
+    let load = ["python3", "-B", "/services/load.py", "http://dashboard:8080"];
     kubectl(lab)
-        .args(["exec", "deployment/ai-model", "--", "sh", "-c", load])
+        .args(["exec", "deployment/ai-model", "--"])
+        .args(load)
         .output()
+}
+
+/// Whether this is in the contract of each service's pods.
+fn all_are_told(lab: &Lab, said: &str) -> bool {
+    let pods = kubectl(lab)
+        .args(["get", "pods", "--output=name"])
+        .args(["--field-selector=status.phase=Running", "--selector"])
+        .arg(format!(
+            "app.kubernetes.io/part-of=services,app.kubernetes.io/name in ({})",
+            SERVICES.join(",")
+        ))
+        .output();
+    let told = |pod: &str| {
+        kubectl(lab)
+            .args(["exec", pod, "--", "grep", "--quiet", said])
+            .arg("/bindings/bus/contract.json")
+            .succeeds()
+    };
+    pods.is_ok_and(|pods| pods.lines().all(told))
 }
 
 fn kubectl(lab: &Lab) -> Cmd {
