@@ -11,7 +11,8 @@ use anyhow::{Context as _, ensure};
 use crate::command::Cmd;
 use crate::demo::{BUS, NAMESPACE};
 use crate::image::{self, Profile};
-use crate::lab::{self, Lab, docker, until};
+use crate::lab::{Lab, docker, until};
+use crate::pip;
 use crate::progress::{note, step};
 use crate::workspace;
 
@@ -19,6 +20,9 @@ const FOLDER: &str = "examples/services";
 const PACKAGE: &str = "cachebus-example-services";
 const PROGRAMS: [&str; 2] = ["agent_designer", "workflow_engine"];
 const CLIENT: &str = "clients/python/src/cachebus";
+
+/// Where Python finds packages, in the folder of the services.
+const PACKAGES: &str = "packages";
 
 /// Files of the example that its services are made of, besides the programs.
 const EXTENSIONS: [&str; 3] = ["py", "html", "sql"];
@@ -81,7 +85,9 @@ fn build(lab: &Lab, base: &str) -> anyhow::Result<()> {
     step(format_args!("building {IMAGE}"), || {
         let context = lab.home().scratch("example")?;
         lay_out(context.path())?;
-        install_packages(context.path())?;
+        let environment = lab.home().scratch("example-python")?;
+        let python = pip::environment(environment.path())?;
+        packages(&python, context.path()).run()?;
         docker()
             .args(["build", "--quiet", "--tag", IMAGE, "--build-arg"])
             .arg(format!("BASE={base}"))
@@ -90,7 +96,7 @@ fn build(lab: &Lab, base: &str) -> anyhow::Result<()> {
     })
 }
 
-/// Puts into a folder what the services are: programs, linked statically, and files.
+/// Puts into a folder what the services are: programs, linked statically, files, and the client for Python.
 pub(crate) fn lay_out(folder: &Path) -> anyhow::Result<()> {
     let built = image::programs(PACKAGE, &PROGRAMS, Profile::Lab)?;
     for program in PROGRAMS {
@@ -109,29 +115,25 @@ pub(crate) fn lay_out(folder: &Path) -> anyhow::Result<()> {
             copy(&file.path(), &folder.join(file.file_name()))?;
         }
     }
-    Ok(())
+    copy_client(folder)
 }
 
-/// Puts beside them what they take of Python's packages.
-pub(crate) fn install_packages(folder: &Path) -> anyhow::Result<()> {
-    lab::needs_python()?;
-    let packages = folder.join("packages");
-    Cmd::new("python3")
-        .args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--no-compile",
-        ])
-        .args(["--only-binary=:all:", "--python-version", PYTHON])
-        .args(PLATFORMS.map(|platform| format!("--platform={platform}")))
-        .arg("--target")
-        .arg(&packages)
-        .arg("--requirement")
-        .arg(workspace::root().join(FOLDER).join("requirements.txt"))
-        .run()?;
+/// What fetches the packages that its Python takes: those of the image's Python, whatever this machine's is.
+pub(crate) fn packages(python: &Path, folder: &Path) -> Cmd {
+    pip::install(
+        python,
+        &workspace::root().join(FOLDER).join("requirements.txt"),
+    )
+    .args(["--no-compile", "--only-binary=:all:"])
+    .args(["--python-version", PYTHON])
+    .args(PLATFORMS.map(|platform| format!("--platform={platform}")))
+    .arg("--target")
+    .arg(folder.join(PACKAGES))
+}
+
+fn copy_client(folder: &Path) -> anyhow::Result<()> {
+    let packages = folder.join(PACKAGES);
+    fs::create_dir(&packages).with_context(|| format!("cannot create {}", packages.display()))?;
     Cmd::new("cp")
         .arg("--recursive")
         .arg(workspace::root().join(CLIENT))
