@@ -1,17 +1,21 @@
 """Plays requests as browsers make them, and tells how long answers took and what the database was asked meanwhile.
 
-Where the family runs: `python load.py http://dashboard:8080 postgres://…` plays them once. `run.py load` compares.
+In a pod of `ai_model`, which has the binding and the database: `python load.py http://dashboard:8080` plays them once.
+`run.py load` compares.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import random
 import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -34,6 +38,9 @@ QUERIES = """
     SELECT coalesce(sum(s.calls), 0)::bigint FROM pg_stat_statements s JOIN pg_database d ON d.oid = s.dbid
     WHERE d.datname = current_database()
 """
+
+# What could not be told while events were off. Once they are on it is told, and that is no part of the load.
+UNTOLD = "SELECT count(*) FROM workflow_outbox"
 
 Request = tuple[str, str, dict[str, Any] | None]
 
@@ -116,8 +123,7 @@ async def compare(page: str, url: str, switch: Callable[[bool], Awaitable[None]]
         await switch(False)
         without.add(await play(page, database, requests(seed, REQUESTS)))
         await switch(True)
-        # What could not be told meanwhile is told now.
-        await until(database, "SELECT count(*) FROM workflow_outbox")
+        await until(database, UNTOLD)
         together.add(await play(page, database, requests(seed, REQUESTS)))
     await until(database, "SELECT count(*) FROM workflow WHERE ended_at IS NULL")
     await database.close()
@@ -152,12 +158,23 @@ async def until(database: asyncpg.Connection, count: str) -> None:
     sys.exit(f"a minute later there is still some of it: {count}")
 
 
-async def main(page: str, url: str) -> None:
+def events_are_on() -> bool:
+    """Whether the binding of the service that this runs beside says so."""
+    contract = json.loads((Path(os.environ["CACHEBUS_BINDING"]) / "contract.json").read_text())
+    return bool(contract["events"]["enabled"])
+
+
+async def main(page: str) -> None:
     """Plays once, against services that run."""
-    database = await counting(url)
+    database = await counting(os.environ["DATABASE_URL"])
+    if events_are_on():
+        await until(database, UNTOLD)
     played = await play(page, database, requests(0, REQUESTS))
-    print(f"median {played.median:.1f} ms, {played.queries} database queries, {played.errors} errors")
+    await database.close()
+    print(f"median {played.median:.1f} ms, {played.queries} database queries")
+    if played.errors:
+        sys.exit(f"{played.errors} of {REQUESTS} requests failed")
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    asyncio.run(main(sys.argv[1]))

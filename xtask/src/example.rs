@@ -11,7 +11,8 @@ use anyhow::{Context as _, ensure};
 use crate::command::Cmd;
 use crate::demo::{BUS, NAMESPACE};
 use crate::image::{self, Profile};
-use crate::lab::{self, Lab, docker, until};
+use crate::lab::{Lab, docker, until};
+use crate::pip;
 use crate::progress::{note, step};
 use crate::workspace;
 
@@ -19,6 +20,9 @@ const FOLDER: &str = "examples/services";
 const PACKAGE: &str = "cachebus-example-services";
 const PROGRAMS: [&str; 2] = ["agent_designer", "workflow_engine"];
 const CLIENT: &str = "clients/python/src/cachebus";
+
+/// Where Python finds packages, in the folder of the services.
+const PACKAGES: &str = "packages";
 
 /// Files of the example that its services are made of, besides the programs.
 const EXTENSIONS: [&str; 3] = ["py", "html", "sql"];
@@ -30,9 +34,15 @@ const IMAGE: &str = "localhost/cachebus-example-services:dev";
 const PYTHON: &str = "3.11";
 const PLATFORMS: [&str; 2] = ["manylinux_2_28_x86_64", "manylinux2014_x86_64"];
 
-/// Holds the database's password.
-const SECRET: &str = "services-database";
+/// The Deployment of the database, and the Secret that holds its password.
+const DATABASE: &str = "services-database";
 const SERVICES: [&str; 4] = ["agent-designer", "workflow-engine", "ai-model", "dashboard"];
+
+/// How long the database may take to be filled.
+const FILL_LIMIT: &str = "5m";
+
+/// How long a service may take to start.
+const START_LIMIT: &str = "3m";
 
 /// How long a changed Secret may take to be in the pods that mount it.
 const SWITCH_LIMIT: Duration = Duration::from_mins(2);
@@ -51,20 +61,18 @@ pub fn run() -> anyhow::Result<()> {
         kubectl(&lab)
             .args(["apply", "--kustomize"])
             .arg(workspace::root().join(FOLDER))
-            .run()?;
-        // An image that was built again has the name of the one before.
+            .run()
+    })?;
+    await_rollout(&lab, DATABASE, FILL_LIMIT)?;
+    // An image that was built again has the name of the one before.
+    step("restarting the services", || {
         kubectl(&lab)
             .args(["rollout", "restart"])
             .args(SERVICES.map(|name| format!("deployment/{name}")))
             .run()
     })?;
     for service in SERVICES {
-        step(format_args!("waiting for {service}"), || {
-            kubectl(&lab)
-                .args(["rollout", "status", "--timeout=3m"])
-                .arg(format!("deployment/{service}"))
-                .run()
-        })?;
+        await_rollout(&lab, service, START_LIMIT)?;
     }
     compare(&lab)?;
     note(format_args!(
@@ -77,7 +85,9 @@ fn build(lab: &Lab, base: &str) -> anyhow::Result<()> {
     step(format_args!("building {IMAGE}"), || {
         let context = lab.home().scratch("example")?;
         lay_out(context.path())?;
-        install_packages(context.path())?;
+        let environment = lab.home().scratch("example-python")?;
+        let python = pip::environment(environment.path())?;
+        packages(&python, context.path()).run()?;
         docker()
             .args(["build", "--quiet", "--tag", IMAGE, "--build-arg"])
             .arg(format!("BASE={base}"))
@@ -86,7 +96,7 @@ fn build(lab: &Lab, base: &str) -> anyhow::Result<()> {
     })
 }
 
-/// Puts into a folder what the services are: programs, linked statically, and files.
+/// Puts into a folder what the services are: programs, linked statically, files, and the client for Python.
 pub(crate) fn lay_out(folder: &Path) -> anyhow::Result<()> {
     let built = image::programs(PACKAGE, &PROGRAMS, Profile::Lab)?;
     for program in PROGRAMS {
@@ -105,29 +115,25 @@ pub(crate) fn lay_out(folder: &Path) -> anyhow::Result<()> {
             copy(&file.path(), &folder.join(file.file_name()))?;
         }
     }
-    Ok(())
+    copy_client(folder)
 }
 
-/// Puts beside them what they take of Python's packages.
-pub(crate) fn install_packages(folder: &Path) -> anyhow::Result<()> {
-    lab::needs_python()?;
-    let packages = folder.join("packages");
-    Cmd::new("python3")
-        .args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--no-compile",
-        ])
-        .args(["--only-binary=:all:", "--python-version", PYTHON])
-        .args(PLATFORMS.map(|platform| format!("--platform={platform}")))
-        .arg("--target")
-        .arg(&packages)
-        .arg("--requirement")
-        .arg(workspace::root().join(FOLDER).join("requirements.txt"))
-        .run()?;
+/// What fetches the packages that its Python takes: those of the image's Python, whatever this machine's is.
+pub(crate) fn packages(python: &Path, folder: &Path) -> Cmd {
+    pip::install(
+        python,
+        &workspace::root().join(FOLDER).join("requirements.txt"),
+    )
+    .args(["--no-compile", "--only-binary=:all:"])
+    .args(["--python-version", PYTHON])
+    .args(PLATFORMS.map(|platform| format!("--platform={platform}")))
+    .arg("--target")
+    .arg(folder.join(PACKAGES))
+}
+
+fn copy_client(folder: &Path) -> anyhow::Result<()> {
+    let packages = folder.join(PACKAGES);
+    fs::create_dir(&packages).with_context(|| format!("cannot create {}", packages.display()))?;
     Cmd::new("cp")
         .arg("--recursive")
         .arg(workspace::root().join(CLIENT))
@@ -143,7 +149,7 @@ pub(crate) fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
 
 /// A password of this cluster's own, unless there is one. It is on no command line.
 fn make_password(lab: &Lab) -> anyhow::Result<()> {
-    if kubectl(lab).args(["get", "secret", SECRET]).succeeds() {
+    if kubectl(lab).args(["get", "secret", DATABASE]).succeeds() {
         return Ok(());
     }
     let mut random = [0; 16];
@@ -157,7 +163,7 @@ fn make_password(lab: &Lab) -> anyhow::Result<()> {
     let secret = serde_json::json!({
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": SECRET, "namespace": NAMESPACE},
+        "metadata": {"name": DATABASE, "namespace": NAMESPACE},
         "stringData": {"password": password},
     });
     kubectl(lab)
@@ -166,11 +172,23 @@ fn make_password(lab: &Lab) -> anyhow::Result<()> {
         .run()
 }
 
+fn await_rollout(lab: &Lab, deployment: &str, limit: &str) -> anyhow::Result<()> {
+    step(format_args!("waiting for {deployment}"), || {
+        kubectl(lab)
+            .args(["rollout", "status"])
+            .arg(format!("--timeout={limit}"))
+            .arg(format!("deployment/{deployment}"))
+            .run()
+    })
+}
+
 fn compare(lab: &Lab) -> anyhow::Result<()> {
     let without = step("playing the load without cache and bus", || {
         play(lab, false)
-    })?;
-    let with = step("playing the load with cache and bus", || play(lab, true))?;
+    });
+    // In any case: that leaves both on.
+    let with = step("playing the load with cache and bus", || play(lab, true));
+    let (without, with) = (without?, with?);
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "\nwithout  {without}\nwith     {with}")?;
     Ok(())
@@ -184,27 +202,33 @@ fn play(lab: &Lab, on: bool) -> anyhow::Result<String> {
         .arg(spec.to_string())
         .run()?;
     let said = format!("\"enabled\": *{on}");
-    let taken_up = until(SWITCH_LIMIT, || {
-        ["dashboard", "ai-model"].iter().all(|name| {
-            kubectl(lab)
-                .arg("exec")
-                .arg(format!("deployment/{name}"))
-                .args([
-                    "--",
-                    "grep",
-                    "--quiet",
-                    &said,
-                    "/bindings/bus/contract.json",
-                ])
-                .succeeds()
-        })
-    });
+    let taken_up = until(SWITCH_LIMIT, || all_are_told(lab, &said));
     ensure!(taken_up, "the services' Secrets do not say it yet");
     std::thread::sleep(TAKEN_UP);
-    let load = "exec python3 -B /services/load.py http://dashboard:8080 \"$DATABASE_URL\"";
+    let load = ["python3", "-B", "/services/load.py", "http://dashboard:8080"];
     kubectl(lab)
-        .args(["exec", "deployment/ai-model", "--", "sh", "-c", load])
+        .args(["exec", "deployment/ai-model", "--"])
+        .args(load)
         .output()
+}
+
+/// Whether this is in the contract of each service's pods.
+fn all_are_told(lab: &Lab, said: &str) -> bool {
+    let pods = kubectl(lab)
+        .args(["get", "pods", "--output=name"])
+        .args(["--field-selector=status.phase=Running", "--selector"])
+        .arg(format!(
+            "app.kubernetes.io/part-of=services,app.kubernetes.io/name in ({})",
+            SERVICES.join(",")
+        ))
+        .output();
+    let told = |pod: &str| {
+        kubectl(lab)
+            .args(["exec", pod, "--", "grep", "--quiet", said])
+            .arg("/bindings/bus/contract.json")
+            .succeeds()
+    };
+    pods.is_ok_and(|pods| pods.lines().all(told))
 }
 
 fn kubectl(lab: &Lab) -> Cmd {

@@ -9,6 +9,7 @@ pub mod generate;
 pub mod image;
 pub mod install;
 pub mod lab;
+mod pip;
 pub mod progress;
 pub mod test;
 pub mod workspace;

@@ -3,6 +3,7 @@
 use crate::example;
 use crate::image::{self, Profile};
 use crate::lab::{Lab, docker};
+use crate::pip;
 use crate::progress::{note, step};
 use crate::workspace;
 
@@ -23,8 +24,10 @@ pub(super) fn check() -> anyhow::Result<Unchecked> {
         example::copy(&built.join(PROGRAM), &folder.join(PROGRAM))?;
         example::lay_out(folder)
     })?;
+    let environment = lab.home().scratch("example-test-python")?;
     let fetched = step("installing what its Python takes", || {
-        Ok(example::install_packages(folder).is_ok())
+        let python = pip::environment(environment.path())?;
+        Ok(example::packages(&python, folder).succeeds())
     })?;
     if !fetched {
         note("   its packages cannot be fetched from here");

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 
 use crate::command::Cmd;
 use crate::lab::{self, ENGINES, Home, Lab};
+use crate::pip;
 use crate::progress::{note, step};
 use crate::workspace;
 
@@ -86,15 +87,8 @@ fn installed(client: &Path) -> anyhow::Result<Option<PathBuf>> {
     if !whole.exists() {
         let _lock = home.lock()?;
         let fetched = step("installing what the Python tests need", || {
-            Cmd::new("python3")
-                .args(["-m", "venv", "--clear"])
-                .arg(&environment)
-                .run()?;
-            Ok(Cmd::new(&python)
-                .args(["-m", "pip", "install", "--quiet", "--no-deps"])
-                .arg("--requirement")
-                .arg(&pinned)
-                .succeeds())
+            let python = pip::environment(&environment)?;
+            Ok(pip::install(&python, &pinned).succeeds())
         })?;
         if !fetched {
             return Ok(None);
