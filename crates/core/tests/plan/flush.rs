@@ -8,8 +8,8 @@ use cachebus_core::acl::digest;
 use cachebus_core::events::between;
 use cachebus_core::plan::Action;
 use cachebus_core::protocol::{
-    AgentStatus, DataStatus, Fenced, FlushOrder, FlushOutcome, FlushReport, FlushStatus, NodeStatus,
-    Refusal,
+    AgentStatus, DataStatus, Fenced, FlushOrder, FlushOutcome, FlushReport, FlushStatus,
+    NodeStatus, Refusal,
 };
 use cachebus_core::status::kind;
 use proptest::prelude::*;
