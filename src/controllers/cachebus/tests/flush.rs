@@ -107,6 +107,6 @@ async fn a_flush_that_ended_is_not_ordered_again_by_an_operator_that_is_behind()
         bus["status"]["flush"]["finishedAt"] = json!("2026-01-01T00:00:00Z");
     });
     pods.forget_flushes();
-    assert_eq!(world.pass().await.unwrap(), Next::Soon);
+    assert_eq!(world.pass().await.unwrap(), Next::Again);
     assert_eq!(pods.flushes().len(), 1);
 }
