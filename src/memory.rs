@@ -15,6 +15,8 @@ pub struct Remembered {
     pub ledger: Ledger,
     /// What its last passes came to.
     pub pace: Pace,
+    /// The version of the object in the store that is known to be an old one: the watch has died.
+    pub outdated: Option<String>,
     /// Which of its data pods say nothing.
     pub silences: Silences,
     /// The bus by the last spec that could be carried out.

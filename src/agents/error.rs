@@ -50,6 +50,14 @@ pub enum AgentError {
         /// Why.
         detail: String,
     },
+    /// Another pod has its address by now.
+    #[error("{stranger} answers in the place of {pod}")]
+    Stranger {
+        /// The pod.
+        pod: String,
+        /// Who answers.
+        stranger: String,
+    },
     /// It answered with another status than it should.
     #[error("{pod} answered with status {status}")]
     Status {
@@ -85,6 +93,7 @@ impl AgentError {
             Self::Deadline { .. } => "deadline",
             Self::Broken { .. } => "broken",
             Self::Unreadable { .. } => "unreadable",
+            Self::Stranger { .. } => "stranger",
             Self::Status { .. } => "status",
             Self::Refused { .. } => "refused",
         }

@@ -10,7 +10,7 @@ use crate::metrics::{Answer, Metrics};
 use ::http::{Method, Request, Response, StatusCode, header};
 use cachebus_core::bus::Bus;
 use cachebus_core::names::{API_PORT, Component, Names};
-use cachebus_core::protocol::{AgentStatus, HANDOVER, HOLD, HandoverOrder};
+use cachebus_core::protocol::{AgentStatus, HOLD, HandoverOrder};
 use cachebus_core::tls::Certificates;
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -26,8 +26,6 @@ use tokio_rustls::TlsConnector;
 const LOOK: Duration = Duration::from_secs(1);
 /// Time that an agent has to carry out an order.
 const ORDER: Duration = Duration::from_secs(3);
-/// Time that an agent has to hand the lead over: a while more than it takes itself.
-const HANDED_OVER: Duration = HANDOVER.saturating_add(Duration::from_secs(2));
 /// Time that an agent has to tell of a change, or that there was none: a while more than it waits for one.
 const CHANGE: Duration = HOLD.saturating_add(Duration::from_secs(5));
 /// Looks at once, over all buses. Each pass gives its orders one after another, and a change is awaited at leisure: neither
@@ -135,8 +133,16 @@ impl BusAgents {
         let _place = self.agents.looks.acquire().await;
         let asked = Box::pin(self.request(to, Method::GET, "/v1/status", Bytes::new()));
         let answer = self.counted(to, LOOK, asked).await?;
+        let status: AgentStatus = read(to, answer.body())?;
+        // Addresses that a node gave out anew while nobody looked: all pods of a bus show one certificate.
+        if status.pod != to.pod {
+            return Err(AgentError::Stranger {
+                pod: to.pod.clone(),
+                stranger: status.pod,
+            });
+        }
         Ok(Report {
-            status: read(to, answer.body())?,
+            status,
             revision: Revision::of(&answer),
         })
     }
@@ -148,29 +154,20 @@ impl BusAgents {
         path: &str,
         order: &impl Serialize,
     ) -> Result<AgentStatus, AgentError> {
-        self.put(to, path, order, ORDER).await
+        let body =
+            serde_json::to_vec(order).map_err(|error| AgentError::unreadable(&to.pod, &error))?;
+        let given = Box::pin(self.request(to, Method::PUT, path, body.into()));
+        read(to, self.counted(to, ORDER, given).await?.body())
     }
 
-    /// Has the lead handed over. The answer, how the pod is, comes when that is done or has failed.
+    /// Has the lead handed over. The answer, how the pod is, comes when that is done or has failed; one that takes longer than orders
+    /// do goes on, and its agent reports it.
     pub async fn hand_over(
         &self,
         to: &Address,
         order: &HandoverOrder,
     ) -> Result<AgentStatus, AgentError> {
-        self.put(to, "/v1/handover", order, HANDED_OVER).await
-    }
-
-    async fn put(
-        &self,
-        to: &Address,
-        path: &str,
-        order: &impl Serialize,
-        deadline: Duration,
-    ) -> Result<AgentStatus, AgentError> {
-        let body =
-            serde_json::to_vec(order).map_err(|error| AgentError::unreadable(&to.pod, &error))?;
-        let given = Box::pin(self.request(to, Method::PUT, path, body.into()));
-        read(to, self.counted(to, deadline, given).await?.body())
+        self.order(to, "/v1/handover", order).await
     }
 
     /// Waits for a report of another revision than this one, and returns the revision of that. `None`: there was none for as

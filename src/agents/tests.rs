@@ -109,6 +109,26 @@ async fn an_agent_of_the_bus_is_heard() {
 }
 
 #[tokio::test]
+async fn another_pod_of_the_bus_at_the_same_address_is_not_believed() {
+    let (bus, certificates) = bus_with_certificates("b");
+    let agent = agent(
+        &certificates.serving,
+        certificates.authority.certificate(),
+        Some(answer(
+            "200 OK",
+            &status().replace("b-sentinel-0", "b-sentinel-1"),
+        )),
+    )
+    .await;
+    let error = look(&bus, &certificates, agent).await.unwrap_err();
+    assert_eq!(error.reason(), "stranger");
+    assert_eq!(
+        error.to_string(),
+        "b-sentinel-1 answers in the place of b-sentinel-0"
+    );
+}
+
+#[tokio::test]
 async fn a_pod_of_another_bus_at_the_same_address_is_not_believed() {
     let (bus, certificates) = bus_with_certificates("b");
     let (_, others) = bus_with_certificates("c");

@@ -63,11 +63,11 @@ impl Bus {
         }
     }
 
-    /// How many data pods there are to be while this one is the primary. A StatefulSet takes pods away from the highest ordinal
-    /// down, and never the primary: a bus that shrinks keeps the pods up to it until another leads.
+    /// How many data pods there are to be while this one has to stay, for it leads. A StatefulSet takes pods away from the highest
+    /// ordinal down, and never the primary: a bus that shrinks keeps the pods up to it until another leads.
     #[must_use]
-    pub fn data_pods(&self, primary: Option<&str>) -> u32 {
-        let kept = primary.and_then(|pod| self.names.data_ordinal(pod));
+    pub fn data_pods(&self, kept: Option<&str>) -> u32 {
+        let kept = kept.and_then(|pod| self.names.data_ordinal(pod));
         let kept = kept.map_or(0, |ordinal| ordinal.saturating_add(1));
         kept.max(1 + self.spec.replicas)
     }

@@ -91,13 +91,9 @@ async fn nodes(
         let address = Address::of(component, name, node.pod.as_ref()?.ip.as_ref()?)?;
         Some(async move {
             match agents.look(&address).await {
-                Ok(report) if report.status.component() == component => {
+                Ok(report) => {
                     node.agent = Some(report.status);
                     return Some((address, report.revision?));
-                }
-                Ok(_) => {
-                    node.unreachable =
-                        Some(format!("{} answers as another component", address.pod));
                 }
                 Err(error) => node.unreachable = Some(error.to_string()),
             }

@@ -4,6 +4,7 @@ use super::pace::Pace;
 use super::{Next, reconcile};
 use crate::context::Context;
 use crate::error::Error;
+use crate::memory::Remembered;
 use crate::metrics::{Failure, Readiness};
 use crate::watches::{Triggers, WatchedBus};
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
@@ -81,9 +82,14 @@ pub async fn pass(object: Arc<WatchedBus>, context: Arc<Context>) -> Result<Acti
     Ok(wait.map_or_else(Action::await_change, Action::requeue))
 }
 
-/// A pass on what the store shows of a bus or, where passes on that began anew time and again, on what the API server has.
+/// A pass on what the store shows of a bus or, where passes on that began anew time and again, and as long as it shows nothing newer
+/// than it did then, on what the API server has.
 async fn believed(object: &WatchedBus, context: &Context) -> Result<Next, Error> {
-    if !paced(object, context, |pace| pace.doubts_store()) {
+    let shown = object.resource_version();
+    let doubted = remembered(object, context, |bus| {
+        bus.pace.doubts_store() || (bus.outdated.is_some() && bus.outdated == shown)
+    });
+    if !doubted {
         return Box::pin(reconcile(object, context)).await;
     }
     let (name, namespace) = (object.name_any(), object.namespace().unwrap_or_default());
@@ -93,7 +99,11 @@ async fn believed(object: &WatchedBus, context: &Context) -> Result<Next, Error>
         .await
         .map_err(|error| Error::api("get", "CacheBus", &name, &error))?;
     match live {
-        Some(live) => Box::pin(reconcile(&live, context)).await,
+        Some(live) => {
+            let outdated = shown.filter(|shown| live.resource_version().as_ref() != Some(shown));
+            remembered(object, context, |bus| bus.outdated = outdated);
+            Box::pin(reconcile(&live, context)).await
+        }
         None => Ok(Next::OnChange),
     }
 }
@@ -118,12 +128,19 @@ fn after_failure(object: &WatchedBus, error: &Error, context: &Context) -> Actio
 }
 
 fn paced<T>(object: &WatchedBus, context: &Context, f: impl FnOnce(&mut Pace) -> T) -> T {
+    remembered(object, context, |bus| f(&mut bus.pace))
+}
+
+fn remembered<T>(
+    object: &WatchedBus,
+    context: &Context,
+    f: impl FnOnce(&mut Remembered) -> T,
+) -> T {
     let namespace = object.namespace().unwrap_or_default();
     let uid = object.uid().unwrap_or_default();
-    let memory = &context.memory;
-    memory.with(&namespace, &object.name_any(), &uid, |remembered| {
-        f(&mut remembered.pace)
-    })
+    context
+        .memory
+        .with(&namespace, &object.name_any(), &uid, f)
 }
 
 fn settle(

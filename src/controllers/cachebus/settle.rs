@@ -12,7 +12,7 @@ use cachebus_core::acl::AclFiles;
 use cachebus_core::bus::Bus;
 use cachebus_core::credentials::{self, Credentials, Password};
 use cachebus_core::observed::Observed;
-use cachebus_core::plan::{Blocked, asleep, routes};
+use cachebus_core::plan::{Blocked, asleep, kept, routes};
 use cachebus_core::render::{Inputs, render, secrets};
 use cachebus_core::tls::{Authority, Certificates, authority_lost};
 use rustls::crypto::CryptoProvider;
@@ -64,16 +64,12 @@ pub async fn apply(
         credentials,
         certificates,
     } = material;
-    let topology = observed.status.topology.as_ref();
-    let primary = topology.and_then(|topology| match &topology.target {
-        Some(target) => Some(target.pod.clone()),
-        None => topology.primary.clone(),
-    });
+    let kept = kept(bus, observed);
     let inputs = Inputs {
         credentials,
         certificates,
         acl,
-        primary: primary.as_deref(),
+        kept: kept.as_deref(),
         routes: &routes(bus, observed),
         asleep: &asleep(bus, observed),
         sets: &observed.sets,
@@ -81,7 +77,7 @@ pub async fn apply(
     let rendered = Box::new(render(bus, &context.platform, &inputs));
     if bus.spec.paused {
         // One that was never seen to have a primary has no routes to follow.
-        return match primary {
+        return match kept {
             Some(_) => apply::routes(context, bus, &rendered).await,
             None => Applied::default(),
         };

@@ -131,6 +131,17 @@ async fn a_watch_that_has_died_without_a_word_is_soon_not_waited_for() {
     }
     world.paced_pass().await.unwrap();
     assert_ne!(status(&world), Value::Null);
+    // Nor is it believed again while it shows what it has shown before.
+    for _ in 0..3 {
+        world.see_but_buses();
+        world.api.requests();
+        world.paced_pass().await.unwrap();
+        let requests = world.api.requests();
+        assert_eq!(requests.first().unwrap(), "GET cachebuses/b");
+    }
+    world.see();
+    world.paced_pass().await.unwrap();
+    assert_ne!(world.api.requests().first().unwrap(), "GET cachebuses/b");
 }
 
 #[tokio::test]

@@ -50,7 +50,11 @@ pub async fn stand_in(
     };
     let object = CacheBus {
         metadata: live.metadata.clone(),
-        spec: CacheBusSpec::default(),
+        // A bus is left alone also while the rest of its spec cannot be read.
+        spec: CacheBusSpec {
+            paused: live.data["spec"]["paused"] == true,
+            ..CacheBusSpec::default()
+        },
         status,
     };
     let violation = Violation {

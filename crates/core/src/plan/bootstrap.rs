@@ -34,9 +34,13 @@ pub fn choose(view: &View<'_>, named: Option<&str>) -> Course {
             )),
         };
     }
+    // A bus that shrinks keeps the pod of its primary: it may hold what no other does.
+    let kept = view.topology.primary.iter();
+    let kept = kept.filter(|primary| !view.nodes.contains(primary));
     let missing: Vec<&str> = view
         .nodes
         .iter()
+        .chain(kept)
         .map(String::as_str)
         .filter(|pod| copies.iter().all(|copy| copy.pod != *pod))
         .collect();

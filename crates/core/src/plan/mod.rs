@@ -37,6 +37,7 @@ pub use rest::asleep;
 pub use restore::{Restoration, restoration};
 pub use rollout::{primary_may_go, restart_intended};
 pub use routes::routes;
+pub use scale::kept;
 pub use storage::{grows, replacement_intended};
 
 use crate::acl::AclFiles;

@@ -4,6 +4,25 @@ use super::Plan;
 use super::blocked::{Blocked, reason};
 use super::handover::{best, decide, failed, why};
 use super::view::View;
+use crate::bus::Bus;
+use crate::observed::Observed;
+use crate::protocol::Phase;
+
+/// The last of the data pods that lead, or that the record or Sentinels take for the one that does or is about to: it does not go, see
+/// [`Bus::data_pods`]. Whoever was recorded may have been succeeded since, and the pods are asked for before that is recorded.
+#[must_use]
+pub fn kept(bus: &Bus, observed: &Observed) -> Option<String> {
+    let view = View::new(bus, observed);
+    let target = view.topology.target.as_ref().map(|target| &*target.pod);
+    let recorded = target.into_iter().chain(view.topology.primary.as_deref());
+    let named = view.named().into_iter().chain(view.moving_to());
+    let leading = view.reports().filter(|(_, data)| data.phase == Phase::Leading);
+    recorded
+        .chain(named)
+        .chain(leading.map(|(pod, _)| pod))
+        .max_by_key(|pod| bus.names.data_ordinal(pod))
+        .map(str::to_owned)
+}
 
 /// The primary, where its pod is one more than the spec asks for.
 pub fn surplus<'a>(view: &'a View<'_>) -> Option<&'a str> {

@@ -99,8 +99,8 @@ pub struct Inputs<'a> {
     pub certificates: &'a Certificates,
     /// The users' rights.
     pub acl: &'a AclFiles,
-    /// The data pod that is recorded as the primary, or is to become it.
-    pub primary: Option<&'a str>,
+    /// A data pod that must not go, see [`crate::plan::kept`].
+    pub kept: Option<&'a str>,
     /// Where the Services lead.
     pub routes: &'a Routes,
     /// Components that are to have no pods, see [`crate::plan::asleep`].
@@ -140,7 +140,7 @@ pub fn render(bus: &Bus, platform: &Platform, inputs: &Inputs<'_>) -> Rendered {
         credentials,
         certificates,
         acl,
-        primary,
+        kept,
         routes,
         asleep,
         sets,
@@ -179,7 +179,7 @@ pub fn render(bus: &Bus, platform: &Platform, inputs: &Inputs<'_>) -> Rendered {
             bus,
             platform,
             Redis,
-            awake(Redis, bus.data_pods(*primary)),
+            awake(Redis, bus.data_pods(*kept)),
             &claim(Redis),
         ),
         sentinel: workload::stateful_set(

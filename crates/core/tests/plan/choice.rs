@@ -35,6 +35,23 @@ fn missing_copies_are_waited_for_from_the_first_report_on() {
 }
 
 #[test]
+fn a_bus_that_shrinks_waits_for_the_pod_that_led_it_too() {
+    let mut scene = waiting_for(restarted(), 20)
+        .recorded(Topology {
+            choosing_since: Some(ago(20)),
+            ..primary("b-redis-2", 3)
+        })
+        .node(0, sealed(7, "b-redis-2", 3))
+        .node(1, sealed(7, "b-redis-2", 3))
+        .silent(2);
+    scene.bus.spec.replicas = 1;
+    assert_eq!(scene.actions(), []);
+    let blocked = &scene.plan().blocked[0];
+    assert_eq!(blocked.reason, reason::WAITING_FOR_COPIES);
+    assert!(blocked.message.contains("b-redis-2"), "{}", blocked.message);
+}
+
+#[test]
 fn one_missed_look_counts_nobody_out() {
     let mut missed = waiting_for(restarted(), 400)
         .node(1, sealed(7, "b-redis-0", 3))

@@ -5,7 +5,7 @@ use crate::status::{condition, is, reported};
 use cachebus_api::status::{Handover, Topology};
 use cachebus_core::events::between;
 use cachebus_core::handover::refusal;
-use cachebus_core::plan::{Action, handover_intended, plan, reason, refused};
+use cachebus_core::plan::{Action, handover_intended, kept, plan, reason, refused};
 use cachebus_core::protocol::{
     DataStatus, HandoverCause, HandoverOrder, HandoverOutcome, Phase, Refusal, ReplicationStatus,
 };
@@ -348,6 +348,20 @@ fn surplus() -> Scene {
     }
     scene.pod("b-redis-2").role = Some("primary".to_owned());
     scene
+}
+
+#[test]
+fn a_pod_that_leads_is_kept_before_that_is_recorded() {
+    let kept = |mut scene: Scene| {
+        scene.bus.spec.replicas = 1;
+        kept(&scene.bus, &scene.observed).unwrap()
+    };
+    assert_eq!(kept(Scene::well()), "b-redis-0");
+    assert_eq!(kept(surplus()), "b-redis-2");
+    // Sentinels moved the lead while no operator was there.
+    assert_eq!(kept(Scene::well().switched("b-redis-2")), "b-redis-2");
+    assert_eq!(kept(Scene::well().all_watch("b-redis-2", 1)), "b-redis-2");
+    assert_eq!(kept(Scene::well().node(2, leads(2))), "b-redis-2");
 }
 
 #[test]

@@ -128,7 +128,7 @@ pub fn rendered_asleep(
             redis: "user redis-users\n".to_owned(),
             sentinel: "user sentinel-users\n".to_owned(),
         },
-        primary: routes.primary.as_ref().map(|primary| primary.pod.as_str()),
+        kept: routes.primary.as_ref().map(|primary| primary.pod.as_str()),
         routes,
         asleep,
         sets,

@@ -49,8 +49,8 @@ impl Acting<'_> {
         let answer = self.agents.hand_over(&address, order).await;
         fault::point(FaultPoint::AfterHandover);
         match answer {
-            // Where clients go must follow before anything else is done.
-            Ok(_) => self.acted.stale = true,
+            // Where clients go must follow before anything else is done. What takes longer goes on, and its agent reports it.
+            Ok(_) | Err(AgentError::Deadline { .. }) => self.acted.stale = true,
             Err(error) => {
                 self.failed(pod, "/v1/handover", &error);
                 let topology = observed.status.topology.as_ref();
@@ -127,7 +127,7 @@ impl Acting<'_> {
     }
 
     /// Whether a pod may be the primary by now: its agent says so, or says nothing though nothing else tells that it is broken.
-    async fn may_lead(&self, pod: &str, observed: &Observed) -> bool {
+    pub(super) async fn may_lead(&self, pod: &str, observed: &Observed) -> bool {
         let seen = observed.data.get(pod).and_then(|node| node.pod.as_ref());
         let silent = || seen.is_some_and(|seen| seen.ip.is_some() && !seen.is_broken());
         self.leads(pod, observed).await.unwrap_or_else(silent)

@@ -27,7 +27,8 @@ impl Acting<'_> {
             Some(primary) => self.leads(primary, observed).await == Some(true),
             None => false,
         };
-        if !filled {
+        // Last: to see the record may have taken its time, and Sentinels may have made it the primary meanwhile.
+        if !filled || self.may_lead(pod, observed).await {
             self.acted.stale = true;
             return false;
         }

@@ -53,11 +53,11 @@ async fn of_a_paused_bus_nothing_is_written_but_what_follows_its_sentinels() {
     assert_eq!(status["topology"]["primary"], next);
 
     // What is wrong with the rest of its spec does not end a pause.
-    world.api.change("cachebuses", "b", |bus| {
-        bus["spec"]["config"] = json!({"bind": "0.0.0.0"});
-    });
-    world.rest().await;
-    assert!(world.api.get("secrets", "b-binding-dashboard").is_none());
+    for wrong in [json!({"bind": "0.0.0.0"}), json!("unreadable")] {
+        world.api.change("cachebuses", "b", |bus| bus["spec"]["config"] = wrong);
+        world.rest().await;
+        assert!(world.api.get("secrets", "b-binding-dashboard").is_none());
+    }
     world.api.change("cachebuses", "b", |bus| {
         bus["spec"]["config"] = json!({});
         bus["spec"]["paused"] = json!(false);
