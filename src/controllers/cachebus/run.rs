@@ -138,9 +138,7 @@ fn remembered<T>(
 ) -> T {
     let namespace = object.namespace().unwrap_or_default();
     let uid = object.uid().unwrap_or_default();
-    context
-        .memory
-        .with(&namespace, &object.name_any(), &uid, f)
+    context.memory.with(&namespace, &object.name_any(), &uid, f)
 }
 
 fn settle(

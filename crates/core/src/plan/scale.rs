@@ -16,7 +16,9 @@ pub fn kept(bus: &Bus, observed: &Observed) -> Option<String> {
     let target = view.topology.target.as_ref().map(|target| &*target.pod);
     let recorded = target.into_iter().chain(view.topology.primary.as_deref());
     let named = view.named().into_iter().chain(view.moving_to());
-    let leading = view.reports().filter(|(_, data)| data.phase == Phase::Leading);
+    let leading = view
+        .reports()
+        .filter(|(_, data)| data.phase == Phase::Leading);
     recorded
         .chain(named)
         .chain(leading.map(|(pod, _)| pod))

@@ -54,7 +54,9 @@ async fn of_a_paused_bus_nothing_is_written_but_what_follows_its_sentinels() {
 
     // What is wrong with the rest of its spec does not end a pause.
     for wrong in [json!({"bind": "0.0.0.0"}), json!("unreadable")] {
-        world.api.change("cachebuses", "b", |bus| bus["spec"]["config"] = wrong);
+        world
+            .api
+            .change("cachebuses", "b", |bus| bus["spec"]["config"] = wrong);
         world.rest().await;
         assert!(world.api.get("secrets", "b-binding-dashboard").is_none());
     }
