@@ -44,7 +44,7 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         .shared();
     let mut leadership = Leadership::candidate(client, &settings);
     let ended = tokio::select! {
-        result = server => result.context("the HTTP server ended").and_then(|result| Ok(result?)),
+        result = server => result.context("the HTTP server ended"),
         result = lead(&mut leadership, &scopes, shutdown, &readiness, &metrics) => result,
     };
     leadership.resign().await;

@@ -20,7 +20,7 @@ mod logs;
 mod metrics;
 mod operator_port;
 mod order;
-mod port;
+pub mod port;
 mod process;
 mod reap;
 mod redis_conf;

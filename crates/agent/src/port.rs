@@ -1,5 +1,5 @@
-//! Connections to a port of the agent: few at a time, and none for long without a request. The agent lives within the
-//! server's memory limit, and what strangers hold open counts there.
+//! Connections to a port of the agent, or of the operator: few at a time, and none for long without a request. The agent lives
+//! within the server's memory limit, and what strangers hold open counts there.
 
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
@@ -20,18 +20,18 @@ const EXHAUSTED: Duration = Duration::from_millis(200);
 
 /// How much a port takes of those who may be anyone.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// Which port, for people.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// Connections at a time. One more ends the oldest: who has something to ask has asked it by then, and those who hold
     /// connections open keep nobody out, however many they are.
-    pub(crate) connections: usize,
+    pub connections: usize,
     /// Connections at a time from one address. More are closed at once, so that it takes many to end those of others.
-    pub(crate) of_one: usize,
+    pub of_one: usize,
 }
 
 /// HTTP with a bounded head, which has to be there within this time.
-pub(crate) fn http(head: Duration) -> http1::Builder {
+pub fn http(head: Duration) -> http1::Builder {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(head)
@@ -40,7 +40,7 @@ pub(crate) fn http(head: Duration) -> http1::Builder {
 }
 
 /// Accepts until dropped, and answers each connection within the limits for as long as `answer` keeps its seat.
-pub(crate) async fn serve<F>(
+pub async fn serve<F>(
     listener: TcpListener,
     limits: Limits,
     answer: impl Fn(TcpStream, Seat) -> F + Send,
@@ -85,7 +85,7 @@ struct Guest {
 }
 
 /// The place of one connection, until dropped. One that has none does not count, and is left alone.
-pub(crate) struct Seat {
+pub struct Seat {
     guests: Guests,
     peer: SocketAddr,
 }

@@ -211,7 +211,7 @@ pub struct DataStatus {
     /// Live values of the directives that a bus may set; none holds a secret. Empty until the server runs. The directive by
     /// which a primary is fenced is left out while it is.
     pub config: BTreeMap<String, String>,
-    /// Directives that were ordered, and that the server refused a short while ago.
+    /// Directives that were ordered, and that the server refused: until it takes them, or they have not been ordered for a while.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub refused_settings: BTreeMap<String, RefusedSetting>,
     /// The function library that it serves; `None`: it does not lead, its agent has not looked yet or is too old to.
@@ -233,6 +233,9 @@ pub struct RefusedSetting {
     pub value: String,
     /// What the server said.
     pub why: String,
+    /// It is worth another try. An agent that is too old to say so has the refusal lapse instead.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub due: bool,
 }
 
 /// `INFO replication` of a data node.

@@ -18,6 +18,8 @@ pub const ROUND_MS: u64 = 15_000;
 pub const AT_ONCE: usize = 32;
 /// Calls that trim one stream in one go, at most.
 pub const TRIMS: usize = 10;
+/// Groups of one stream that are removed in a round, at most: services may make groups of any name, as many as they like.
+pub const REMOVALS: usize = 32;
 
 /// A call that drops fewer entries by age has dropped all that may go.
 const STOPPED_SHORT: u64 = 5_000;

@@ -113,3 +113,17 @@ fn a_word_that_is_not_known_leaves_the_rest_of_a_report_readable() {
         assert_eq!((flush.number, flush.outcome), (4, FlushOutcome::Unknown));
     }
 }
+
+#[test]
+fn a_refusal_of_which_an_older_agent_tells_is_not_due() {
+    let refusals = json!({"maxmemory": {"value": "much", "why": "ERR too much"}});
+    let mut report = recorded()["data"][0].clone();
+    report["redis"]["refusedSettings"] = refusals.clone();
+    let read: AgentStatus = serde_json::from_value(report).unwrap();
+    let said_again = serde_json::to_value(&read).unwrap();
+    assert_eq!(said_again["redis"]["refusedSettings"], refusals);
+    let NodeStatus::Redis(data) = read.node else {
+        panic!("{said_again}");
+    };
+    assert!(!data.refused_settings["maxmemory"].due);
+}

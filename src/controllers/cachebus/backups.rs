@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::events;
 use crate::metrics::Ending;
+use crate::partial::PartialPod;
 use crate::watches::WatchedBackup;
 use cachebus_api::status::BackupPhase;
 use cachebus_api::{BackupStatus, CacheBusBackup, CacheBusBackupSpec};
@@ -15,17 +16,22 @@ use cachebus_core::plan::{Restoration, restoration};
 use cachebus_core::render::{Place, backup_pod, restore_claim, restore_pod};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
-use kube::api::{DeleteParams, PostParams};
+use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::sync::Arc;
 
 /// Does what is to be done about the backups of a bus. Returns what failed; it is decided anew in the next pass.
 pub async fn act(context: &Context, bus: &Bus, observed: &Observed) -> Vec<Error> {
-    let acting = Acting { context, bus };
+    let acting = Acting {
+        context,
+        bus,
+        observed,
+    };
     let mut failures = Vec::new();
     if let Err(error) = acting.restore(&restoration(bus, observed)).await {
         failures.push(error);
@@ -70,13 +76,20 @@ fn name(action: &BackupAction) -> &str {
     }
 }
 
+/// Whether the object of this UID controls a pod.
+fn is_of(pod: &PartialPod, owner: &str) -> bool {
+    let mut owners = pod.owner_references().iter();
+    owners.any(|reference| reference.controller == Some(true) && reference.uid == owner)
+}
+
 struct Acting<'a> {
     context: &'a Context,
     bus: &'a Bus,
+    observed: &'a Observed,
 }
 
 impl Acting<'_> {
-    /// `false`: it was not done, since the object is another than was seen.
+    /// `false`: it was not done, since the object is another than was seen, or an earlier one of its name is not gone yet.
     async fn carry_out(&self, action: BackupAction) -> Result<bool, Error> {
         match action {
             BackupAction::Report { name, status } => return self.report(&name, *status).await,
@@ -91,15 +104,19 @@ impl Acting<'_> {
                     destination: &destination,
                     encryption: encryption.as_ref(),
                 };
-                self.start(&name, place, &tasks).await?;
+                return self.start(&name, place, &tasks).await;
             }
             BackupAction::Sweep { name } => {
-                let pod = self.bus.names.backup_pod(&name);
-                self.delete::<Pod>(&pod).await?;
+                if let Some(uid) = self.uid(&name) {
+                    let pod = self.bus.names.backup_pod(&name);
+                    self.sweep(&pod, uid).await?;
+                }
             }
             BackupAction::Forget { name } => {
-                tracing::info!(backup = name, "a backup has outlived itself");
-                self.delete::<CacheBusBackup>(&name).await?;
+                if let Some(uid) = self.uid(&name) {
+                    tracing::info!(backup = name, "a backup has outlived itself");
+                    self.delete::<CacheBusBackup>(&name, uid).await?;
+                }
             }
         }
         Ok(true)
@@ -109,7 +126,7 @@ impl Acting<'_> {
         let bus = self.bus;
         match decided {
             Restoration::None => Ok(()),
-            Restoration::Sweep => self.delete::<Pod>(&bus.names.restore_pod()).await,
+            Restoration::Sweep => self.sweep(&bus.names.restore_pod(), &bus.uid).await,
             Restoration::Begin(task) => {
                 let Some(bootstrap) = &bus.spec.bootstrap else {
                     return Ok(());
@@ -143,13 +160,25 @@ impl Acting<'_> {
         self.create(&backup).await
     }
 
-    async fn start(&self, name: &str, place: Place<'_>, tasks: &[Task]) -> Result<(), Error> {
+    /// `false`: the backup is gone, or the pod of an earlier one of its name is not. Only pods of backups have such a name and the
+    /// operator's label; that one is not waited for by anybody, and must not be taken for this backup's.
+    async fn start(&self, name: &str, place: Place<'_>, tasks: &[Task]) -> Result<bool, Error> {
         let Some(backup) = self.backup(name) else {
-            return Ok(());
+            return Ok(false);
         };
         let uid = backup.uid().unwrap_or_default();
+        let pod = self.bus.names.backup_pod(name);
+        if let Some(earlier) = self.pod(&pod).filter(|seen| !is_of(seen, &uid)) {
+            if earlier.metadata.deletion_timestamp.is_none() {
+                tracing::info!(pod, "the pod of an earlier backup of this name has to go");
+                let earlier = earlier.uid().unwrap_or_default();
+                self.delete::<Pod>(&pod, &earlier).await?;
+            }
+            return Ok(false);
+        }
         let pod = backup_pod(self.bus, &self.context.platform, (name, &uid), place, tasks);
-        self.create(&pod).await
+        self.create(&pod).await?;
+        Ok(true)
     }
 
     /// Writes a status if the object is as it was seen, and tells people how it differs. `false`: it is not; the next pass sees to it.
@@ -192,6 +221,30 @@ impl Acting<'_> {
         seen.0.as_ref().ok().cloned()
     }
 
+    /// UID of a backup, as it was seen when it was decided what to do.
+    fn uid(&self, name: &str) -> Option<&str> {
+        let mut all = self.observed.backups.all.iter();
+        let backup = all.find(|backup| backup.name == name)?;
+        Some(&backup.uid)
+    }
+
+    /// A pod as it is seen.
+    fn pod(&self, name: &str) -> Option<Arc<PartialPod>> {
+        let key = ObjectRef::<PartialPod>::new(name).within(self.bus.names.namespace());
+        self.context.stores.pods.get(&key)
+    }
+
+    /// Deletes the pod of this name if the object of this UID controls it.
+    async fn sweep(&self, pod: &str, owner: &str) -> Result<(), Error> {
+        match self.pod(pod).filter(|seen| is_of(seen, owner)) {
+            Some(seen) => {
+                let uid = seen.uid().unwrap_or_default();
+                self.delete::<Pod>(pod, &uid).await
+            }
+            None => Ok(()),
+        }
+    }
+
     fn api<K>(&self) -> Api<K>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
@@ -218,16 +271,24 @@ impl Acting<'_> {
         }
     }
 
-    async fn delete<K>(&self, name: &str) -> Result<(), Error>
+    /// Deletes the object of this UID and none other.
+    async fn delete<K>(&self, name: &str, uid: &str) -> Result<(), Error>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
             + Clone
             + Debug
             + DeserializeOwned,
     {
-        match self.api::<K>().delete(name, &DeleteParams::default()).await {
+        let only = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: Some(uid.to_owned()),
+                resource_version: None,
+            }),
+            ..DeleteParams::default()
+        };
+        match self.api::<K>().delete(name, &only).await {
             Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
             Err(error) => Err(Error::api("delete", &K::kind(&()), name, &error)),
         }
     }

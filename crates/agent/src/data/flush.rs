@@ -17,8 +17,8 @@ use tokio::time::Instant;
 
 /// What [`Flush::trouble`] is about.
 const EMPTY: &str = "keyspaces are not emptied";
-/// For how long one look goes on with it, on a server that is slow.
-const IN_ONE_GO: Duration = Duration::from_millis(100);
+/// For how long one look goes on with work that can wait, on a server that is slow.
+pub(super) const IN_ONE_GO: Duration = Duration::from_millis(100);
 
 /// The last flush that was ordered of a server that leads.
 #[derive(Debug, Default)]

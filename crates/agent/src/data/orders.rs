@@ -101,7 +101,7 @@ impl DataAgent {
         tracing::info!(directives = ?order.settings.keys(), refused = ?why, "settings changed by order");
         if let Some(running) = &mut self.running {
             running.compare_at = tokio::time::Instant::now();
-            running.refuses(refused);
+            running.was_told(&pairs, refused);
         }
         Ok(())
     }
@@ -128,6 +128,7 @@ async fn set_what_can_be(
                 let setting = RefusedSetting {
                     value: value.to_owned(),
                     why: format!("{code} {message}"),
+                    due: false,
                 };
                 refused.insert(directive.to_owned(), setting);
             }

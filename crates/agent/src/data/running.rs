@@ -23,8 +23,10 @@ use tokio::time::Instant;
 /// What [`Running::trouble`] is about.
 pub(super) const LOOK: &str = "the look at the server fails";
 
-/// Time until a setting that was refused may be tried again.
+/// Time until a setting that was refused is worth another try: a full disk, say, does not stay full.
 const REFUSED: Duration = Duration::from_secs(30);
+/// Time after which one that nobody has tried again is taken for one that nobody asks for any more.
+const FORGOTTEN: Duration = Duration::from_mins(5);
 
 /// A started server.
 #[derive(Debug)]
@@ -39,7 +41,7 @@ pub(super) struct Running {
     pub(super) info: Option<Info>,
     /// Its settings when they were last compared; empty until then.
     pub(super) config: BTreeMap<String, String>,
-    /// What it was ordered and did not take, and when.
+    /// What it was ordered and did not take, and when that was last tried.
     refused: BTreeMap<String, (RefusedSetting, Instant)>,
     /// `replica-priority` as last set.
     pub(super) priority: u32,
@@ -146,23 +148,35 @@ impl Running {
         })
     }
 
-    /// An order was carried out but for these.
-    pub(super) fn refuses(&mut self, refused: BTreeMap<String, RefusedSetting>) {
+    /// An order of these settings was carried out but for those that it refused.
+    pub(super) fn was_told(
+        &mut self,
+        settings: &[(&str, &str)],
+        refused: BTreeMap<String, RefusedSetting>,
+    ) {
+        for (directive, _) in settings {
+            self.refused.remove(*directive);
+        }
         let now = Instant::now();
         let refused = refused.into_iter();
         self.refused
             .extend(refused.map(|(directive, why)| (directive, (why, now))));
     }
 
-    /// What it has not taken lately. After a while it is worth another try: a full disk, say, does not stay full.
+    /// What it does not take. That stays while it is tried again and again: what people are told of it comes from here.
     pub(super) fn refused(&self) -> BTreeMap<String, RefusedSetting> {
-        let lately = self
+        let asked_for = self
             .refused
             .iter()
-            .filter(|(_, (_, at))| at.elapsed() < REFUSED);
-        lately
-            .map(|(directive, (why, _))| (directive.clone(), why.clone()))
-            .collect()
+            .filter(|(_, (_, at))| at.elapsed() < FORGOTTEN);
+        let told = asked_for.map(|(directive, (refused, at))| {
+            let refused = RefusedSetting {
+                due: at.elapsed() >= REFUSED,
+                ..refused.clone()
+            };
+            (directive.clone(), refused)
+        });
+        told.collect()
     }
 
     /// It is made the primary by this agent.

@@ -3,6 +3,7 @@
 //! All of them are looked at in rounds, a few at each look at the server. To look changes nothing on it.
 
 use super::DataAgent;
+use super::flush::IN_ONE_GO;
 use super::running::Running;
 use crate::error::AgentError;
 use crate::trouble::Trouble;
@@ -89,13 +90,14 @@ impl Streams {
         self.left = self.watches.keys().rev().cloned().collect();
     }
 
-    /// Goes on with the round.
+    /// Goes on with the round for a while.
     async fn look(
         &mut self,
         server: &Server,
         forget_after_ms: u64,
         may_write: bool,
     ) -> Result<(), AgentError> {
+        let begun = Instant::now();
         for _ in 0..AT_ONCE {
             let Some(channel) = self.left.pop() else {
                 break;
@@ -107,11 +109,14 @@ impl Streams {
             let refused = look_at(watch, server, now_ms).await?;
             let mut refusals: Vec<AgentError> = refused.into_iter().collect();
             if may_write {
-                refusals.extend(act(watch, server, forget_after_ms, now_ms).await?);
+                refusals.extend(act(watch, server, forget_after_ms, now_ms, begun).await?);
             }
             for refusal in refusals {
                 self.refused = true;
                 self.trouble.is(KEEP, &refusal);
+            }
+            if begun.elapsed() >= IN_ONE_GO {
+                break;
             }
         }
         if self.left.is_empty() {
@@ -179,25 +184,31 @@ async fn look_at(
 }
 
 /// Does what follows from a look. One step that is refused keeps no other back: a server whose memory is full makes no group, and yet
-/// drops events.
+/// drops events. So does one that is slow: of groups, those that there is no time for wait for the next round.
 async fn act(
     watch: &mut Watch,
     server: &Server,
     forget_after_ms: u64,
     now_ms: u64,
+    begun: Instant,
 ) -> Result<Vec<AgentError>, AgentError> {
     let (key, lost_key) = (watch.stream().key(), watch.stream().lost_key());
     let stream = server.stream(&key, &lost_key);
     let mut refusals = Vec::new();
+    let mut late = false;
     for step in watch.steps(forget_after_ms, now_ms) {
+        if late && step != Step::Trim {
+            continue;
+        }
         let done = match &step {
             Step::Create(group) => create(&stream, &key, group).await,
             Step::Remove(group) => remove(&stream, &key, group).await,
-            Step::Trim => trim(&stream, watch, now_ms).await,
+            Step::Trim => trim(&stream, watch, now_ms, begun).await,
         };
         if let Err(error) = done {
             refusals.push(refusal(error)?);
         }
+        late = begun.elapsed() >= IN_ONE_GO;
     }
     Ok(refusals)
 }
@@ -220,7 +231,12 @@ async fn remove(stream: &Stream<'_>, key: &str, group: &str) -> Result<(), Error
     Ok(())
 }
 
-async fn trim(stream: &Stream<'_>, watch: &mut Watch, now_ms: u64) -> Result<(), Error> {
+async fn trim(
+    stream: &Stream<'_>,
+    watch: &mut Watch,
+    now_ms: u64,
+    begun: Instant,
+) -> Result<(), Error> {
     for _ in 0..TRIMS {
         let trimmed = stream.trim(retention(watch)).await?;
         let backlog = Backlog {
@@ -230,7 +246,7 @@ async fn trim(stream: &Stream<'_>, watch: &mut Watch, now_ms: u64) -> Result<(),
             groups: by_name(trimmed.groups),
         };
         watch.saw(backlog, now_ms);
-        if !may_go_on(trimmed.dropped) {
+        if !may_go_on(trimmed.dropped) || begun.elapsed() >= IN_ONE_GO {
             break;
         }
     }
@@ -261,3 +277,6 @@ pub(super) fn refusal(error: Error) -> Result<AgentError, AgentError> {
     }
     Ok(error.into())
 }
+
+#[cfg(test)]
+mod tests;

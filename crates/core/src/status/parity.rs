@@ -44,7 +44,7 @@ pub fn configuration(view: &View<'_>) -> Finding {
             let drift = drift(view.bus, &data.config, view.memory_limit(pod));
             let told =
                 |(directive, value): (String, String)| match refused(data, &directive, &value) {
-                    Some(why) => format!("{directive}: {why}"),
+                    Some(refused) => format!("{directive}: {}", refused.why),
                     None => directive,
                 };
             let directives: Vec<String> = drift.live.into_iter().map(told).collect();

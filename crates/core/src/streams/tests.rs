@@ -130,6 +130,23 @@ fn a_group_that_no_service_has_is_removed_after_a_while_without_one() {
 }
 
 #[test]
+fn of_many_groups_that_no_service_has_some_are_removed_at_a_time() {
+    let names: Vec<String> = (0..2 * REMOVALS)
+        .map(|number| format!("g{number:03}"))
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let removed = |names: &[&str]| -> Vec<Step> {
+        let names = names.iter();
+        names.map(|&name| Step::Remove(name.to_owned())).collect()
+    };
+    let mut watch = Watch::new(stream(&[]));
+    watch.saw(backlog(&names), 0);
+    assert_eq!(watch.steps(0, 0), removed(&names[..REMOVALS]));
+    watch.saw(backlog(&names[REMOVALS..]), 1);
+    assert_eq!(watch.steps(0, 1), removed(&names[REMOVALS..]));
+}
+
+#[test]
 fn trimming_comes_last_and_only_when_it_is_due() {
     let mut watch = Watch::new(stream(&["new"]));
     let due = Backlog {

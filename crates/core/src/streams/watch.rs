@@ -1,6 +1,6 @@
 //! What is known of one stream, and what follows from it.
 
-use super::Stream;
+use super::{REMOVALS, Stream};
 use std::collections::BTreeMap;
 
 /// For how long a loss is told.
@@ -115,7 +115,7 @@ impl Watch {
         self.backlog = None;
     }
 
-    /// What is to be done, in this order.
+    /// What is to be done, in this order. Of many groups to be removed, the rest is left to later looks.
     #[must_use]
     pub fn steps(&self, forget_after_ms: u64, now_ms: u64) -> Vec<Step> {
         let Some(backlog) = self.backlog.as_ref().filter(|backlog| backlog.exists) else {
@@ -129,7 +129,8 @@ impl Watch {
             .filter(|(_, since)| now_ms.saturating_sub(**since) >= forget_after_ms);
         // A group holds nothing back before it is there.
         let mut steps: Vec<Step> = missing.cloned().map(Step::Create).collect();
-        steps.extend(forgotten.map(|(name, _)| Step::Remove(name.clone())));
+        let removed = forgotten.take(REMOVALS);
+        steps.extend(removed.map(|(name, _)| Step::Remove(name.clone())));
         steps.extend(backlog.due.then_some(Step::Trim));
         steps
     }

@@ -64,6 +64,7 @@ fn a_setting_that_a_server_refuses_is_told_of_and_not_sent_again_and_again() {
         let refused = RefusedSetting {
             value: "2147483648".to_owned(),
             why: "ERR too much".to_owned(),
+            due: false,
         };
         data.refused_settings
             .insert("maxmemory".to_owned(), refused);
@@ -77,10 +78,22 @@ fn a_setting_that_a_server_refuses_is_told_of_and_not_sent_again_and_again() {
         "{}",
         told.message
     );
+    // What people are told stays as it is while it is tried again.
+    let node = scene.observed.data.get_mut("b-redis-1").unwrap();
+    if let NodeStatus::Redis(data) = &mut node.agent.as_mut().unwrap().node {
+        data.refused_settings.get_mut("maxmemory").unwrap().due = true;
+    }
+    assert_eq!(scene.actions().len(), 1);
+    let status = reported(&scene);
+    assert_eq!(
+        condition(&status, "ConfigurationInSync").message,
+        told.message
+    );
     // Another value may be taken.
     let node = scene.observed.data.get_mut("b-redis-1").unwrap();
     if let NodeStatus::Redis(data) = &mut node.agent.as_mut().unwrap().node {
-        data.refused_settings.get_mut("maxmemory").unwrap().value = "1".to_owned();
+        let refused = data.refused_settings.get_mut("maxmemory").unwrap();
+        (refused.value, refused.due) = ("1".to_owned(), false);
     }
     assert_eq!(scene.actions().len(), 1);
 }

@@ -132,6 +132,82 @@ async fn a_pod_stays_until_what_it_said_is_written() {
 }
 
 #[tokio::test]
+async fn the_pod_of_an_earlier_backup_of_the_same_name_goes_first() {
+    let (mut world, _pods) = with_backups().await;
+    ask(&world, "one");
+    world.see();
+    world.pass().await.unwrap();
+    end(&world, "one-backup", "Failed", None);
+    world.rest().await;
+    assert_eq!(status(&world, "one")["phase"], "Failed");
+    // It is asked for anew; of its pod the garbage collector has heard nothing yet, or that takes its time to end.
+    world.api.remove("cachebusbackups", "one");
+    ask(&world, "one");
+    world.api.change("pods", "one-backup", |pod| {
+        pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    });
+    world.see();
+    world.api.writes();
+    world.pass().await.unwrap();
+    assert_eq!(of_backups(&world), Vec::<String>::new());
+    world.api.change("pods", "one-backup", |pod| {
+        pod["metadata"]["deletionTimestamp"] = Value::Null;
+    });
+    world.see();
+    world.pass().await.unwrap();
+    assert_eq!(of_backups(&world), ["DELETE pods/one-backup"]);
+    assert_eq!(status(&world, "one"), Value::Null);
+
+    world.see();
+    world.pass().await.unwrap();
+    assert_eq!(status(&world, "one")["phase"], "Running");
+    let pod = world.api.get("pods", "one-backup").unwrap();
+    let backup = world.api.get("cachebusbackups", "one").unwrap();
+    assert_eq!(
+        pod["metadata"]["ownerReferences"][0]["uid"],
+        backup["metadata"]["uid"]
+    );
+}
+
+#[tokio::test]
+async fn what_has_come_under_the_name_of_what_was_to_go_stays() {
+    let (mut world, _pods) = with_backups().await;
+    ask(&world, "one");
+    world.see();
+    world.pass().await.unwrap();
+    end(&world, "one-backup", "Succeeded", Some(&taken()));
+    world.see();
+    let mut other = world.api.get("pods", "one-backup").unwrap();
+    other["metadata"]["uid"] = json!("another");
+    world.api.remove("pods", "one-backup");
+    world
+        .api
+        .put("/api/v1/namespaces/data/pods/one-backup", other);
+    world.pass().await.unwrap();
+    assert_eq!(status(&world, "one")["phase"], "Succeeded");
+    let kept = world.api.get("pods", "one-backup").unwrap();
+    assert_eq!(kept["metadata"]["uid"], "another");
+
+    // Of failed backups of the schedule three are kept.
+    for name in ["s1", "s2", "s3", "s4"] {
+        ask(&world, name);
+        world.api.change("cachebusbackups", name, |backup| {
+            backup["metadata"]["labels"] = json!({"cachebus.dev/scheduled": "true"});
+            backup["status"] = json!({"phase": "Failed"});
+        });
+    }
+    world.see();
+    world.api.remove("cachebusbackups", "s1");
+    ask(&world, "s1");
+    world.api.writes();
+    world.pass().await.unwrap();
+    let writes = world.api.writes();
+    let asked = writes.iter().any(|write| write == "DELETE cachebusbackups/s1");
+    assert!(asked, "{writes:?}");
+    assert!(world.api.get("cachebusbackups", "s1").is_some());
+}
+
+#[tokio::test]
 async fn a_backup_whose_pod_is_refused_has_failed_and_keeps_no_other_waiting() {
     let (mut world, _pods) = with_backups().await;
     world.api.refuse("pods");

@@ -144,6 +144,34 @@ async fn a_server_that_refuses_the_login_is_alive_and_nothing_is_known_of_it() {
     assert_eq!(running.phase(&names()), Phase::Down);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_told_until_the_setting_is_taken_or_nobody_asks_for_it() {
+    let much = [("maxmemory", "much")];
+    let refusal = || {
+        let refused = RefusedSetting {
+            value: "much".to_owned(),
+            why: "ERR too much".to_owned(),
+            due: false,
+        };
+        BTreeMap::from([("maxmemory".to_owned(), refused)])
+    };
+    let mut running = running();
+    running.was_told(&much, refusal());
+    assert_eq!(running.refused(), refusal());
+    tokio::time::advance(REFUSED).await;
+    assert!(running.refused()["maxmemory"].due, "it may be taken now");
+    running.was_told(&much, refusal());
+    assert_eq!(running.refused(), refusal());
+    running.was_told(&[("slowlog-max-len", "7")], BTreeMap::new());
+    assert_eq!(running.refused(), refusal());
+    running.was_told(&much, BTreeMap::new());
+    assert_eq!(running.refused(), BTreeMap::new());
+
+    running.was_told(&much, refusal());
+    tokio::time::advance(FORGOTTEN).await;
+    assert_eq!(running.refused(), BTreeMap::new());
+}
+
 #[test]
 fn a_snapshot_counts_that_was_begun_and_finished_while_the_memory_was_whole() {
     let seen = |looks: &[(Info, u64, bool)]| {
