@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
@@ -15,7 +16,7 @@ from aiohttp import ClientError, ClientSession, web
 from cachebus import CacheBusError, ConsumerOptions, Event, Fence, Outcome
 from cachebus.aio import CacheBus
 
-from family import ask, serve
+from family import SwitchedOffError, ask, serve, tell
 
 # Queries that the database sees of this process at the same time, at most: also when the cache is off.
 MOST_QUERIES = 8
@@ -100,13 +101,13 @@ def ai_model(bus: CacheBus, database: asyncpg.Pool, http: ClientSession) -> web.
                 try:
                     answer = await answer_to(task)
                 except UnanswerableError:
-                    await tell("task:failed", about)
+                    await tell_once("task:failed", about)
                     return
                 if not await keep(database, id, answer, lock.fence):
                     log.warning("task %d: another has answered meanwhile", id)
                     return
                 await results.set(id, answer)
-        await tell("task:completed", about)
+        await tell_once("task:completed", about)
 
     async def answer_to(task: dict[str, Any]) -> dict[str, Any]:
         nonlocal answered
@@ -116,21 +117,23 @@ def ai_model(bus: CacheBus, database: asyncpg.Pool, http: ClientSession) -> web.
         answered += 1
         return answer
 
-    async def tell(channel: str, about: dict[str, Any]) -> None:
+    async def tell_once(channel: str, about: dict[str, Any]) -> None:
         # A handler that is tried again tells again: by the same id, so it counts once.
         event_id = f"evt_{channel.replace(':', '-')}-{about['id']}"
         workflow = f"workflow-{about['workflow']}"
-        await bus.events.emit(bus.events.event(channel, about, event_id=event_id, correlation_id=workflow))
+        await tell(bus, bus.events.event(channel, about, event_id=event_id, correlation_id=workflow))
 
     async def report() -> None:
-        """Tells how much was answered. While events are switched off, asks the database what nobody may tell."""
+        """Tells how much was answered. While events are switched off, asks the database what nobody may tell: others
+        hear of it when they are on, for then the tasks' own events are handled."""
         while True:
             await asyncio.sleep(1)
             try:
                 figures = bus.events.event("system:metrics", {"service": "ai_model", "answered": answered})
                 if (await bus.events.emit(figures)).outcome is Outcome.DISABLED:
                     for row in await database.fetch(UNANSWERED):
-                        await work(row["id"])
+                        with contextlib.suppress(SwitchedOffError):
+                            await work(row["id"])
             except (CacheBusError, ClientError, OSError, asyncpg.PostgresError) as error:
                 log.warning("no report this time: %s", type(error).__name__)
 

@@ -1,4 +1,4 @@
-"""Tries what README.md promises: of a workflow, of a change, of a stale answer, and of all without the bus."""
+"""Tries what README.md promises: of a workflow, a change, a stale answer, a switch, and of all without the bus."""
 
 from __future__ import annotations
 
@@ -128,6 +128,8 @@ async def check(folder: Path) -> int:
                 print(f"ok: {tried.__name__}", flush=True)
         await a_stale_answer_is_not_kept(running)
         print("ok: a_stale_answer_is_not_kept", flush=True)
+        await a_model_that_is_switched_off_tells_later(browser, running)
+        print("ok: a_model_that_is_switched_off_tells_later", flush=True)
         await without_the_bus_all_is_answered(browser, way)
         print("ok: without_the_bus_all_is_answered", flush=True)
     way.close()
@@ -178,6 +180,19 @@ async def a_stale_answer_is_not_kept(running: Family) -> None:
         assert not await keep(database, 1, answered("old"), stale.fence)
     assert await database.fetchval("SELECT answer FROM task_result WHERE task = 1") == "new"
     await database.close()
+
+
+async def a_model_that_is_switched_off_tells_later(browser: Browser, running: Family) -> None:
+    """What happens to it alone loses nothing: it is not told of, and its tasks' events wait until it may tell."""
+    await running.switch(False, ["ai_model"])
+    answered, unanswered = await browser.start(["one", "two"]), await browser.start([" "])
+    # The model finds them in the database meanwhile.
+    await asyncio.sleep(3)
+    for workflow in (answered, unanswered):
+        assert await browser.is_in(workflow, "started")
+    await running.switch(True, ["ai_model"])
+    await until(lambda: browser.is_in(answered, "completed"))
+    await until(lambda: browser.is_in(unanswered, "failed"))
 
 
 async def without_the_bus_all_is_answered(browser: Browser, way: Way) -> None:

@@ -12,7 +12,7 @@ from aiohttp import ClientError, ClientSession, web
 from cachebus import CacheBusError, Event
 from cachebus.aio import CacheBus
 
-from family import ask, serve
+from family import ask, serve, tell
 
 PAGE = Path(__file__).with_name("page.html")
 
@@ -98,7 +98,7 @@ def dashboard(bus: CacheBus, http: ClientSession) -> web.Application:
         if event.channel == "workflow:failed":
             alert_id = f"evt_alert-{event.event_id.removeprefix('evt_')}"
             alert = bus.events.event("system:alert", {"failed": event.data["id"]}, event_id=alert_id)
-            await bus.events.emit(alert)
+            await tell(bus, alert)
 
     @web.middleware
     async def owners_may_be_away(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""What both services in Python have besides their purpose: others to ask, an HTTP server, and an end."""
+"""What both services in Python have besides their purpose: others to ask and to tell, an HTTP server, and an end."""
 
 from __future__ import annotations
 
@@ -8,6 +8,18 @@ import signal
 from typing import Any
 
 from aiohttp import ClientSession, web
+from cachebus import Event, Outcome
+from cachebus.aio import CacheBus
+
+
+class SwitchedOffError(Exception):
+    """Nobody is told, for events are switched off. A handler that fails for it is tried again when they are on."""
+
+
+async def tell(bus: CacheBus, event: Event) -> None:
+    """Emits what has to be told."""
+    if (await bus.events.emit(event)).outcome is Outcome.DISABLED:
+        raise SwitchedOffError
 
 
 async def ask(http: ClientSession, url: str) -> Any:

@@ -18,7 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import asyncpg
@@ -85,9 +85,9 @@ class Family:
         for process in self._running.values():
             await process.wait()
 
-    async def switch(self, on: bool) -> None:
+    async def switch(self, on: bool, services: Iterable[str] = SERVICES) -> None:
         """Cache and bus on or off, as `cache.enabled` and `events.enabled` of a CacheBus have it: while all run."""
-        for name in SERVICES:
+        for name in services:
             file = self.bindings / name / "contract.json"
             contract = json.loads(file.read_text())
             contract["cache"]["enabled"] = contract["events"]["enabled"] = on

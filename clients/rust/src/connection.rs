@@ -83,6 +83,11 @@ impl Connection {
         self.shared.watched.contract()
     }
 
+    /// Returns when the contract has events on, or off; at once where it has.
+    pub(crate) async fn events_are(&self, on: bool) {
+        self.shared.watched.events_are(on).await;
+    }
+
     /// Changes when calls may go to another server than before.
     pub(crate) fn generation(&self) -> Generation {
         self.shared.primary.generation()

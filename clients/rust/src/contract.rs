@@ -101,7 +101,7 @@ pub struct Contract {
     pub service: String,
     /// Whether the cache is to be used. May change at any time.
     pub cache_enabled: bool,
-    /// Whether events are to be emitted. May change at any time.
+    /// Whether events are to be emitted and consumed. May change at any time.
     pub events_enabled: bool,
     /// `None`: an event is safe when the primary has it.
     pub confirm: Option<Confirm>,

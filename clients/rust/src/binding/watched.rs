@@ -72,6 +72,15 @@ impl Watched {
         self.current.borrow().generation
     }
 
+    /// Returns when the contract has events on, or off; at once where it has.
+    pub(crate) async fn events_are(&self, on: bool) {
+        let mut changes = self.current.subscribe();
+        // The sender lives as long as this.
+        let _ = changes
+            .wait_for(|current| current.contract.events_enabled == on)
+            .await;
+    }
+
     /// Reads the source now.
     pub(crate) async fn look(&self) {
         let mut known = self.read.lock().await;

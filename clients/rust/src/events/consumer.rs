@@ -47,6 +47,10 @@ type KeyOf = Arc<dyn Fn(&Event) -> String + Send + Sync>;
 /// A handler that fails, or panics, is tried again after a pause, and later events of its key wait meanwhile; after the last attempt its
 /// event becomes a dead letter, in one step with its acknowledgment. What a consumer that died was handed out is taken over by others.
 ///
+/// While the contract has events switched off no handler begins, nor another attempt, and nothing more is acknowledged: the group keeps
+/// it all, and the consumer goes on where it was once they are on. A handler that is under way ends, and its event is acknowledged where
+/// it succeeds; where it emits, it may fail for an [`Outcome::Disabled`](super::Outcome::Disabled), and is tried again then.
+///
 /// ```no_run
 /// # async fn example(bus: cachebus::CacheBus) -> cachebus::Result<()> {
 /// let consumer = bus.events().consumer().on("task:completed", |event| async move {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use redis::Value;
+use tokio_util::sync::CancellationToken;
 
 use super::entry::{Entry, RawEntry};
 use super::{ConsumerOptions, Start};
@@ -62,6 +63,15 @@ impl Group {
     /// The name of a channel.
     pub(super) fn channel(&self, channel: usize) -> &str {
         &self.channels[channel].channel
+    }
+
+    /// Waits while events are switched off; `false` where it is stopped meanwhile.
+    pub(super) async fn switched_on(&self, stopped: &CancellationToken) -> bool {
+        tokio::select! {
+            biased;
+            () = self.connection.events_are(true) => true,
+            () = stopped.cancelled() => false,
+        }
     }
 
     /// A read as this consumer, without the streams.

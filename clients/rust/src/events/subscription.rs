@@ -30,6 +30,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// history does not reach back far enough, [`Subscription::gaps`] counts up: events may be missing. Each event comes once, as far as the
 /// ids of the newest 4,096 tell.
 ///
+/// While the contract has events switched off there are none, as if the connection was lost: what others publish meanwhile is filled in
+/// once they are on.
+///
 /// ```no_run
 /// # async fn example(bus: cachebus::CacheBus) -> cachebus::Result<()> {
 /// let mut events = bus.events().subscribe(&["agent", "task:progress"]).await?;
@@ -73,10 +76,14 @@ impl Subscription {
         Ok(subscription)
     }
 
-    /// The next event. Waits for it, however long the bus is away; [`Error::Denied`] where the service may not listen any more. Nothing
-    /// is lost where it is dropped before it returns.
+    /// The next event. Waits for it, however long the bus is away or switched off; [`Error::Denied`] where the service may not listen any
+    /// more. Nothing is lost where it is dropped before it returns.
     pub async fn next(&mut self) -> Result<Event> {
         loop {
+            if !self.connection.contract().events_enabled {
+                self.listening = None;
+                self.connection.events_are(true).await;
+            }
             if let Some(event) = self.ready.pop_front() {
                 return Ok(event);
             }
@@ -174,7 +181,14 @@ impl Subscription {
         let Some(listening) = &mut self.listening else {
             return Ok(());
         };
-        let message = timeout(SILENCE, listening.on_message().next()).await;
+        let message = {
+            let mut messages = listening.on_message();
+            tokio::select! {
+                biased;
+                () = self.connection.events_are(false) => return Ok(()),
+                message = timeout(SILENCE, messages.next()) => message,
+            }
+        };
         match message {
             Ok(Some(message)) => {
                 self.heard(&message);

@@ -25,9 +25,9 @@ pub(crate) fn options(name: &str) -> ConsumerOptions {
 }
 
 /// Ids of tasks in the order in which they were handled.
-type Handled = Arc<Mutex<Vec<u64>>>;
+pub(crate) type Handled = Arc<Mutex<Vec<u64>>>;
 
-fn noting(consumer: Consumer, handled: &Handled) -> Consumer {
+pub(crate) fn noting(consumer: Consumer, handled: &Handled) -> Consumer {
     let handled = Arc::clone(handled);
     consumer
         .on(CHANNEL, move |event| {
@@ -45,14 +45,14 @@ pub(crate) fn start(consumer: Consumer) -> (Stopper, JoinHandle<Result<()>>) {
     (consumer.stopper(), tokio::spawn(consumer.run()))
 }
 
-async fn emit(bus: &CacheBus, ids: impl IntoIterator<Item = u64>) {
+pub(crate) async fn emit(bus: &CacheBus, ids: impl IntoIterator<Item = u64>) {
     for id in ids {
         let event = bus.events().event(CHANNEL, &json!({"id": id})).unwrap();
         bus.events().emit(&event).await.unwrap();
     }
 }
 
-async fn until_handled(handled: &Handled, number: usize) {
+pub(crate) async fn until_handled(handled: &Handled, number: usize) {
     until("events are handled", async || {
         (handled.lock().unwrap().len() >= number).then_some(())
     })

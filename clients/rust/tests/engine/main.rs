@@ -27,6 +27,7 @@ mod postgres;
 mod process;
 mod reload;
 mod spans;
+mod switched_off;
 mod switchover;
 mod wait;
 mod warming;

@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, NoTls};
 
-use crate::bus::{client, contract, impatient, server, url};
+use crate::bus::{client, client_by, contract, impatient, server, url};
 use crate::counted::Counted;
 use crate::postgres::Postgres;
 use crate::wait::until;
@@ -230,6 +230,31 @@ async fn what_can_never_be_emitted_is_set_aside() {
         history.first().map(|kept| kept.event_id.clone())
     })
     .await;
+    stopper.stop();
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn events_wait_while_they_are_switched_off() {
+    let Some(postgres) = Postgres::start().await else {
+        return;
+    };
+    let process = server(&[]).await;
+    let mut off = contract();
+    off["events"]["enabled"] = false.into();
+    let silent = client_by(&process, &off);
+    let mut database = postgres.client().await;
+    let keeps = outbox(&silent, &database).await;
+    add(&silent, &keeps, &mut database, 0..3).await;
+    let (stopper, running) = relay(&keeps, &postgres);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    stopper.stop();
+    running.await.unwrap().unwrap();
+    assert_eq!(keeps.backlog(&database).await.unwrap().waiting, 3);
+    let bus = client(&process);
+    assert!(emitted(&bus).await.is_empty());
+    let (stopper, running) = relay(&outbox(&bus, &database).await, &postgres);
+    until_emitted(&bus, 0..3).await;
     stopper.stop();
     running.await.unwrap().unwrap();
 }

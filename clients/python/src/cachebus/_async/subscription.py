@@ -34,6 +34,9 @@ class Subscription:
     Entering it waits until the server listens. A lost connection is made again, and what was published meanwhile is
     filled in from the channel's history, in order. Where the history does not reach back far enough, ``gaps`` is
     counted up and ``event_errors_total{reason="gap"}`` with it: events may be missing. Each event comes once.
+
+    While the contract has events switched off there are none, as if the connection was lost: what others publish
+    meanwhile is filled in once they are on.
     """
 
     def __init__(self, connection: Connection, channels: Sequence[ChannelSpec], metrics: Metrics) -> None:
@@ -72,6 +75,10 @@ class Subscription:
     async def __anext__(self) -> Event:
         pause = 0.05
         while not self._stopped.is_set():
+            if not self._connection.contract.events_enabled:
+                await self._disconnect()
+                await self._connection.events_on(self._stopped)
+                continue
             if self._ready:
                 return self._ready.popleft()
             try:

@@ -14,7 +14,7 @@ from ..contract import Contract
 from ..settings import Settings
 from ..watched import Watched
 from .pool import Pool
-from .primitives import RawConnection, set_read_timeout, sleep
+from .primitives import Flag, RawConnection, set_read_timeout, sleep
 
 Command: TypeAlias = Sequence["str | bytes | int"]
 
@@ -37,6 +37,14 @@ class Connection:
     def contract(self) -> Contract:
         """The contract as it is now."""
         return self._watched.current().contract
+
+    def events_on(self, stopped: Flag) -> bool:
+        """Waits while the contract has events off; ``False`` where it is stopped meanwhile. Looks as often as at the
+        binding's files."""
+        while not self.contract.events_enabled:
+            if stopped.wait(max(self.settings.reload_every, FIRST_PAUSE)):
+                return False
+        return True
 
     @property
     def epoch(self) -> int:

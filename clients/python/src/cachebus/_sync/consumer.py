@@ -31,6 +31,11 @@ class Consumer:
     handlers have to bear that, for example by ``event_id``. A handler that fails is tried again after a pause, and
     later events of its key wait meanwhile; after the last attempt its event becomes a dead letter, in one step with its
     acknowledgment. What a consumer that died was handed out is taken over by others.
+
+    While the contract has events switched off no handler begins, nor another attempt, and nothing more is acknowledged:
+    the group keeps it all, and the consumer goes on where it was once they are on. A handler that is under way ends,
+    and its event is acknowledged where it succeeds; where it emits, it may fail for a ``DISABLED``, and is tried again
+    then.
     """
 
     def __init__(

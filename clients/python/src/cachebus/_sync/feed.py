@@ -23,6 +23,9 @@ _log = logging.getLogger("cachebus")
 FROM_THE_BEGINNING = "0-0"
 # Seconds that a read waits while a channel has its fill: it may have room sooner than others have events.
 BRIEFLY = 0.02
+# Seconds without a read after which its connection is not trusted: servers close those on which nothing is said
+# (`timeout`).
+SILENCE = 60.0
 
 
 class Feed:
@@ -76,7 +79,10 @@ class Feed:
 
     def _feed(self) -> None:
         channels = self._streams.channels
-        while free := self._lanes.room(channels):
+        silent_since = time.monotonic()
+        while (free := self._lanes.room(channels)) and self._switched_on():
+            if time.monotonic() - silent_since > SILENCE:
+                self._streams.disconnect()
             begun = [spec for spec in free if spec in self._left_after]
             if begun:
                 self._go_on(begun)
@@ -87,6 +93,13 @@ class Feed:
                 if len(free) < len(channels):
                     block = min(block, BRIEFLY)
                 self._add(self._streams.new(free, block))
+            silent_since = time.monotonic()
+
+    def _switched_on(self) -> bool:
+        """Waits while events are switched off; ``False`` where it is stopped meanwhile."""
+        if not self._streams.events_enabled:
+            _log.info("events are switched off: none is consumed until they are on")
+        return self._streams.events_on(self._stopped)
 
     def _go_on(self, channels: Sequence[ChannelSpec]) -> None:
         """Takes up what was handed out to this consumer and is not done with."""

@@ -12,7 +12,7 @@ from .. import errors, replies
 from ..contract import ChannelSpec
 from ..options import ConsumerOptions
 from .connection import Connection
-from .primitives import RawConnection
+from .primitives import Flag, RawConnection
 
 
 class Entry(NamedTuple):
@@ -47,6 +47,14 @@ class Streams:
     @property
     def group(self) -> str:
         return self._group
+
+    @property
+    def events_enabled(self) -> bool:
+        return self._connection.contract.events_enabled
+
+    def events_on(self, stopped: Flag) -> bool:
+        """Waits while events are switched off; ``False`` where it is stopped meanwhile."""
+        return self._connection.events_on(stopped)
 
     def make_groups(self, start: str) -> list[ChannelSpec]:
         """Makes the groups that do not exist, and names their channels. ``start``: ``0``, or ``$`` for what is new."""

@@ -51,6 +51,8 @@ class Worker:
     def _handle(self, work: Work) -> bool:
         """``False``: it was stopped before its handler succeeded or used up its attempts, or nobody took the
         acknowledgment."""
+        if not self._streams.events_on(self._stopped):
+            return False
         entry, event, channel = work.entry, work.event, work.entry.spec.channel
         if entry.deliveries == 0:
             # Acknowledged since it was handed out.
@@ -70,7 +72,7 @@ class Worker:
                 break
             if attempt >= self._options.attempts:
                 return self._bury(entry, failure)
-            if self._stopped.wait(pauses.next()):
+            if self._stopped.wait(pauses.next()) or not self._streams.events_on(self._stopped):
                 return False
         acknowledged = self._acknowledge(entry)
         self._metrics.consumed(channel)

@@ -23,6 +23,9 @@ const FROM_THE_BEGINNING: &str = "0-0";
 /// How long a read waits while a channel has its fill: it may have room sooner than others have events.
 const BRIEFLY: Duration = Duration::from_millis(20);
 
+/// After so long without a read its connection is not trusted: servers close those on which nothing is said (`timeout`).
+const SILENCE: Duration = Duration::from_mins(1);
+
 /// Gives the lanes what this consumer left, what others left, and what is new.
 pub(super) struct Feed {
     group: Arc<Group>,
@@ -121,11 +124,18 @@ impl Feed {
     async fn feed(&mut self) -> Result<()> {
         let channels = self.cursors.len();
         loop {
+            let silent_since = Instant::now();
             let open = tokio::select! {
                 biased;
                 () = self.stopped.cancelled() => return Ok(()),
                 open = self.lanes.room(channels) => open,
             };
+            if !self.switched_on().await {
+                return Ok(());
+            }
+            if silent_since.elapsed() > SILENCE {
+                self.reads.disconnect();
+            }
             let (begun, new): (Vec<usize>, Vec<usize>) = open
                 .iter()
                 .partition(|&&channel| self.left_after[channel].is_some());
@@ -143,6 +153,14 @@ impl Feed {
                 self.add(entries);
             }
         }
+    }
+
+    /// Waits while events are switched off; `false` where it is stopped meanwhile.
+    async fn switched_on(&self) -> bool {
+        if !self.group.connection().contract().events_enabled {
+            tracing::info!("events are switched off: none is consumed until they are on");
+        }
+        self.group.switched_on(&self.stopped).await
     }
 
     /// Takes up what was handed out to this consumer and is not done with.

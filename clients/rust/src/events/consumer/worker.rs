@@ -58,6 +58,9 @@ impl Worker {
     }
 
     async fn handle(&self, work: &Work) -> Result<Outcome> {
+        if !self.group.switched_on(&self.stopped).await {
+            return Ok(Outcome::Left);
+        }
         let entry = &work.entry;
         if entry.deliveries == 0 {
             // Acknowledged since it was handed out.
@@ -111,7 +114,7 @@ impl Worker {
                 return Some(Err(failure));
             }
             pauses.wait(&self.stopped).await;
-            if self.stopped.is_cancelled() {
+            if self.stopped.is_cancelled() || !self.group.switched_on(&self.stopped).await {
                 return None;
             }
         }
