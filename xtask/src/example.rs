@@ -205,10 +205,9 @@ fn play(lab: &Lab, on: bool) -> anyhow::Result<String> {
     let taken_up = until(SWITCH_LIMIT, || all_are_told(lab, &said));
     ensure!(taken_up, "the services' Secrets do not say it yet");
     std::thread::sleep(TAKEN_UP);
-    let load = ["python3", "-B", "/services/load.py", "http://dashboard:8080"];
     kubectl(lab)
-        .args(["exec", "deployment/ai-model", "--"])
-        .args(load)
+        .args(["exec", "deployment/ai-model", "--", "python3", "-B"])
+        .args(["/services/load.py", "http://dashboard:8080"])
         .output()
 }
 
