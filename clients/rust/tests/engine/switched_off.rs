@@ -160,14 +160,14 @@ async fn another_attempt_waits() {
     emit(&others, 0..1).await;
     let tried = Arc::new(AtomicUsize::new(0));
     let may_fail = Arc::new(Semaphore::new(0));
-    let (tries, fails) = (Arc::clone(&tried), Arc::clone(&may_fail));
+    let (counted, permits) = (Arc::clone(&tried), Arc::clone(&may_fail));
     let consumer = service.bus.events().consumer().options(options("one"));
     let consumer = consumer.on(CHANNEL, move |_| {
-        let first = tries.fetch_add(1, Ordering::Relaxed) == 0;
-        let fails = Arc::clone(&fails);
+        let first = counted.fetch_add(1, Ordering::Relaxed) == 0;
+        let permits = Arc::clone(&permits);
         async move {
             if first {
-                fails.acquire().await.unwrap().forget();
+                permits.acquire().await.unwrap().forget();
                 return Err(());
             }
             Ok(())

@@ -202,7 +202,9 @@ async fn what_has_come_under_the_name_of_what_was_to_go_stays() {
     world.api.writes();
     world.pass().await.unwrap();
     let writes = world.api.writes();
-    let asked = writes.iter().any(|write| write == "DELETE cachebusbackups/s1");
+    let asked = writes
+        .iter()
+        .any(|write| write == "DELETE cachebusbackups/s1");
     assert!(asked, "{writes:?}");
     assert!(world.api.get("cachebusbackups", "s1").is_some());
 }
