@@ -9,6 +9,7 @@ use super::DataAgent;
 use super::running::Running;
 use crate::order::{self, Outcome, Request, refuse};
 use cachebus_admin::Replication;
+use cachebus_core::handover::refusal::NO_MAJORITY;
 use cachebus_core::handover::{Handover, Limits, Own, judge_order};
 use cachebus_core::names::Names;
 use cachebus_core::protocol::{
@@ -19,7 +20,12 @@ use party::{Errand, Party};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
+
+/// For how long a server that is to be stopped tries to hand its lead over: Sentinels that miss one answer cost no failover.
+const TRIES: Duration = Duration::from_secs(3);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(500);
 
 impl DataAgent {
     /// Carries out an order to hand the lead over, and replies when that has ended.
@@ -46,20 +52,28 @@ impl DataAgent {
         &mut self,
         orders: &mut mpsc::Receiver<Request>,
     ) -> bool {
-        if self.phase() != Phase::Leading {
-            return false;
-        }
-        let errand = self.errand(None, None);
-        match gathered(errand, orders).await {
-            Ok(party) => {
-                let outcome = self.hand_over(HandoverCause::Stopped, party, orders).await;
-                matches!(outcome, HandoverOutcome::Done { .. })
+        let begun = Instant::now();
+        while self.phase() == Phase::Leading {
+            let errand = self.errand(None, None);
+            let outcome = match gathered(errand, orders).await {
+                Ok(party) => self.hand_over(HandoverCause::Stopped, party, orders).await,
+                Err(why) => {
+                    self.gave_up(HandoverCause::Stopped, why.clone());
+                    HandoverOutcome::Failed(why)
+                }
+            };
+            match outcome {
+                HandoverOutcome::Done { .. } => return true,
+                HandoverOutcome::Failed(why)
+                    if why.reason == NO_MAJORITY && begun.elapsed() < TRIES =>
+                {
+                    sleep(PAUSE).await;
+                    self.look_and_note().await;
+                }
+                HandoverOutcome::Failed(_) | HandoverOutcome::Running => break,
             }
-            Err(why) => {
-                self.gave_up(HandoverCause::Stopped, why);
-                false
-            }
         }
+        false
     }
 
     /// What the server that has ended just now was as the primary, where it was that: Sentinels and copies say whether it still

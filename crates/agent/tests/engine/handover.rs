@@ -21,6 +21,12 @@ const WRITERS: usize = 4;
 /// A Sentinel takes no replica for fit of which it has heard nothing for three periods of its INFO, here of a second.
 const UNHEARD: Duration = Duration::from_secs(3);
 
+/// A pod that is to end leads for a little longer than this before it hands over.
+const BEFORE_HANDOVER: Duration = Duration::from_millis(900);
+
+/// Less than a Sentinel takes for a jump of the clock, after which it does nothing for a while.
+const UNANSWERED: Duration = Duration::from_millis(1_500);
+
 /// Buses whose Sentinels take no announcement live one after the other: what takes seconds need not slow the others down.
 static UNANNOUNCED: Mutex<()> = Mutex::const_new(());
 
@@ -311,6 +317,36 @@ async fn a_crashed_primary_hands_its_lead_over_and_comes_back_as_a_replica() {
         gap < Duration::from_secs(4),
         "sooner than by Sentinels: {gap:?}"
     );
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_is_stopped_hands_its_lead_over_to_sentinels_that_miss_an_answer() {
+    let bus = Bus::whole(9);
+    let mut running = Running::start(&bus).await;
+    let mut still = Vec::new();
+    for ordinal in [1, 2] {
+        let sentinel = running.access.sentinel(ordinal).await.unwrap();
+        still.push(sentinel.info().await.unwrap());
+    }
+    let stopped = running.nodes[0].take().unwrap();
+    let stands_still = async {
+        sleep(BEFORE_HANDOVER).await;
+        for server in &still {
+            signal(server, Signal::SIGSTOP);
+        }
+        sleep(UNANSWERED).await;
+        for server in &still {
+            signal(server, Signal::SIGCONT);
+        }
+    };
+    tokio::join!(stopped.stop(), stands_still);
+    let mut leads = Vec::new();
+    for ordinal in [1, 2] {
+        let status = running.node(ordinal).status().await;
+        leads.push(data(&status).phase == Phase::Leading);
+    }
+    assert!(leads.contains(&true), "nobody has to find it down");
     running.end().await;
 }
 

@@ -5,7 +5,8 @@ use crate::bus::{Bus, Platform};
 use crate::names::Component;
 use cachebus_api::GROUP;
 use k8s_openapi::api::core::v1::{
-    LocalObjectReference, PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile,
+    LocalObjectReference, PodDNSConfig, PodDNSConfigOption, PodSecurityContext, PodSpec,
+    PodTemplateSpec, SeccompProfile,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use std::collections::BTreeMap;
@@ -69,6 +70,7 @@ fn spec(bus: &Bus, platform: &Platform, component: Component) -> PodSpec {
         enable_service_links: Some(false),
         termination_grace_period_seconds: Some(grace_period(bus, component)),
         security_context: Some(security()),
+        dns_config: Some(dns()),
         image_pull_secrets: pull_secrets(bus),
         init_containers: Some(vec![container::install(platform)]),
         containers: vec![container::agent(bus, component)],
@@ -79,6 +81,19 @@ fn spec(bus: &Bus, platform: &Platform, component: Component) -> PodSpec {
         tolerations: some(settings.tolerations.clone()),
         priority_class_name: settings.priority_class_name.clone(),
         ..PodSpec::default()
+    }
+}
+
+/// Sentinels resolve the names of all servers at each word of another, ten and more a second. Pods are reached by IPv4 only, so the
+/// question for another address, which is half of that, is spared; a C library that does not know the option asks as ever.
+fn dns() -> PodDNSConfig {
+    let option = PodDNSConfigOption {
+        name: Some("no-aaaa".to_owned()),
+        value: None,
+    };
+    PodDNSConfig {
+        options: Some(vec![option]),
+        ..PodDNSConfig::default()
     }
 }
 
