@@ -44,22 +44,14 @@ pub(crate) async fn next(orders: &mut mpsc::Receiver<Request>) -> Option<Request
     }
 }
 
-/// A refusal for a reason of the agent's own.
-pub(crate) fn refuse(reason: &str, message: impl Into<String>) -> Refusal {
-    Refusal {
-        reason: reason.to_owned(),
-        message: message.into(),
-    }
-}
-
 /// A refusal because the server or a file did not go along.
 pub(crate) fn failed(error: &crate::AgentError) -> Refusal {
-    refuse(error.reason(), error.to_string())
+    Refusal::new(error.reason(), error.to_string())
 }
 
 /// A refusal because the order is for the other kind of pod.
 pub(crate) fn misdirected(component: Component) -> Refusal {
-    refuse("WrongComponent", format!("this is a {component} pod"))
+    Refusal::new("WrongComponent", format!("this is a {component} pod"))
 }
 
 #[cfg(test)]

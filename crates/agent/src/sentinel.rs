@@ -9,7 +9,7 @@ mod start;
 mod switches;
 
 use crate::error::AgentError;
-use crate::order::{self, Order, Outcome, Request, misdirected, refuse};
+use crate::order::{self, Order, Outcome, Request, misdirected};
 use crate::serving::{Certificate, Serving};
 use crate::site::Site;
 use crate::snapshot::Snapshot;
@@ -19,7 +19,7 @@ use crate::trouble::Trouble;
 use crate::users::Users;
 use cachebus_admin::Sentinel;
 use cachebus_core::names::Component;
-use cachebus_core::protocol::Monitored;
+use cachebus_core::protocol::{Monitored, Refusal};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -153,7 +153,7 @@ impl SentinelAgent {
             Order::Acl(order) => self
                 .users
                 .want(order.text)
-                .map_err(|error| refuse(error.reason(), error.to_string()))?,
+                .map_err(|error| Refusal::new(error.reason(), error.to_string()))?,
             Order::Topology(_) | Order::Handover(_) | Order::Config(_) | Order::Flush(_) => {
                 return Err(misdirected(Component::Sentinel));
             }

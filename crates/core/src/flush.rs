@@ -6,7 +6,7 @@
 use crate::acl::Template;
 use crate::keyspaces::Keyspaces;
 use crate::protocol::{AgentConfig, FlushOrder, Marker, Refusal};
-use crate::seal::refusal::{FOREIGN_BUS, STALE_EPOCH};
+use crate::seal::{for_this_bus, of_this_epoch};
 use cachebus_api::CacheBusSpec;
 use cachebus_api::contract::{Channel, Keyspace, KeyspaceKind};
 
@@ -20,8 +20,7 @@ const OF_SERVICE: &str = "service:";
 
 /// Reasons of a refused order that are not those of [other orders](crate::seal::refusal).
 pub mod refusal {
-    /// The pod does not lead.
-    pub const NOT_LEADING: &str = "NotLeading";
+    pub use crate::handover::refusal::NOT_LEADING;
     /// The agent was ordered a later flush since.
     pub const SUPERSEDED: &str = "Superseded";
 }
@@ -164,39 +163,20 @@ pub fn judge_order(
     leads: bool,
     last: Option<u64>,
 ) -> Result<(), Refusal> {
-    if order.uid != config.uid {
-        let message = format!(
-            "the order is for the bus with UID {}, this pod serves {}",
-            order.uid, config.uid
-        );
-        return Err(refuse(FOREIGN_BUS, message));
-    }
-    let known = marker
-        .filter(|marker| marker.uid == config.uid)
-        .map_or(0, |marker| marker.epoch.max(marker.fence));
-    if order.epoch < known {
-        let message = format!(
-            "the order is of epoch {}, this pod knows of epoch {known}",
-            order.epoch
-        );
-        return Err(refuse(STALE_EPOCH, message));
-    }
+    for_this_bus(&order.uid, config)?;
+    of_this_epoch(order.epoch, config, marker)?;
     if !leads {
-        return Err(refuse(refusal::NOT_LEADING, format!("{pod} does not lead")));
+        return Err(Refusal::new(
+            refusal::NOT_LEADING,
+            format!("{pod} does not lead"),
+        ));
     }
     match last {
         Some(last) if order.number < last => {
             let message = format!("flush {last} was ordered after flush {}", order.number);
-            Err(refuse(refusal::SUPERSEDED, message))
+            Err(Refusal::new(refusal::SUPERSEDED, message))
         }
         _ => Ok(()),
-    }
-}
-
-fn refuse(reason: &str, message: String) -> Refusal {
-    Refusal {
-        reason: reason.to_owned(),
-        message,
     }
 }
 

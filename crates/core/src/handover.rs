@@ -24,7 +24,6 @@ pub use order::judge_order;
 pub use rivals::{FIRST_CHOICE, Known, hindmost, others, promotes};
 pub use steps::{Handover, Seen, Side, Step};
 
-use crate::protocol::Refusal;
 use std::time::Duration;
 
 /// Stable reasons for which a handover is refused or fails, besides those of [`crate::seal::refusal`] and of failed calls.
@@ -103,12 +102,5 @@ impl Limits {
     #[must_use]
     pub fn held(&self) -> Duration {
         self.whole + self.undo
-    }
-}
-
-fn refuse(reason: &str, message: impl Into<String>) -> Refusal {
-    Refusal {
-        reason: reason.to_owned(),
-        message: message.into(),
     }
 }

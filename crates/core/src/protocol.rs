@@ -304,6 +304,16 @@ pub struct Refusal {
     pub message: String,
 }
 
+impl Refusal {
+    /// A refusal for this reason, with what people are told of it.
+    pub fn new(reason: &str, message: impl Into<String>) -> Self {
+        Self {
+            reason: reason.to_owned(),
+            message: message.into(),
+        }
+    }
+}
+
 impl AgentStatus {
     /// What the pod runs.
     #[must_use]

@@ -11,7 +11,7 @@ mod spoilt;
 mod votes;
 
 pub use marker::{Role, Sighting, next_marker, obeyed, saved};
-pub use order::{Verdict, judge_order, just_promoted, refusal};
+pub use order::{Verdict, for_this_bus, judge_order, just_promoted, of_this_epoch, refusal};
 pub use spoilt::{Leader, Telling, leader_to_ask, set_aside};
 pub use votes::{Opinion, Vote, opinion};
 

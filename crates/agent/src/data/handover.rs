@@ -7,7 +7,7 @@ mod steps;
 
 use super::DataAgent;
 use super::running::Running;
-use crate::order::{self, Outcome, Request, refuse};
+use crate::order::{self, Outcome, Request};
 use cachebus_admin::Replication;
 use cachebus_core::handover::refusal::NO_MAJORITY;
 use cachebus_core::handover::{Handover, Limits, Own, judge_order};
@@ -199,7 +199,7 @@ async fn undisturbed<T>(orders: &mut mpsc::Receiver<Request>, work: impl Future<
         tokio::select! {
             done = &mut work => return done,
             Some(request) = order::next(orders) => {
-                let busy = refuse(HANDOVER_RUNNING, "this pod is handing its lead over");
+                let busy = Refusal::new(HANDOVER_RUNNING, "this pod is handing its lead over");
                 // Whoever asked may have gone meanwhile.
                 let _ = request.reply.send(Err(busy));
             }

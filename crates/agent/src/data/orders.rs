@@ -3,7 +3,7 @@
 use super::DataAgent;
 use super::running::Running;
 use crate::error::AgentError;
-use crate::order::{Order, Outcome, Request, failed, misdirected, refuse};
+use crate::order::{Order, Outcome, Request, failed, misdirected};
 use crate::redis_conf::Upstream;
 use cachebus_admin::{Error, Server};
 use cachebus_core::fence::DIRECTIVE;
@@ -32,7 +32,7 @@ impl DataAgent {
             Order::Acl(order) => self
                 .users
                 .want(order.text)
-                .map_err(|error| refuse(error.reason(), error.to_string()))?,
+                .map_err(|error| Refusal::new(error.reason(), error.to_string()))?,
             Order::Handover(_) | Order::Monitor(_) | Order::Retire(_) => {
                 return Err(misdirected(Component::Redis));
             }
@@ -47,9 +47,11 @@ impl DataAgent {
         let phase = self.phase();
         match phase {
             Phase::Down | Phase::Unknown => {
-                return Err(refuse("NotRunning", "the server does not run yet"));
+                return Err(Refusal::new("NotRunning", "the server does not run yet"));
             }
-            Phase::Loading => return Err(refuse("Loading", "the server still reads its files")),
+            Phase::Loading => {
+                return Err(Refusal::new("Loading", "the server still reads its files"));
+            }
             Phase::Holding | Phase::Sealed | Phase::Leading | Phase::Following(_) => {}
         }
         let votes = self.ask_sentinels().await.map_err(|error| failed(&error))?;

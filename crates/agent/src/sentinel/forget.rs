@@ -2,10 +2,9 @@
 
 use super::monitor::Obstacle;
 use crate::error::AgentError;
-use crate::order::refuse;
 use crate::site::Site;
 use cachebus_admin::{Address, Sentinel};
-use cachebus_core::protocol::Monitored;
+use cachebus_core::protocol::{Monitored, Refusal};
 use std::collections::BTreeMap;
 
 /// Has the Sentinel count these identities no more. An engine can only forget all that it has found at once: the other Sentinels
@@ -55,7 +54,7 @@ async fn unless_failing_over(sentinel: &Sentinel, name: &str) -> Result<(), Obst
     let flags = sentinel.master(name).await?.flags;
     if flags.is_failing_over() || flags.is_subjectively_down() {
         let message = "the Sentinel holds the primary for down, or fails over";
-        return Err(Obstacle::Refused(refuse("FailoverRunning", message)));
+        return Err(Obstacle::Refused(Refusal::new("FailoverRunning", message)));
     }
     Ok(())
 }

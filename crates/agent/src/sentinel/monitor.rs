@@ -4,10 +4,11 @@ use super::SentinelAgent;
 use super::forget;
 use super::look::introduce;
 use crate::error::AgentError;
-use crate::order::{failed, refuse};
+use crate::order::failed;
 use crate::site::Site;
 use cachebus_admin::{Address, Sentinel};
 use cachebus_core::protocol::{MonitorOrder, Refusal, RetireOrder};
+use cachebus_core::seal::for_this_bus;
 
 /// Why an order was not carried out.
 pub(super) enum Obstacle {
@@ -24,7 +25,7 @@ impl<E: Into<AgentError>> From<E> for Obstacle {
 impl SentinelAgent {
     /// Has the Sentinel monitor the primary of the order. The same order again changes nothing.
     pub(super) async fn obey_monitor(&mut self, order: &MonitorOrder) -> Result<(), Refusal> {
-        self.is_for_this_bus(&order.uid)?;
+        for_this_bus(&order.uid, &self.site.config)?;
         let (sentinel, site) = self.told()?;
         let monitored = monitor(sentinel, site, order).await;
         self.settled(monitored)?;
@@ -36,28 +37,22 @@ impl SentinelAgent {
 
     /// Has the Sentinel watch the bus no more. The same order again changes nothing.
     pub(super) async fn obey_retire(&mut self, order: &RetireOrder) -> Result<(), Refusal> {
-        self.is_for_this_bus(&order.uid)?;
+        for_this_bus(&order.uid, &self.site.config)?;
         let (sentinel, site) = self.told()?;
         let retired = forget::retire(sentinel, &site.config.master_name).await;
         self.settled(retired)
     }
 
-    fn is_for_this_bus(&self, ordered: &str) -> Result<(), Refusal> {
-        let uid = &self.site.config.uid;
-        if ordered == uid {
-            return Ok(());
-        }
-        let message = format!("the order is for the bus with UID {ordered}, this pod serves {uid}");
-        Err(refuse(cachebus_core::seal::refusal::FOREIGN_BUS, message))
-    }
-
     /// The Sentinel that an order is carried out on.
     fn told(&self) -> Result<(&Sentinel, &Site), Refusal> {
         let Some(running) = &self.running else {
-            return Err(refuse("NotRunning", "the Sentinel does not run yet"));
+            return Err(Refusal::new("NotRunning", "the Sentinel does not run yet"));
         };
         let Some(sentinel) = &running.connection else {
-            return Err(refuse("NotRunning", "the Sentinel does not answer yet"));
+            return Err(Refusal::new(
+                "NotRunning",
+                "the Sentinel does not answer yet",
+            ));
         };
         Ok((sentinel, &self.site))
     }
@@ -86,7 +81,7 @@ async fn monitor(sentinel: &Sentinel, site: &Site, order: &MonitorOrder) -> Resu
         Some(known) => {
             let named = site.names.data_pod_of_host(&known.host);
             if order.instead_of.is_none() || named != order.instead_of {
-                return Err(Obstacle::Refused(refuse(
+                return Err(Obstacle::Refused(Refusal::new(
                     "NamesAnother",
                     format!("this Sentinel names {known}, the order names {primary}"),
                 )));
@@ -159,7 +154,7 @@ async fn switch(
 ) -> Result<(), Obstacle> {
     let outlook = sentinel.outlook(name).await?;
     let Some(herald) = outlook.herald else {
-        return Err(Obstacle::Refused(refuse(
+        return Err(Obstacle::Refused(Refusal::new(
             "KnowsNoOther",
             "this Sentinel knows no other in whose name it could be told",
         )));
@@ -168,7 +163,7 @@ async fn switch(
     sentinel.announce(name, primary, epoch, &herald).await?;
     match sentinel.primary_address(name).await? {
         Some(named) if named == *primary => Ok(()),
-        named => Err(Obstacle::Refused(refuse(
+        named => Err(Obstacle::Refused(Refusal::new(
             "NotTaken",
             format!("told of {primary} in epoch {epoch}, this Sentinel names {named:?}"),
         ))),

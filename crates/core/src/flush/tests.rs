@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
 use crate::protocol::{CountedKeyspace, MonitorSettings};
+use crate::seal::refusal::{FOREIGN_BUS, STALE_EPOCH};
 use cachebus_api::engine::EngineKind;
 use proptest::prelude::*;
 

@@ -1,6 +1,6 @@
 //! Whether a pod may hand its lead over, and to whom.
 
-use super::{refusal, refuse};
+use super::refusal;
 use crate::names::Names;
 use crate::protocol::Refusal;
 use crate::seal::{Opinion, Vote, opinion};
@@ -113,18 +113,18 @@ pub fn judge(scene: &Scene<'_>) -> Result<Choice, Refusal> {
     still_wanted(scene.names, scene.pod, scene.stances)?;
     if let Some(other) = scene.copies.iter().find(|copy| copy.leads) {
         let message = format!("{} leads beside {}", other.pod, scene.pod);
-        return Err(refuse(refusal::ANOTHER_LEADS, message));
+        return Err(Refusal::new(refusal::ANOTHER_LEADS, message));
     }
     let fit = scene.copies.iter().filter(|copy| is_fit(scene, copy));
     let best = match scene.to {
         Some(to) => fit.into_iter().find(|copy| copy.pod == to).ok_or_else(|| {
             let message = format!("{to} is not in sync with {}, or not known to be", scene.pod);
-            refuse(refusal::NOT_YET_IN_SYNC, message)
+            Refusal::new(refusal::NOT_YET_IN_SYNC, message)
         })?,
         None => fit
             .max_by_key(|copy| (copy.offset, Reverse(scene.names.data_ordinal(&copy.pod))))
             .ok_or_else(|| {
-                refuse(
+                Refusal::new(
                     refusal::NO_CANDIDATE,
                     format!("no replica of {} is fit to lead", scene.pod),
                 )
@@ -157,7 +157,7 @@ pub fn judge(scene: &Scene<'_>) -> Result<Choice, Refusal> {
 /// Why not, its reason one of [`refusal`].
 pub fn still_wanted(names: &Names, pod: &str, stances: &[Option<Stance>]) -> Result<(), Refusal> {
     if stances.iter().flatten().any(|stance| stance.failing_over) {
-        return Err(refuse(
+        return Err(Refusal::new(
             refusal::FAILOVER_RUNNING,
             "a Sentinel carries out a failover",
         ));
@@ -168,11 +168,10 @@ pub fn still_wanted(names: &Names, pod: &str, stances: &[Option<Stance>]) -> Res
         .collect();
     match opinion(names, &votes) {
         Opinion::Majority { pod: primary, .. } if primary == pod => Ok(()),
-        Opinion::Majority { pod: primary, .. } | Opinion::Moving { to: primary } => Err(refuse(
-            refusal::NOT_LEADING,
-            format!("Sentinels name {primary}"),
-        )),
-        Opinion::None => Err(refuse(
+        Opinion::Majority { pod: primary, .. } | Opinion::Moving { to: primary } => Err(
+            Refusal::new(refusal::NOT_LEADING, format!("Sentinels name {primary}")),
+        ),
+        Opinion::None => Err(Refusal::new(
             refusal::NO_MAJORITY,
             format!("no majority of Sentinels answers and names {pod}"),
         )),

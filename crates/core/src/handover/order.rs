@@ -1,9 +1,10 @@
 //! Which orders to hand the lead over a data pod obeys.
 
-use super::{refusal, refuse};
+use super::refusal;
 use crate::names::Names;
 use crate::protocol::{AgentConfig, HandoverOrder, Marker, Refusal};
-use crate::seal::refusal::{FOREIGN_BUS, STALE_EPOCH, UNKNOWN_POD};
+use crate::seal::refusal::UNKNOWN_POD;
+use crate::seal::{for_this_bus, of_this_epoch};
 
 /// Judges an order by what the pod knows without asking anybody.
 ///
@@ -16,32 +17,20 @@ pub fn judge_order(
     marker: Option<&Marker>,
     leads: bool,
 ) -> Result<(), Refusal> {
-    if order.uid != config.uid {
-        let message = format!(
-            "the order is for the bus with UID {}, this pod serves {}",
-            order.uid, config.uid
-        );
-        return Err(refuse(FOREIGN_BUS, message));
-    }
+    for_this_bus(&order.uid, config)?;
     let names = Names::new(&config.bus, &config.namespace, &config.domain);
     if let Some(to) = &order.to
         && (to == pod || names.data_ordinal(to).is_none())
     {
         let message = format!("{to} is no other data pod of bus {}", config.bus);
-        return Err(refuse(UNKNOWN_POD, message));
+        return Err(Refusal::new(UNKNOWN_POD, message));
     }
-    let known = marker
-        .filter(|marker| marker.uid == config.uid)
-        .map_or(0, |marker| marker.epoch.max(marker.fence));
-    if order.epoch < known {
-        let message = format!(
-            "the order is of epoch {}, this pod knows of epoch {known}",
-            order.epoch
-        );
-        return Err(refuse(STALE_EPOCH, message));
-    }
+    of_this_epoch(order.epoch, config, marker)?;
     if !leads {
-        return Err(refuse(refusal::NOT_LEADING, format!("{pod} does not lead")));
+        return Err(Refusal::new(
+            refusal::NOT_LEADING,
+            format!("{pod} does not lead"),
+        ));
     }
     Ok(())
 }

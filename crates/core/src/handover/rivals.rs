@@ -1,6 +1,6 @@
 //! Whom a Sentinel may promote that does its own failover: it chooses by itself, by priority first and by what it was last told.
 
-use super::{Copy, refusal, refuse};
+use super::{Copy, refusal};
 use crate::names::{Component, Names};
 use crate::protocol::Refusal;
 
@@ -38,13 +38,13 @@ pub fn hindmost(
             .map(|copy| copy.offset)
             .ok_or_else(|| {
                 let message = format!("{other} is not in sync, and Sentinels could promote it");
-                refuse(refusal::NOT_IN_SYNC, message)
+                Refusal::new(refusal::NOT_IN_SYNC, message)
             })
     });
     let offsets: Vec<u64> = offsets.collect::<Result<_, _>>()?;
     offsets.into_iter().min().ok_or_else(|| {
         let message = format!("there is no data pod besides {pod}");
-        refuse(refusal::NO_CANDIDATE, message)
+        Refusal::new(refusal::NO_CANDIDATE, message)
     })
 }
 
@@ -68,7 +68,7 @@ pub fn promotes(
             let known = known.filter(|known| others(names, replicas, pod).any(|pod| pod == *known));
             known.map(|pod| (pod, replica.priority)).ok_or_else(|| {
                 let message = format!("Sentinels could promote {}", replica.host);
-                refuse(refusal::NOT_IN_SYNC, message)
+                Refusal::new(refusal::NOT_IN_SYNC, message)
             })
         })
         .collect::<Result<Vec<_>, _>>()?
@@ -82,7 +82,7 @@ pub fn promotes(
     }
     let whom = to.unwrap_or("any replica");
     let message = format!("no Sentinel that names {pod} would promote {whom}");
-    Err(refuse(refusal::NO_CANDIDATE, message))
+    Err(Refusal::new(refusal::NO_CANDIDATE, message))
 }
 
 /// The data pods of a bus besides one.

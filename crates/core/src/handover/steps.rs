@@ -2,7 +2,7 @@
 
 mod failover;
 
-use super::{Choice, Limits, refusal, refuse};
+use super::{Choice, Limits, refusal};
 use crate::protocol::{HandoverOutcome, Refusal};
 use std::time::Duration;
 
@@ -272,7 +272,7 @@ impl Handover {
         match seen {
             Seen::Leads(true) => self.promoted(),
             Seen::Leads(false) => {
-                let why = refuse(
+                let why = Refusal::new(
                     refusal::CANDIDATE_LOST,
                     format!("{} did not take the lead", self.choice.to),
                 );
@@ -280,7 +280,7 @@ impl Handover {
             }
             _ if elapsed < self.limits.whole => Step::Ask,
             _ => {
-                let why = refuse(
+                let why = Refusal::new(
                     refusal::CANDIDATE_LOST,
                     format!(
                         "{} was told to lead and answers no more; nobody leads until Sentinels decide",
@@ -433,7 +433,7 @@ impl Handover {
 
     fn not_in_sync(&self) -> Refusal {
         let message = format!("{} did not come in sync in time", self.choice.to);
-        refuse(refusal::NOT_IN_SYNC, message)
+        Refusal::new(refusal::NOT_IN_SYNC, message)
     }
 }
 
@@ -450,7 +450,7 @@ fn equal(seen: Seen) -> Result<bool, Refusal> {
 }
 
 fn not_confirmed() -> Refusal {
-    refuse(
+    Refusal::new(
         refusal::NOT_CONFIRMED,
         "no majority of Sentinels took the new primary up in time",
     )

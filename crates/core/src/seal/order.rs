@@ -2,7 +2,7 @@
 
 use super::{Opinion, Question, first_priority, heard, own, vouches};
 use crate::names::Names;
-use crate::protocol::{Refusal, TopologyOrder};
+use crate::protocol::{AgentConfig, Marker, Refusal, TopologyOrder};
 use std::time::Duration;
 
 /// For how long nobody ends by order a lead that began without one: whoever began it is about to have the Sentinels name it,
@@ -47,6 +47,40 @@ pub mod refusal {
     pub const HANDOVER_RUNNING: &str = "HandoverRunning";
 }
 
+/// Whether an order is for the bus that a pod serves.
+///
+/// # Errors
+/// The [`Refusal`] to send back.
+pub fn for_this_bus(ordered: &str, config: &AgentConfig) -> Result<(), Refusal> {
+    if ordered == config.uid {
+        return Ok(());
+    }
+    let message = format!(
+        "the order is for the bus with UID {ordered}, this pod serves {}",
+        config.uid
+    );
+    Err(Refusal::new(refusal::FOREIGN_BUS, message))
+}
+
+/// Whether an order to a pod that leads is of no older epoch than the pod knows of.
+///
+/// # Errors
+/// The [`Refusal`] to send back.
+pub fn of_this_epoch(
+    ordered: u64,
+    config: &AgentConfig,
+    marker: Option<&Marker>,
+) -> Result<(), Refusal> {
+    let known = marker
+        .filter(|marker| marker.uid == config.uid)
+        .map_or(0, |marker| marker.epoch.max(marker.fence));
+    if ordered >= known {
+        return Ok(());
+    }
+    let message = format!("the order is of epoch {ordered}, this pod knows of epoch {known}");
+    Err(Refusal::new(refusal::STALE_EPOCH, message))
+}
+
 /// Judges an order against what the pod knows at this moment. The votes must be fresh: an operator may act on a world that
 /// Sentinels have moved on from, and this is where that ends. `promoted`: for how long the server has led, where it was made to
 /// by others than this agent.
@@ -59,18 +93,10 @@ pub fn judge_order(
     promoted: Option<Duration>,
 ) -> Result<Verdict, Refusal> {
     let config = question.config;
-    if order.uid != config.uid {
-        return Err(refuse(
-            refusal::FOREIGN_BUS,
-            format!(
-                "the order is for the bus with UID {}, this pod serves {}",
-                order.uid, config.uid
-            ),
-        ));
-    }
+    for_this_bus(&order.uid, config)?;
     let names = Names::new(&config.bus, &config.namespace, &config.domain);
     if names.data_pod_of_host(&order.primary).as_deref() != Some(order.primary.as_str()) {
-        return Err(refuse(
+        return Err(Refusal::new(
             refusal::UNKNOWN_POD,
             format!("{} is no data pod of bus {}", order.primary, config.bus),
         ));
@@ -79,7 +105,7 @@ pub fn judge_order(
         let newer = order.epoch < marker.epoch.max(marker.fence);
         let other = order.epoch == marker.epoch && order.primary != marker.primary;
         if newer || other {
-            return Err(refuse(
+            return Err(Refusal::new(
                 refusal::STALE_EPOCH,
                 format!(
                     "the order names {} in epoch {}; this pod's data is of {} in epoch {} and it obeyed epoch {}",
@@ -89,7 +115,7 @@ pub fn judge_order(
         }
     }
     if order.primary != question.pod && just_promoted(promoted) {
-        return Err(refuse(
+        return Err(Refusal::new(
             refusal::JUST_PROMOTED,
             format!(
                 "{} has just been made the primary; the order names {}",
@@ -98,7 +124,7 @@ pub fn judge_order(
         ));
     }
     if let Some(named) = contradicting(order, question) {
-        return Err(refuse(
+        return Err(Refusal::new(
             refusal::SENTINEL_DISAGREES,
             format!("Sentinels name {named}, the order names {}", order.primary),
         ));
@@ -114,7 +140,7 @@ pub fn judge_order(
     if has_data || order.allow_empty {
         Ok(Verdict::Lead)
     } else {
-        Err(refuse(
+        Err(Refusal::new(
             refusal::NO_DATASET,
             format!(
                 "{} is to lead but has no dataset that a marker vouches for",
@@ -131,11 +157,4 @@ fn contradicting(order: &TopologyOrder, question: &Question<'_>) -> Option<Strin
         Opinion::None => return None,
     };
     (named != order.primary && order.instead_of.as_ref() != Some(&named)).then_some(named)
-}
-
-fn refuse(reason: &str, message: String) -> Refusal {
-    Refusal {
-        reason: reason.to_owned(),
-        message,
-    }
 }

@@ -102,9 +102,9 @@ impl Party {
         } = errand.hear(&login).await;
         let (choice, mut nodes) = errand.judge(&stances, &own_info, nodes).await?;
         let at = nodes.iter().position(|node| node.pod == choice.to);
-        let chosen = at.map(|at| nodes.swap_remove(at)).ok_or_else(|| {
-            crate::order::refuse("NotRunning", format!("{} does not answer", choice.to))
-        })?;
+        let chosen = at
+            .map(|at| nodes.swap_remove(at))
+            .ok_or_else(|| Refusal::new("NotRunning", format!("{} does not answer", choice.to)))?;
         Ok(Self {
             errand,
             choice,

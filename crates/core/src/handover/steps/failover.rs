@@ -5,7 +5,7 @@
 //! failover.
 
 use super::{Handover, Seen, Side, Step, Way, not_confirmed};
-use crate::handover::{refusal, refuse};
+use crate::handover::refusal;
 use crate::protocol::Refusal;
 use std::time::Duration;
 
@@ -119,14 +119,14 @@ impl Handover {
 }
 
 fn not_promoted() -> Refusal {
-    refuse(
+    Refusal::new(
         refusal::NOT_PROMOTED,
         "the Sentinel that was asked to fail over has promoted nobody in time",
     )
 }
 
 fn lost() -> Refusal {
-    refuse(
+    Refusal::new(
         refusal::CANDIDATE_LOST,
         "a Sentinel was asked to fail over, and whether a replica leads cannot be told; nobody is made to until Sentinels decide",
     )

@@ -2,7 +2,7 @@
 
 use super::{Node, Party, Watcher};
 use crate::error::AgentError;
-use crate::order::{failed, refuse};
+use crate::order::failed;
 use cachebus_admin::{Credentials, Error, MonitoredReplica, Role, Sentinel};
 use cachebus_core::handover::{
     Copy, FIRST_CHOICE, Known, Seen, hindmost, promotes, refusal, still_wanted,
@@ -22,7 +22,7 @@ impl Party {
             return Ok(Seen::Failed(why));
         }
         self.prefer_chosen().await?;
-        let mut why = refuse(refusal::NO_MAJORITY, "no Sentinel answers");
+        let mut why = Refusal::new(refusal::NO_MAJORITY, "no Sentinel answers");
         for number in 0..self.watchers.len() {
             match self.would_promote(number).await {
                 Ok(()) => {
@@ -42,7 +42,7 @@ impl Party {
     /// Whether this Sentinel would promote whom it is to.
     async fn would_promote(&self, number: usize) -> Result<(), Refusal> {
         let site = &self.errand.site;
-        let silent = || refuse(refusal::NO_MAJORITY, "a Sentinel does not answer");
+        let silent = || Refusal::new(refusal::NO_MAJORITY, "a Sentinel does not answer");
         let watcher = self.watchers[number].as_ref().ok_or_else(silent)?;
         let name = &site.config.master_name;
         let asked = async {
@@ -55,7 +55,7 @@ impl Party {
             .map_err(|error| failed(&AgentError::Engine(error)))?;
         if named.as_ref() != Some(&site.data_address(&site.pod)) {
             let message = format!("a Sentinel does not name {}", site.pod);
-            return Err(refuse(refusal::NOT_LEADING, message));
+            return Err(Refusal::new(refusal::NOT_LEADING, message));
         }
         let known: Vec<Known> = replicas.into_iter().map(known).collect();
         promotes(
@@ -120,7 +120,10 @@ impl Party {
             // A failover runs: whoever is promoted by it is waited for as well.
             Err(error) if error.code().is_some_and(|code| code != "INPROG") => {
                 let message = error.to_string();
-                Ok(Seen::Refused(refuse(refusal::FAILOVER_REFUSED, message)))
+                Ok(Seen::Refused(Refusal::new(
+                    refusal::FAILOVER_REFUSED,
+                    message,
+                )))
             }
             Err(error) => Err(error.into()),
         }
