@@ -4,12 +4,13 @@
 //! Whoever leads and does not report that it was ordered has to be: an agent that was restarted begins anew, and so does a pod that
 //! took the lead over, for what the one before removed last may not have reached it.
 
+use super::rest::resting;
 use super::users::differs;
 use super::view::View;
 use super::{Action, Desired, Plan};
 use crate::acl::digest;
 use crate::flush::{may_be_emptied, named};
-use crate::protocol::{FlushOrder, FlushOutcome, FlushReport};
+use crate::protocol::{FlushOrder, FlushOutcome, FlushReport, FlushStatus};
 use cachebus_api::contract::Keyspace;
 use cachebus_api::status::Flush;
 
@@ -134,45 +135,33 @@ fn verdict(view: &View<'_>, asked: &str) -> Verdict {
         }
     }
     // Later, when it could be met, it may not be wanted any more.
-    match (resting(view), pending) {
+    match (resting(view.bus), pending) {
         (Some(why), _) => Verdict::Refused(why.to_owned()),
         (None, Some(_)) => Verdict::Waits,
         (None, None) => Verdict::Accepted(keyspaces),
     }
 }
 
-/// Why nothing is ordered at all.
-fn resting(view: &View<'_>) -> Option<&'static str> {
-    let spec = &view.bus.spec;
-    if spec.paused {
-        Some("the bus is paused")
-    } else if spec.hibernated {
-        Some("the bus is hibernated")
-    } else {
-        None
-    }
-}
-
 /// Whether the pod that leads was ordered the flush of this number. `None`: it does not tell.
 fn has_begun(view: &View<'_>, number: u64) -> Option<bool> {
-    let primary = view.topology.primary.as_deref();
-    let primary = primary.filter(|primary| view.leads(primary))?;
-    let told = view.data(primary)?.flush.as_ref()?;
-    let last = told.last.as_ref();
-    Some(last.is_some_and(|report| report.number == number))
+    let (_, data) = view.leader()?;
+    let told = data.flush.as_ref()?;
+    Some(report_of(told, number).is_some())
 }
 
-fn reports<'a>(view: &View<'a>) -> impl Iterator<Item = &'a FlushReport> + use<'a> {
-    let reports = view.reports();
-    reports.filter_map(|(_, data)| data.flush.as_ref()?.last.as_ref())
+/// What an agent tells of the flush of this number, where it was ordered that and none since.
+fn report_of(told: &FlushStatus, number: u64) -> Option<&FlushReport> {
+    let last = told.last.as_ref();
+    last.filter(|report| report.number == number)
 }
 
 /// A number that no agent has seen, also where the status was lost.
 fn number(view: &View<'_>) -> u64 {
     let recorded = view.observed.status.flush.as_ref();
     let recorded = recorded.map_or(0, |flush| flush.number);
-    let seen = reports(view).map(|report| report.number).max();
-    recorded.max(seen.unwrap_or(0)).saturating_add(1)
+    let reports = view.reports();
+    let seen = reports.filter_map(|(_, data)| Some(data.flush.as_ref()?.last.as_ref()?.number));
+    recorded.max(seen.max().unwrap_or(0)).saturating_add(1)
 }
 
 /// How far a recorded flush is.
@@ -194,23 +183,19 @@ fn progress(view: &View<'_>, desired: &Desired, flush: &Flush) -> Progress {
     let Some(order) = ordered(view, flush) else {
         return Progress::Failed("none of them is a keyspace of the cache any more");
     };
-    let primary = view.topology.primary.as_deref();
-    let Some(primary) = primary.filter(|primary| view.leads(primary)) else {
-        let why = resting(view).unwrap_or("no primary leads at the moment");
+    let Some((primary, data)) = view.leader() else {
+        let why = resting(view.bus).unwrap_or("no primary leads at the moment");
         return Progress::Waits(why.to_owned());
     };
     let waits = |why: &str| Progress::Waits(format!("{primary} {why}"));
-    let data = view.data(primary);
-    let Some(told) = data.and_then(|data| data.flush.as_ref()) else {
+    let Some(told) = &data.flush else {
         return waits("has an agent that is too old for it, and that a rollout replaces");
     };
-    let last = told.last.as_ref();
-    let last = last.filter(|report| report.number == flush.number);
-    let hindrance = match last.map(|report| &report.outcome) {
+    let hindrance = match report_of(told, flush.number).map(|report| &report.outcome) {
         None => None,
         // The contract may be another by now, and the order with it.
         Some(FlushOutcome::Hindered(refusal)) => Some(refusal.message.clone()),
-        Some(FlushOutcome::Running) if data.is_some_and(|data| data.fenced.is_some()) => {
+        Some(FlushOutcome::Running) if data.fenced.is_some() => {
             return waits("takes no writes at the moment");
         }
         Some(FlushOutcome::Running) => return Progress::Running,
@@ -219,7 +204,7 @@ fn progress(view: &View<'_>, desired: &Desired, flush: &Flush) -> Progress {
             return waits("has an agent that says how it stands in words of another version");
         }
     };
-    if let Some(why) = resting(view) {
+    if let Some(why) = resting(view.bus) {
         return Progress::Waits(why.to_owned());
     }
     if has_other_users(view, primary, desired) {

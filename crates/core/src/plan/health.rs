@@ -67,9 +67,7 @@ fn data_node(view: &View<'_>, pod: &str) -> Option<String> {
 
 /// The recorded primary, where it leads and no change is under way.
 pub fn leading<'a>(view: &'a View<'_>) -> Option<(&'a str, &'a DataStatus)> {
-    let primary = view.topology.primary.as_deref()?;
-    let data = view.data(primary)?;
-    (view.topology.target.is_none() && data.phase == Phase::Leading).then_some((primary, data))
+    view.leader().filter(|_| view.topology.target.is_none())
 }
 
 /// What is wrong with a replica of this primary; `None`: it is in sync.

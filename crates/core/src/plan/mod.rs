@@ -264,7 +264,7 @@ pub fn intended(topology: &Topology, order: &TopologyOrder) -> bool {
 pub fn plan(bus: &Bus, observed: &Observed, desired: &Desired) -> Plan {
     let view = View::new(bus, observed);
     let mut plan = Plan::default();
-    if rest::rests(bus) {
+    if rest::resting(bus).is_some() {
         rest::follow(&view, &mut plan);
     } else {
         pursue(&view, desired, &mut plan);

@@ -10,9 +10,15 @@ use crate::observed::{Node, Observed};
 use cachebus_api::status::Topology;
 use std::collections::BTreeSet;
 
-/// Whether the bus is to be left alone: nothing is ordered, chosen or corrected.
-pub fn rests(bus: &Bus) -> bool {
-    bus.spec.paused || bus.spec.hibernated
+/// Why the bus is to be left alone, for people: then nothing is ordered, chosen or corrected.
+pub fn resting(bus: &Bus) -> Option<&'static str> {
+    if bus.spec.paused {
+        Some("the bus is paused")
+    } else if bus.spec.hibernated {
+        Some("the bus is hibernated")
+    } else {
+        None
+    }
 }
 
 /// What goes on for a bus that is left alone: what Sentinels decide is recorded and labelled, so that the record does not lie
@@ -27,12 +33,13 @@ pub fn follow(view: &View<'_>, plan: &mut Plan) {
     }
     labels::settle(view, followed.as_ref().unwrap_or(&view.topology), plan);
     flush::answer(view, plan);
+    if let Some(why) = resting(view.bus) {
+        request::refuse(view, why, plan);
+    }
     if view.bus.spec.paused {
-        request::refuse(view, "the bus is paused", plan);
         view.absences(plan);
         return;
     }
-    request::refuse(view, "the bus is hibernated", plan);
     if let Some(stopping) = stopping(view) {
         plan.wait(stopping);
     }

@@ -169,6 +169,13 @@ impl<'a> View<'a> {
             .is_some_and(|data| data.phase == Phase::Leading)
     }
 
+    /// The recorded primary and what it reports, while it leads.
+    pub fn leader(&self) -> Option<(&str, &'a DataStatus)> {
+        let primary = self.topology.primary.as_deref()?;
+        let data = self.data(primary)?;
+        (data.phase == Phase::Leading).then_some((primary, data))
+    }
+
     /// The marker, where this bus wrote it.
     pub fn own_marker(&self, data: &'a DataStatus) -> Option<&'a Marker> {
         data.marker
