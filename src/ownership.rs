@@ -3,7 +3,18 @@
 use cachebus_core::bus::Bus;
 use cachebus_core::names::BUS_LABEL;
 use cachebus_core::plan::{Blocked, reason};
-use kube::api::ObjectMeta;
+use kube::api::{DeleteParams, ObjectMeta, Preconditions};
+
+/// Deletes the object of this UID and none other.
+pub fn only(uid: &str) -> DeleteParams {
+    DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: Some(uid.to_owned()),
+            resource_version: None,
+        }),
+        ..DeleteParams::default()
+    }
+}
 
 /// Whose an object is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -325,15 +325,9 @@ fn strip<K: Resource>(object: &mut K) {
     }
 }
 
-/// What a person asks of a bus's primary.
-pub fn request<K: Resource>(bus: &K) -> Option<&str> {
-    let asked = bus.annotations().get(SWITCHOVER_ANNOTATION)?;
-    Some(asked)
-}
-
-/// The keyspaces that a person asks to have emptied.
-pub fn flush_request<K: Resource>(bus: &K) -> Option<&str> {
-    let asked = bus.annotations().get(FLUSH_ANNOTATION)?;
+/// What a person asks of a bus by an annotation.
+pub fn request<'a, K: Resource>(bus: &'a K, annotation: &str) -> Option<&'a str> {
+    let asked = bus.annotations().get(annotation)?;
     Some(asked)
 }
 
@@ -341,7 +335,8 @@ pub fn flush_request<K: Resource>(bus: &K) -> Option<&str> {
 /// annotation leaves its generation alone.
 fn identity_and_requests<K: Resource>(object: &K) -> Option<u64> {
     let uid = object.meta().uid.as_ref()?;
-    Some(hash(&(uid, request(object), flush_request(object))))
+    let requests = [SWITCHOVER_ANNOTATION, FLUSH_ANNOTATION].map(|asks| request(object, asks));
+    Some(hash(&(uid, requests)))
 }
 
 /// Whether an object is being deleted, or gone.

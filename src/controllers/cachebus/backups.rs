@@ -4,6 +4,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::events;
 use crate::metrics::Ending;
+use crate::ownership::only;
 use crate::partial::PartialPod;
 use crate::watches::WatchedBackup;
 use cachebus_api::status::BackupPhase;
@@ -16,7 +17,7 @@ use cachebus_core::plan::{Restoration, restoration};
 use cachebus_core::render::{Place, backup_pod, restore_claim, restore_pod};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
-use kube::api::{DeleteParams, PostParams, Preconditions};
+use kube::api::PostParams;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt as _};
 use serde::Serialize;
@@ -279,14 +280,7 @@ impl Acting<'_> {
             + Debug
             + DeserializeOwned,
     {
-        let only = DeleteParams {
-            preconditions: Some(Preconditions {
-                uid: Some(uid.to_owned()),
-                resource_version: None,
-            }),
-            ..DeleteParams::default()
-        };
-        match self.api::<K>().delete(name, &only).await {
+        match self.api::<K>().delete(name, &only(uid)).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
             Err(error) => Err(Error::api("delete", &K::kind(&()), name, &error)),

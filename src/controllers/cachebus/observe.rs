@@ -10,7 +10,10 @@ use crate::context::Context;
 use crate::partial::PartialPod;
 use cachebus_api::Bytes;
 use cachebus_core::bus::Bus;
-use cachebus_core::names::{AWAITS_ANNOTATION, BUS_LABEL, COMPONENT_LABEL, Component, ROLE_LABEL};
+use cachebus_core::names::{
+    AWAITS_ANNOTATION, BUS_LABEL, COMPONENT_LABEL, Component, FLUSH_ANNOTATION, ROLE_LABEL,
+    SWITCHOVER_ANNOTATION,
+};
 use cachebus_core::observed::{Node, Observed, PodView};
 use futures::future::join_all;
 use kube::ResourceExt as _;
@@ -54,8 +57,8 @@ pub async fn observe(
     let observed = Observed {
         now_ms,
         status: watched.status(),
-        request: watched.request(),
-        flush_request: watched.flush_request(),
+        request: watched.request(SWITCHOVER_ANNOTATION),
+        flush_request: watched.request(FLUSH_ANNOTATION),
         data,
         sentinels,
         revisions: revisions(context, bus),

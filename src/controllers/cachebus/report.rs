@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::events;
 use crate::fault::{self, FaultPoint};
 use crate::partial::PartialBus;
-use crate::watches::{flush_request, request};
+use crate::watches::request;
 use cachebus_api::{CacheBus, CacheBusStatus};
 use cachebus_core::bus::{Bus as ValidBus, Violation};
 use cachebus_core::events::{EventDraft, between};
@@ -43,14 +43,9 @@ impl<'a> Bus<'a> {
             .unwrap_or_default()
     }
 
-    /// What a person asks of its primary.
-    pub fn request(&self) -> Option<String> {
-        request(self.object).map(str::to_owned)
-    }
-
-    /// The keyspaces that a person asks to have emptied.
-    pub fn flush_request(&self) -> Option<String> {
-        flush_request(self.object).map(str::to_owned)
+    /// What a person asks of it by an annotation.
+    pub fn request(&self, annotation: &str) -> Option<String> {
+        request(self.object, annotation).map(str::to_owned)
     }
 
     /// Takes a request, the annotation by which it was made, off the object, if that is as it was last read or written, and publishes

@@ -5,6 +5,7 @@ use crate::agents::AgentError;
 use crate::controllers::cachebus::report::Bus as Watched;
 use crate::error::Error;
 use crate::fault::{self, FaultPoint};
+use crate::ownership::only;
 use crate::partial::PartialPod;
 use cachebus_core::events::EventDraft;
 use cachebus_core::names::Component;
@@ -12,21 +13,10 @@ use cachebus_core::observed::Observed;
 use cachebus_core::plan::{handover_intended, primary_may_go, refused, restart_intended};
 use cachebus_core::protocol::{HandoverOrder, NodeStatus, Phase};
 use k8s_openapi::NamespaceResourceScope;
-use kube::api::{DeleteParams, Preconditions};
+use kube::api::DeleteParams;
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
-
-/// Deletes the object of this UID and none other.
-pub(super) fn only(uid: &str) -> DeleteParams {
-    DeleteParams {
-        preconditions: Some(Preconditions {
-            uid: Some(uid.to_owned()),
-            resource_version: None,
-        }),
-        ..DeleteParams::default()
-    }
-}
 
 impl Acting<'_> {
     /// Has the primary's agent hand the lead over. What becomes of it, it reports; what it refuses to begin is noted here.

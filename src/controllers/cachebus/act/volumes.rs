@@ -1,8 +1,8 @@
 //! What is done about volumes: they grow, are given up, and get other templates.
 
 use super::Acting;
-use super::changes::only;
 use crate::error::Error;
+use crate::ownership::only;
 use crate::partial::{PartialClaim, PartialStatefulSet};
 use cachebus_core::names::{Component, MANAGER};
 use cachebus_core::observed::Observed;
