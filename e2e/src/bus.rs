@@ -310,6 +310,16 @@ impl Bus {
         pods.await_replaced(&uids, READY).await
     }
 
+    /// Asks the operator for something by an annotation.
+    pub async fn ask(&self, annotation: &str, what: &str) -> anyhow::Result<()> {
+        let asked = Patch::Merge(json!({"metadata": {"annotations": {annotation: what}}}));
+        self.api()
+            .patch(self.names.bus(), &PatchParams::default(), &asked)
+            .await
+            .with_context(|| format!("asking by {annotation}"))?;
+        Ok(())
+    }
+
     /// The API of buses in its namespace.
     pub fn api(&self) -> Api<CacheBus> {
         Api::namespaced(self.client.clone(), self.names.namespace())

@@ -108,12 +108,7 @@ impl Fault {
 
 /// Asks the operator to move the lead to a pod, or to any replica.
 pub async fn ask_switchover(bus: &Bus, to: &str) -> anyhow::Result<()> {
-    let asked = json!({"metadata": {"annotations": {SWITCHOVER_ANNOTATION: to}}});
-    let asked = Patch::Merge(asked);
-    bus.api()
-        .patch(bus.names.bus(), &PatchParams::default(), &asked)
-        .await?;
-    Ok(())
+    bus.ask(SWITCHOVER_ANNOTATION, to).await
 }
 
 /// Changes a directive that only a restart brings in.

@@ -7,7 +7,6 @@ use cachebus_core::functions::{LIBRARY, NAME, version};
 use cachebus_core::names::{FLUSH_ANNOTATION, SWITCHOVER_ANNOTATION};
 use cachebus_e2e::cells::{Cell, Expected, Walk, Way};
 use kube::ResourceExt as _;
-use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use super::Scenario;
@@ -274,7 +273,7 @@ async fn flushed(bus: &Bus) -> anyhow::Result<()> {
     for key in ["agent:7", "agent:8", "agents:7"] {
         let () = bus.on_primary(&["SET", key, "v"]).await?;
     }
-    ask(bus, FLUSH_ANNOTATION, "agent").await?;
+    bus.ask(FLUSH_ANNOTATION, "agent").await?;
     wait::until("the end of the flush", ANSWERED, || async {
         let object = bus.object().await?;
         let status = object.status.clone().unwrap_or_default();
@@ -294,7 +293,7 @@ async fn flushed(bus: &Bus) -> anyhow::Result<()> {
     ensure!(others == 1, "a key of no keyspace was removed");
     let _: u64 = bus.on_primary(&["UNLINK", "agents:7"]).await?;
 
-    ask(bus, FLUSH_ANNOTATION, "lock").await?;
+    bus.ask(FLUSH_ANNOTATION, "lock").await?;
     wait::until("the refusal", ANSWERED, || async {
         let object = bus.object().await?;
         ensure!(
@@ -310,21 +309,10 @@ async fn flushed(bus: &Bus) -> anyhow::Result<()> {
     .await
 }
 
-/// Asks the operator for something by an annotation of the bus.
-async fn ask(bus: &Bus, annotation: &str, what: &str) -> anyhow::Result<()> {
-    let patch = json!({"metadata": {"annotations": {annotation: what}}});
-    let params = PatchParams::default();
-    bus.api()
-        .patch(bus.names.bus(), &params, &Patch::Merge(&patch))
-        .await
-        .context("asking by an annotation")?;
-    Ok(())
-}
-
 /// Moves the primary, which serves the library from the first: it came with the data.
 async fn switch(bus: &Bus) -> anyhow::Result<()> {
     let before = bus.primary().await?;
-    ask(bus, SWITCHOVER_ANNOTATION, "any").await?;
+    bus.ask(SWITCHOVER_ANNOTATION, "any").await?;
     wait::until("another primary", READY, || async {
         let now = bus.primary().await?;
         ensure!(now != before, "{before} is the primary");

@@ -5,7 +5,6 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use cachebus_core::names::SWITCHOVER_ANNOTATION;
 use kube::ResourceExt as _;
-use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use super::Scenario;
@@ -41,7 +40,7 @@ async fn run(lab: Lab) -> anyhow::Result<()> {
         "{third} is the primary, {first} was asked for"
     );
 
-    ask(&bus, "bus-redis-9").await?;
+    bus.ask(SWITCHOVER_ANNOTATION, "bus-redis-9").await?;
     answered(&bus).await?;
     bus.await_ready(READY).await?;
     ensure!(
@@ -57,7 +56,7 @@ async fn switch(lab: &Lab, bus: &Bus, for_whom: &str) -> anyhow::Result<String> 
     let before = bus.primary().await?;
     let watched = Watch::start(bus);
     let writer = Writer::start(bus);
-    ask(bus, for_whom).await?;
+    bus.ask(SWITCHOVER_ANNOTATION, for_whom).await?;
     answered(bus).await?;
     let moved = wait::until("another pod is the primary", ANSWERED, || async {
         let now = bus.primary().await?;
@@ -87,15 +86,6 @@ async fn switch(lab: &Lab, bus: &Bus, for_whom: &str) -> anyhow::Result<String> 
         acknowledged.len()
     ));
     Ok(moved)
-}
-
-async fn ask(bus: &Bus, for_whom: &str) -> anyhow::Result<()> {
-    let patch = json!({"metadata": {"annotations": {SWITCHOVER_ANNOTATION: for_whom}}});
-    let params = PatchParams::default();
-    bus.api()
-        .patch(bus.names.bus(), &params, &Patch::Merge(&patch))
-        .await?;
-    Ok(())
 }
 
 /// Waits until the operator has taken the request off.
