@@ -6,6 +6,7 @@ mod fence;
 mod flush;
 mod handover;
 mod keyspaces;
+mod led;
 mod library;
 mod look;
 mod orders;

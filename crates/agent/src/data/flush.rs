@@ -4,21 +4,17 @@
 //! gone.
 
 use super::DataAgent;
-use super::running::Running;
-use super::streams::refusal;
+use super::led::{IN_ONE_GO, refusal};
 use crate::error::AgentError;
 use crate::order::failed;
 use crate::trouble::Trouble;
 use cachebus_admin::{Error, Server};
 use cachebus_core::flush::{AT_ONCE, Keys, LOOKED_AT, judge_order};
 use cachebus_core::protocol::{FlushOrder, FlushOutcome, FlushReport, FlushStatus, Phase, Refusal};
-use std::time::Duration;
 use tokio::time::Instant;
 
 /// What [`Flush::trouble`] is about.
 const EMPTY: &str = "keyspaces are not emptied";
-/// For how long one look goes on with work that can wait, on a server that is slow.
-pub(super) const IN_ONE_GO: Duration = Duration::from_millis(100);
 
 /// The last flush that was ordered of a server that leads.
 #[derive(Debug, Default)]
@@ -82,7 +78,7 @@ impl Flush {
     }
 
     /// Goes on for a while.
-    async fn go_on(&mut self, server: &Server) -> Result<(), AgentError> {
+    pub(super) async fn go_on(&mut self, server: &Server) -> Result<(), AgentError> {
         let begun = Instant::now();
         for _ in 0..AT_ONCE {
             let Some(task) = self.task.as_mut().filter(|task| task.next != Next::End) else {
@@ -171,35 +167,10 @@ impl DataAgent {
             &self.site.pod,
             self.volume.marker(),
             self.phase() == Phase::Leading,
-            last.and_then(|running| running.flush.number()),
+            last.and_then(|running| running.led.flush.number()),
         )?;
         if let Some(running) = &mut self.running {
-            running.flush.begin(order);
-        }
-        Ok(())
-    }
-
-    /// Goes on with what was ordered of a server that leads.
-    pub(super) async fn keep_flushing(&mut self) -> Result<(), AgentError> {
-        let leads = self.phase() == Phase::Leading;
-        let may_write = leads && self.may_write();
-        let Some(running) = &mut self.running else {
-            return Ok(());
-        };
-        if !leads {
-            running.flush = Flush::default();
-            return Ok(());
-        }
-        let Running {
-            connection: Some(server),
-            flush,
-            ..
-        } = running
-        else {
-            return Ok(());
-        };
-        if may_write {
-            flush.go_on(server).await?;
+            running.led.flush.begin(order);
         }
         Ok(())
     }
@@ -207,6 +178,6 @@ impl DataAgent {
     /// What is told of it; `None`: the server does not lead.
     pub(super) fn flush_status(&self) -> Option<FlushStatus> {
         let running = self.running.as_ref()?;
-        (self.phase() == Phase::Leading).then(|| running.flush.status())
+        (self.phase() == Phase::Leading).then(|| running.led.flush.status())
     }
 }

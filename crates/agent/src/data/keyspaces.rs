@@ -2,14 +2,12 @@
 //!
 //! Nothing is asked where there are no keyspaces. What is counted is for the metrics alone.
 
-use super::DataAgent;
-use super::running::Running;
-use super::streams::refusal;
+use super::led::refusal;
 use crate::error::AgentError;
 use crate::trouble::Trouble;
 use cachebus_admin::Server;
 use cachebus_core::keyspaces::{AT_ONCE, Census, LOOKED_AT, PAUSE_MS};
-use cachebus_core::protocol::{CountedKeyspace, Phase};
+use cachebus_core::protocol::CountedKeyspace;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +32,20 @@ impl Counts {
     /// Keys by keyspace, once they have been counted.
     pub(super) fn keys(&self) -> Arc<BTreeMap<String, u64>> {
         Arc::clone(&self.keys)
+    }
+
+    /// Counts the keys.
+    pub(super) async fn keep(
+        &mut self,
+        server: &Server,
+        keyspaces: &[CountedKeyspace],
+    ) -> Result<(), AgentError> {
+        if keyspaces.is_empty() {
+            *self = Self::default();
+            return Ok(());
+        }
+        self.begin(keyspaces);
+        self.go_on(server).await
     }
 
     /// Begins to count where that is due, or where the contract is another than when it was begun.
@@ -82,30 +94,5 @@ impl Counts {
             self.keys = Arc::new(census.result());
             self.again = Some(Instant::now() + Duration::from_millis(PAUSE_MS));
         }
-    }
-}
-
-impl DataAgent {
-    /// Counts the keys of a server that leads.
-    pub(super) async fn count_keys(&mut self) -> Result<(), AgentError> {
-        let leads = self.phase() == Phase::Leading;
-        let Some(running) = &mut self.running else {
-            return Ok(());
-        };
-        let keyspaces = &self.site.config.keyspaces;
-        if !leads || keyspaces.is_empty() {
-            running.counts = Counts::default();
-            return Ok(());
-        }
-        let Running {
-            connection: Some(server),
-            counts,
-            ..
-        } = running
-        else {
-            return Ok(());
-        };
-        counts.begin(keyspaces);
-        counts.go_on(server).await
     }
 }

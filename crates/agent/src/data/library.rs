@@ -3,15 +3,12 @@
 //! It is looked at when the server begins to lead, when what it says of itself shows that somebody has changed its libraries,
 //! and now and then. It is written only where it is another one than it should be.
 
-use super::DataAgent;
-use super::running::Running;
 use crate::error::AgentError;
-use cachebus_admin::{Error, Server};
+use cachebus_admin::{Error, Info, Server};
 use cachebus_core::functions::{
     LIBRARY, NAME, Trace, Verdict, pause_ms, refused, verdict, version,
 };
-use cachebus_core::protocol::{HandoverOutcome, LibraryStatus, Phase};
-use cachebus_core::seal::just_promoted;
+use cachebus_core::protocol::LibraryStatus;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -50,6 +47,23 @@ impl Library {
         });
     }
 
+    /// Sees to it that the server serves the library.
+    pub(super) async fn keep(
+        &mut self,
+        server: &Server,
+        info: &Info,
+        may_write: bool,
+    ) -> Result<(), AgentError> {
+        let trace = Trace::of(&info.raw);
+        if !self.is_due(&trace) {
+            return Ok(());
+        }
+        self.trace = trace;
+        // What fails otherwise than by a refusal ends the connection, and is tried again by the next one.
+        self.again = Some(Instant::now() + LATER);
+        look(self, server, may_write).await
+    }
+
     /// Takes note of a refusal, and passes on what is none.
     fn failed(&mut self, served: Option<&str>, error: Error) -> Result<(), AgentError> {
         let Error::Refused { code, message, .. } = &error else {
@@ -70,49 +84,6 @@ impl Library {
             refused: Some(why),
         });
         Ok(())
-    }
-}
-
-impl DataAgent {
-    /// Sees to it that a server that leads serves the library.
-    pub(super) async fn keep_library(&mut self) -> Result<(), AgentError> {
-        let leads = self.phase() == Phase::Leading;
-        let may_write = leads && self.may_write();
-        let Some(running) = &mut self.running else {
-            return Ok(());
-        };
-        if !leads {
-            running.library = Library::default();
-            return Ok(());
-        }
-        let Running {
-            connection: Some(server),
-            info: Some(info),
-            library,
-            ..
-        } = running
-        else {
-            return Ok(());
-        };
-        let trace = Trace::of(&info.raw);
-        if !library.is_due(&trace) {
-            return Ok(());
-        }
-        library.trace = trace;
-        // What fails otherwise than by a refusal ends the connection, and is tried again by the next one.
-        library.again = Some(Instant::now() + LATER);
-        look(library, server, may_write).await
-    }
-
-    /// Whether the data may be written to beside the clients: nobody else can come to lead at this moment, and no copy that was just
-    /// promoted is made to differ from one that may yet take the lead back.
-    pub(super) fn may_write(&self) -> bool {
-        let handing_over = self
-            .handover
-            .as_ref()
-            .is_some_and(|handover| handover.outcome == HandoverOutcome::Running);
-        let promoted = self.running.as_ref().and_then(Running::promoted);
-        !self.stopping && !handing_over && self.fenced().is_none() && !just_promoted(promoted)
     }
 }
 

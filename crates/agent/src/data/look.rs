@@ -39,7 +39,7 @@ impl DataAgent {
         self.users.tried()
             && match self.phase() {
                 Phase::Leading => self.running.as_ref().is_some_and(|running| {
-                    let flushes = self.may_write() && running.flush.is_under_way();
+                    let flushes = self.may_write() && running.led.flush.is_under_way();
                     running.fence.may_wait(&self.site.config) && !flushes
                 }),
                 Phase::Following(_) => self.link_up(),
@@ -102,10 +102,7 @@ impl DataAgent {
         }
         self.compare().await?;
         self.reload_certificate().await?;
-        self.keep_library().await?;
-        self.keep_streams().await?;
-        self.keep_flushing().await?;
-        self.count_keys().await
+        self.look_after_led().await
     }
 
     async fn ask_server(&mut self, client: &Arc<TlsContext>) -> Result<(), AgentError> {

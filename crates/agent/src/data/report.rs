@@ -29,12 +29,12 @@ impl DataAgent {
             streams: self
                 .running
                 .as_ref()
-                .map(|running| running.streams.watches())
+                .map(|running| running.led.streams.watches())
                 .unwrap_or_default(),
             keyspaces: self
                 .running
                 .as_ref()
-                .map(|running| running.counts.keys())
+                .map(|running| running.led.counts.keys())
                 .unwrap_or_default(),
         }));
     }
@@ -84,8 +84,8 @@ impl DataAgent {
             set_aside: self.volume.has_set_aside(),
             config: self.told_config(),
             refused_settings: running.map(Running::refused).unwrap_or_default(),
-            library: running.and_then(|running| running.library.status().cloned()),
-            consumers: running.and_then(|running| running.streams.status()),
+            library: running.and_then(|running| running.led.library.status().cloned()),
+            consumers: running.and_then(|running| running.led.streams.status()),
             flush: self.flush_status(),
         }
     }

@@ -2,10 +2,7 @@
 
 use super::farewell::Farewell;
 use super::fence::Fence;
-use super::flush::Flush;
-use super::keyspaces::Counts;
-use super::library::Library;
-use super::streams::Streams;
+use super::led::Led;
 use crate::error::AgentError;
 use crate::redis_conf::{SEALED_HOST, SEALED_PORT};
 use crate::serving::Certificate;
@@ -55,10 +52,7 @@ pub(super) struct Running {
     /// Since when it leads because others made it.
     promoted: Option<Instant>,
     pub(super) fence: Fence,
-    pub(super) library: Library,
-    pub(super) streams: Streams,
-    pub(super) flush: Flush,
-    pub(super) counts: Counts,
+    pub(super) led: Led,
     /// The certificate that it was last told to load.
     pub(super) certificate: Certificate,
     /// Fingerprint of the one that it showed at the last connection.
@@ -84,10 +78,7 @@ impl Running {
             decided: false,
             promoted: None,
             fence: Fence::new(),
-            library: Library::default(),
-            streams: Streams::new(),
-            flush: Flush::default(),
-            counts: Counts::default(),
+            led: Led::new(),
             certificate,
             served: None,
             compare_at: Instant::now(),

@@ -2,13 +2,11 @@
 //!
 //! All of them are looked at in rounds, a few at each look at the server. To look changes nothing on it.
 
-use super::DataAgent;
-use super::flush::IN_ONE_GO;
-use super::running::Running;
+use super::led::{IN_ONE_GO, refusal};
 use crate::error::AgentError;
 use crate::trouble::Trouble;
 use cachebus_admin::{ConsumerGroup, Error, Server, Stream};
-use cachebus_core::protocol::{ConsumersStatus, DurableEvents, Phase};
+use cachebus_core::protocol::{ConsumersStatus, DurableEvents};
 use cachebus_core::streams::{
     AT_ONCE, Backlog, Group, ROUND_MS, Step, TRIMS, Watch, may_go_on, status, wanted,
 };
@@ -64,6 +62,17 @@ impl Streams {
 
     fn now_ms(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Looks after the streams.
+    pub(super) async fn keep(
+        &mut self,
+        server: &Server,
+        events: &DurableEvents,
+        may_write: bool,
+    ) -> Result<(), AgentError> {
+        self.begin(events);
+        self.look(server, events.forget_after_ms, may_write).await
     }
 
     /// Begins a round where one is due, with the streams that there are to be now.
@@ -126,34 +135,6 @@ impl Streams {
             }
         }
         Ok(())
-    }
-}
-
-impl DataAgent {
-    /// Looks after the streams of a server that leads.
-    pub(super) async fn keep_streams(&mut self) -> Result<(), AgentError> {
-        let leads = self.phase() == Phase::Leading;
-        let may_write = leads && self.may_write();
-        let Some(running) = &mut self.running else {
-            return Ok(());
-        };
-        if !leads {
-            running.streams = Streams::new();
-            return Ok(());
-        }
-        let Running {
-            connection: Some(server),
-            streams,
-            ..
-        } = running
-        else {
-            return Ok(());
-        };
-        let events = &self.site.config.events;
-        streams.begin(events);
-        streams
-            .look(server, events.forget_after_ms, may_write)
-            .await
     }
 }
 
@@ -268,14 +249,6 @@ fn by_name(groups: Vec<ConsumerGroup>) -> BTreeMap<String, Group> {
         (group.name, figures)
     });
     groups.collect()
-}
-
-/// Tells what the server refuses from what leaves no use of the connection.
-pub(super) fn refusal(error: Error) -> Result<AgentError, AgentError> {
-    if error.needs_reconnect() {
-        return Err(error.into());
-    }
-    Ok(error.into())
 }
 
 #[cfg(test)]

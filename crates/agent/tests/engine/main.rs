@@ -21,6 +21,7 @@ mod library;
 mod operator_port;
 mod pod;
 mod replay;
+mod running;
 mod sentinel;
 mod spoilt;
 mod streams;

@@ -1,8 +1,8 @@
 //! A replica whose server cannot read its files, on a whole bus.
 
 use crate::bus::Bus;
-use crate::handover::Running;
 use crate::pod::{Pod, data, until_is};
+use crate::running::Running;
 use crate::writers::Writers;
 use cachebus_core::names::Component;
 use std::fs;
