@@ -14,6 +14,7 @@ use tokio_postgres::{Client, NoTls};
 use crate::bus::{client, client_by, contract, impatient, server, url};
 use crate::counted::Counted;
 use crate::postgres::Postgres;
+use crate::switched_off::A_WHILE;
 use crate::wait::until;
 
 const CHANNEL: &str = "task:created";
@@ -247,7 +248,7 @@ async fn events_wait_while_they_are_switched_off() {
     let keeps = outbox(&silent, &database).await;
     add(&silent, &keeps, &mut database, 0..3).await;
     let (stopper, running) = relay(&keeps, &postgres);
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::time::sleep(A_WHILE).await;
     stopper.stop();
     running.await.unwrap().unwrap();
     assert_eq!(keeps.backlog(&database).await.unwrap().waiting, 3);

@@ -17,7 +17,7 @@ use crate::process::{HOST, Process};
 use crate::wait::until;
 
 /// Longer than an event takes to come.
-const A_WHILE: Duration = Duration::from_millis(500);
+pub const A_WHILE: Duration = Duration::from_millis(500);
 
 /// The service, whose events are switched while it runs.
 struct Switched {
