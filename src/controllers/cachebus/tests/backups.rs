@@ -64,6 +64,15 @@ fn taken() -> Report {
     })
 }
 
+/// A bus of which the backup `one` was begun.
+async fn with_one_under_way() -> (World, Pods) {
+    let (mut world, pods) = with_backups().await;
+    ask(&world, "one");
+    world.see();
+    world.pass().await.unwrap();
+    (world, pods)
+}
+
 #[tokio::test]
 async fn a_backup_gets_a_pod_of_its_own_and_what_that_says_is_its_status() {
     let (mut world, _pods) = with_backups().await;
@@ -98,10 +107,7 @@ async fn a_backup_gets_a_pod_of_its_own_and_what_that_says_is_its_status() {
 
 #[tokio::test]
 async fn a_store_that_lags_makes_no_second_backup() {
-    let (mut world, _pods) = with_backups().await;
-    ask(&world, "one");
-    world.see();
-    world.pass().await.unwrap();
+    let (world, _pods) = with_one_under_way().await;
     let before = status(&world, "one");
     world.api.writes();
     // The same look once more: its writes meet what is there.
@@ -112,10 +118,7 @@ async fn a_store_that_lags_makes_no_second_backup() {
 
 #[tokio::test]
 async fn a_pod_stays_until_what_it_said_is_written() {
-    let (mut world, _pods) = with_backups().await;
-    ask(&world, "one");
-    world.see();
-    world.pass().await.unwrap();
+    let (mut world, _pods) = with_one_under_way().await;
     end(&world, "one-backup", "Succeeded", Some(&taken()));
     world.see();
     // Somebody labels the object after it was seen.
@@ -133,10 +136,7 @@ async fn a_pod_stays_until_what_it_said_is_written() {
 
 #[tokio::test]
 async fn the_pod_of_an_earlier_backup_of_the_same_name_goes_first() {
-    let (mut world, _pods) = with_backups().await;
-    ask(&world, "one");
-    world.see();
-    world.pass().await.unwrap();
+    let (mut world, _pods) = with_one_under_way().await;
     end(&world, "one-backup", "Failed", None);
     world.rest().await;
     assert_eq!(status(&world, "one")["phase"], "Failed");
@@ -171,10 +171,7 @@ async fn the_pod_of_an_earlier_backup_of_the_same_name_goes_first() {
 
 #[tokio::test]
 async fn what_has_come_under_the_name_of_what_was_to_go_stays() {
-    let (mut world, _pods) = with_backups().await;
-    ask(&world, "one");
-    world.see();
-    world.pass().await.unwrap();
+    let (mut world, _pods) = with_one_under_way().await;
     end(&world, "one-backup", "Succeeded", Some(&taken()));
     world.see();
     let mut other = world.api.get("pods", "one-backup").unwrap();
