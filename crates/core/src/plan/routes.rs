@@ -51,8 +51,8 @@ fn is_recent(bus: &Bus, observed: &Observed) -> bool {
 
 /// The replicas that are in sync with the primary. While none has come to it yet, those that are in sync with the one before:
 /// they are on their way, and what they serve meanwhile is no older than what a replica may serve. While it does not
-/// lead, or one leads that is newer, every whole copy: no reader is turned away for that, and no change of this route makes that of
-/// the primary wait.
+/// lead, is about to hand over since its pod is being deleted, or one leads that is newer, every whole copy: no reader is turned away
+/// for that, and no change of this route makes that of the primary wait.
 fn readable<'a>(view: &View<'a>, primary: &str) -> Vec<&'a str> {
     let others: Vec<_> = view
         .reports()
@@ -74,7 +74,8 @@ fn readable<'a>(view: &View<'a>, primary: &str) -> Vec<&'a str> {
         (data.phase == Phase::Leading).then(|| view.epoch(data))
     };
     let newest = others.iter().filter_map(|(pod, _)| leading(pod)).max();
-    let settled = leading(primary).is_some_and(|epoch| Some(epoch) >= newest);
+    let settled = !view.terminating(primary)
+        && leading(primary).is_some_and(|epoch| Some(epoch) >= newest);
     let whole = |data: &'a DataStatus| {
         let runs = matches!(data.phase, Phase::Following(_) | Phase::Leading);
         runs && view.own_marker(data).is_some_and(|marker| marker.complete)

@@ -96,6 +96,20 @@ fn whole_copies_are_read_while_there_is_no_primary() {
 }
 
 #[test]
+fn a_link_that_breaks_while_the_pod_of_the_primary_ends_changes_no_route() {
+    let mut ending = Scene::well();
+    ending.pod("b-redis-0").terminating = true;
+    let broken = ending.clone().node(1, unlinked("b-redis-0"));
+    assert_eq!(
+        broken.routed(),
+        ending.routed(),
+        "its server follows another, and its agent has yet to report it"
+    );
+    let moved = broken.switched("b-redis-1");
+    assert_eq!(moved.routed(), to("b-redis-1", &["b-redis-2"]));
+}
+
+#[test]
 fn the_routes_move_ahead_of_the_record_with_the_replicas_that_are_left() {
     let switched = Scene::well().switched("b-redis-1");
     assert_eq!(switched.routed(), to("b-redis-1", &["b-redis-2"]));
