@@ -12,7 +12,9 @@ use cachebus_admin::{Address, Credentials, Error, Role, Server};
 use cachebus_core::credentials::OPERATOR;
 use cachebus_core::handover::{Handover, Seen, Side, Stance, Step, still_wanted};
 use cachebus_core::protocol::HandoverOutcome;
+use futures::StreamExt as _;
 use futures::future::join_all;
+use futures::stream::FuturesUnordered;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -20,6 +22,9 @@ use tokio::time::{Instant, sleep, timeout};
 const AGAIN: Duration = Duration::from_millis(3);
 /// The same where what has to change takes seconds, and nothing stands still meanwhile.
 const AT_LEISURE: Duration = Duration::from_millis(50);
+/// What a replica has to answer a call while clients are held. It has heard it by then; those who do not answer are told once more when
+/// nobody is held.
+const CALLED: Duration = Duration::from_millis(20);
 
 impl Party {
     /// Takes one step after the other to the end. Says what came of it, and who was to lead.
@@ -98,7 +103,7 @@ impl Party {
             Step::Gather => self.gather_others(Side::Chosen, self.limits().grace).await,
             Step::Call => {
                 self.come_anew().await?;
-                self.gather_others(Side::Chosen, self.limits().grace).await;
+                self.gather_others(Side::Chosen, CALLED).await;
             }
             Step::Abort => self.abort().await?,
             Step::Compare
@@ -167,26 +172,30 @@ impl Party {
         .await
     }
 
-    /// How many Sentinels name this side once they have been told, and how many do not.
+    /// How many Sentinels name this side once they have been told, and how many do not. All are told at once; once a majority
+    /// has answered alike, nobody waits for the others: clients are held.
     async fn announce(&self, side: Side, epoch: u64) -> Seen {
         let (name, primary) = (&self.errand.site.config.master_name, self.address(side));
-        let told = self.watchers.iter().flatten().map(|watcher| async {
-            let told = timeout(self.limits().grace, tell(watcher, name, &primary, epoch)).await;
-            match told {
-                Ok(Ok(named)) => Some(named),
-                Ok(Err(error)) => {
+        let mut told: FuturesUnordered<_> = self
+            .watchers
+            .iter()
+            .flatten()
+            .map(|watcher| timeout(self.limits().grace, tell(watcher, name, &primary, epoch)))
+            .collect();
+        let (mut taken, mut declined) = (0, 0);
+        while taken.max(declined) < self.choice.majority {
+            match told.next().await {
+                Some(Ok(Ok(true))) => taken += 1,
+                Some(Ok(Ok(false))) => declined += 1,
+                Some(Ok(Err(error))) => {
                     tracing::debug!(%error, "a Sentinel does not take an announcement");
-                    error.code().map(|_| false)
+                    declined += usize::from(error.code().is_some());
                 }
-                Err(_) => None,
+                Some(Err(_)) => {}
+                None => break,
             }
-        });
-        let told = join_all(told).await;
-        let count = |wanted| told.iter().filter(|named| **named == Some(wanted)).count();
-        Seen::Named {
-            taken: count(true),
-            declined: count(false),
         }
+        Seen::Named { taken, declined }
     }
 
     /// Sentinels do the same, at leisure, for those who are not reached.
