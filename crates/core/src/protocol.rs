@@ -246,6 +246,9 @@ pub struct ReplicationStatus {
     pub offset: u64,
     /// `master_link_status` is up (replicas).
     pub link_up: bool,
+    /// The link is up, or was until 3 s ago: what it serves is no older. `false` from an agent that is too old to tell.
+    #[serde(default)]
+    pub was_in_sync: bool,
     /// A full synchronisation is under way (replicas).
     pub syncing: bool,
     /// Replicas that this node feeds (primary): announced host, whether online, lag in seconds.

@@ -92,7 +92,9 @@ impl DataAgent {
 
     /// Replication as the server last told, once it has loaded.
     pub(super) fn replication(&self) -> Option<ReplicationStatus> {
-        self.info().filter(|info| !info.loading).map(replication)
+        let running = self.running.as_ref()?;
+        let info = running.info.as_ref().filter(|info| !info.loading)?;
+        Some(replication(info, running.was_in_sync()))
     }
 
     /// The settings to compare with the spec: not the one by which the server is fenced or bound to its replicas.
@@ -130,12 +132,13 @@ impl DataAgent {
     }
 }
 
-fn replication(info: &Info) -> ReplicationStatus {
+fn replication(info: &Info, was_in_sync: bool) -> ReplicationStatus {
     let replication = &info.replication;
     let upstream = replication.upstream.as_ref();
     ReplicationStatus {
         offset: replication.offset,
         link_up: upstream.is_some_and(|upstream| upstream.up),
+        was_in_sync: upstream.is_some() && was_in_sync,
         syncing: upstream.is_some_and(|upstream| upstream.sync_in_progress),
         replicas: replication
             .replicas

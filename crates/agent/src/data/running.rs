@@ -25,6 +25,9 @@ const REFUSED: Duration = Duration::from_secs(30);
 /// Time after which one that nobody has tried again is taken for one that nobody asks for any more.
 const FORGOTTEN: Duration = Duration::from_mins(5);
 
+/// How long a replica whose link has ended is as good to read as before: a handover takes less.
+const RECENT: Duration = Duration::from_secs(3);
+
 /// A started server.
 #[derive(Debug)]
 pub(super) struct Running {
@@ -44,6 +47,8 @@ pub(super) struct Running {
     pub(super) priority: u32,
     /// Its link was up since it began to follow this host, and no full synchronisation has begun since.
     pub(super) linked: Option<String>,
+    /// When its link was last up.
+    in_sync: Option<Instant>,
     /// `rdb_last_save_time` when its memory had become a whole copy; `None` while it is none.
     whole_since_save: Option<u64>,
     pub(super) farewell: Farewell,
@@ -73,6 +78,7 @@ impl Running {
             refused: BTreeMap::new(),
             priority,
             linked: None,
+            in_sync: None,
             whole_since_save: None,
             farewell: Farewell::default(),
             decided: false,
@@ -126,6 +132,11 @@ impl Running {
             rewriting: self.is_rewriting(),
             aof: info.aof.enabled,
         })
+    }
+
+    /// Whether its link is up, or was until just now.
+    pub(super) fn was_in_sync(&self) -> bool {
+        self.in_sync.is_some_and(|at| at.elapsed() < RECENT)
     }
 
     /// An append-only file rewrite is running or scheduled.
@@ -224,6 +235,7 @@ impl Running {
             }
             if upstream.up {
                 self.linked = Some(host.clone());
+                self.in_sync = Some(Instant::now());
             }
             if let Some(priority) = info
                 .raw

@@ -49,10 +49,10 @@ fn is_recent(bus: &Bus, observed: &Observed) -> bool {
         })
 }
 
-/// The replicas that are in sync with the primary. While none has come to it yet, those that are in sync with the one before:
-/// they are on their way, and what they serve meanwhile is no older than what a replica may serve. While it does not
-/// lead, is about to hand over since its pod is being deleted, or one leads that is newer, every whole copy: no reader is turned away
-/// for that, and no change of this route makes that of the primary wait.
+/// The replicas that are in sync with the primary, or were until just now. While none has come to it yet, those that are in sync with
+/// the one before: they are on their way, and what they serve meanwhile is no older than what a replica may serve. While it does not
+/// lead, is about to hand over since its pod is being deleted, or one leads that is newer, every whole copy too: no reader is turned
+/// away for that, and no change of this route makes that of the primary wait.
 fn readable<'a>(view: &View<'a>, primary: &str) -> Vec<&'a str> {
     let others: Vec<_> = view
         .reports()
@@ -67,18 +67,18 @@ fn readable<'a>(view: &View<'a>, primary: &str) -> Vec<&'a str> {
             return None;
         };
         let followed = view.bus.names.data_pod_of_host(host);
-        followed.filter(|_| linked(data))
+        followed.filter(|_| recent(data))
     };
     let leading = |pod: &str| {
         let data = view.data(pod)?;
         (data.phase == Phase::Leading).then(|| view.epoch(data))
     };
     let newest = others.iter().filter_map(|(pod, _)| leading(pod)).max();
-    let settled = !view.terminating(primary)
-        && leading(primary).is_some_and(|epoch| Some(epoch) >= newest);
+    let settled =
+        !view.terminating(primary) && leading(primary).is_some_and(|epoch| Some(epoch) >= newest);
     let whole = |data: &'a DataStatus| {
         let runs = matches!(data.phase, Phase::Following(_) | Phase::Leading);
-        runs && view.own_marker(data).is_some_and(|marker| marker.complete)
+        runs && (recent(data) || view.own_marker(data).is_some_and(|marker| marker.complete))
     };
     let closest = settled.then(|| {
         let own = serving(&|data| in_sync(data).is_some_and(|followed| followed == primary));
@@ -88,6 +88,13 @@ fn readable<'a>(view: &View<'a>, primary: &str) -> Vec<&'a str> {
     closest
         .filter(|pods| !pods.is_empty())
         .unwrap_or_else(|| serving(&whole))
+}
+
+/// Whether a replica serves what its primary did just now: a link that has ended in this moment is often the first sign of a change of
+/// the primary.
+fn recent(data: &DataStatus) -> bool {
+    let replication = data.replication.as_ref();
+    linked(data) || replication.is_some_and(|replication| replication.was_in_sync)
 }
 
 /// A pod's place in an `EndpointSlice`, once it has an address. `serves`: its agent says so, which kubelet hears of later.

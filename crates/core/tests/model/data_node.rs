@@ -483,6 +483,7 @@ impl DataNode {
             replication: running.map(|server| ReplicationStatus {
                 offset: 0,
                 link_up: server.link_up,
+                was_in_sync: server.link_up,
                 syncing: server.syncing > 0,
                 replicas: Vec::new(),
             }),

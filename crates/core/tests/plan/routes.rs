@@ -2,7 +2,7 @@
 
 use crate::scene::{Scene, follows, holds, leads, primary, sealed};
 use crate::status::reported;
-use cachebus_core::protocol::{DataStatus, Phase};
+use cachebus_core::protocol::{DataStatus, Phase, ReplicationStatus};
 use proptest::prelude::*;
 
 fn to(primary: &str, replicas: &[&str]) -> (Option<String>, Vec<String>) {
@@ -31,6 +31,13 @@ fn down() -> DataStatus {
 fn services_lead_to_a_primary_that_leads_and_to_replicas_in_sync() {
     let scene = Scene::well();
     assert_eq!(scene.routed(), to("b-redis-0", &["b-redis-1", "b-redis-2"]));
+    let mut dropped = follows("b-redis-0", 1);
+    dropped.replication = Some(ReplicationStatus {
+        was_in_sync: true,
+        ..ReplicationStatus::default()
+    });
+    let just_now = scene.clone().node(2, dropped);
+    assert_eq!(just_now.routed(), scene.routed());
     let lagging = scene.node(2, unlinked("b-redis-0"));
     assert_eq!(lagging.routed(), to("b-redis-0", &["b-redis-1"]));
 }
