@@ -1,11 +1,11 @@
-//! Pods of the stock client. All they know of a bus is the mounted binding Secret.
+//! Pods of clients. All they know of a bus is the mounted binding Secret.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::api::{DeleteParams, ObjectMeta, PostParams};
+use kube::api::{DeleteParams, LogParams, ObjectMeta, PostParams};
 use kube::{Api, Client};
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -28,6 +28,8 @@ pub struct Program<'a> {
     pub input: Option<(&'a str, String)>,
     /// Node that it keeps off.
     pub apart_from: Option<&'a str>,
+    /// Whether kubelet starts it again when it ends.
+    pub restarted: bool,
 }
 
 impl<'a> Program<'a> {
@@ -39,6 +41,7 @@ impl<'a> Program<'a> {
             arguments,
             input: None,
             apart_from: None,
+            restarted: false,
         }
     }
 }
@@ -90,7 +93,7 @@ impl ClientPod {
         let pod = serde_json::from_value(json!({
             "metadata": {"name": name, "labels": {"app.kubernetes.io/name": "cachebus-e2e-client"}},
             "spec": {
-                "restartPolicy": "Never",
+                "restartPolicy": if program.restarted { "Always" } else { "Never" },
                 "automountServiceAccountToken": false,
                 "terminationGracePeriodSeconds": 0,
                 "affinity": apart,
@@ -154,12 +157,23 @@ impl ClientPod {
         remove(&self.pods, &self.name).await
     }
 
-    /// What it has said so far.
+    /// The pod as the API server has it.
+    pub async fn object(&self) -> anyhow::Result<Pod> {
+        Ok(self.pods.get(&self.name).await?)
+    }
+
+    /// What it has said so far, since it was last started.
     pub async fn lines(&self) -> anyhow::Result<String> {
-        Ok(self
-            .pods
-            .logs(&self.name, &kube::api::LogParams::default())
-            .await?)
+        Ok(self.pods.logs(&self.name, &LogParams::default()).await?)
+    }
+
+    /// What it had said before it was last started again.
+    pub async fn former_lines(&self) -> anyhow::Result<String> {
+        let former = LogParams {
+            previous: true,
+            ..LogParams::default()
+        };
+        Ok(self.pods.logs(&self.name, &former).await?)
     }
 
     /// Waits until it has said a line with this text.

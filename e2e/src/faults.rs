@@ -150,8 +150,8 @@ pub async fn node_of(bus: &Bus, pod: &str) -> anyhow::Result<String> {
     node.with_context(|| format!("{pod} is on no node"))
 }
 
-/// Has the primary move to a node that may go away: not the one with the API server.
-pub async fn move_off_control_plane(bus: &Bus) -> anyhow::Result<()> {
+/// The data pods on nodes that may go away: not the one with the API server.
+pub async fn on_workers(bus: &Bus) -> anyhow::Result<Vec<String>> {
     let nodes: Api<Node> = Api::all(bus.client.clone());
     let mut on_workers = Vec::new();
     for place in bus.data_places() {
@@ -163,12 +163,24 @@ pub async fn move_off_control_plane(bus: &Bus) -> anyhow::Result<()> {
             on_workers.push(place.pod);
         }
     }
+    Ok(on_workers)
+}
+
+/// Has the primary move to a node that may go away.
+pub async fn move_off_control_plane(bus: &Bus) -> anyhow::Result<()> {
+    let on_workers = on_workers(bus).await?;
     if !on_workers.contains(&bus.primary().await?) {
         let to = on_workers.first().context("no data pod is on a worker")?;
-        ask_switchover(bus, to).await?;
-        primary_is(bus, |now| now == to).await?;
-        healthy(bus, MOVED).await?;
+        move_to(bus, to).await?;
     }
+    Ok(())
+}
+
+/// Has a pod lead that does not, and waits until all is well.
+pub async fn move_to(bus: &Bus, pod: &str) -> anyhow::Result<()> {
+    ask_switchover(bus, pod).await?;
+    primary_is(bus, |now| now == pod).await?;
+    healthy(bus, MOVED).await?;
     Ok(())
 }
 

@@ -2,4 +2,5 @@
 
 pub mod cells;
 pub mod dataset;
+pub mod deliveries;
 pub mod history;

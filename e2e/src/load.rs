@@ -89,6 +89,7 @@ impl Load {
             arguments: &python_arguments,
             input: Some(("writers.py", PYTHON_WRITERS.to_owned())),
             apart_from,
+            restarted: false,
         };
         let (namespace, binding) = (bus.names.namespace(), bus.names.binding(contract::SERVICE));
         let start = async |name, program| {

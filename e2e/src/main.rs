@@ -29,6 +29,7 @@ mod run;
 mod s3;
 mod scenarios;
 mod stalls;
+mod traffic;
 mod trial;
 mod wait;
 mod watch;

@@ -1,13 +1,15 @@
-//! A stock client inside the cluster. All it knows of a bus is one mounted binding Secret.
+//! Clients inside the cluster, stock ones and the project's own. All they know of a bus is one mounted binding Secret.
 
 mod binding;
 mod connect;
+mod consumer;
 mod dataset;
 mod demo;
 mod door;
 mod first_write;
 mod log;
 mod matrix;
+mod producer;
 mod reach;
 mod say;
 mod writers;
@@ -17,7 +19,7 @@ use std::path::PathBuf;
 use binding::Binding;
 use clap::{Parser, Subcommand};
 
-/// A stock client inside the cluster.
+/// Clients inside the cluster.
 #[derive(Debug, Parser)]
 struct Cli {
     /// Folder of the binding Secret.
@@ -62,7 +64,11 @@ enum Task {
     },
     /// Writes and reads, and keeps a history of it, until told to stop.
     Writers(writers::Options),
-    /// Stops the writers of this pod; prints their history.
+    /// Emits durable events with the project's own client, each until it is acknowledged, until told to stop.
+    Producer(producer::Options),
+    /// Handles durable events with the project's own client, until told to stop.
+    Consumer(consumer::Options),
+    /// Stops the first process of this pod, which keeps a history, and prints that.
     Collect {
         /// Where it is.
         #[arg(long, default_value = "/history")]
@@ -88,6 +94,8 @@ async fn main() -> anyhow::Result<()> {
         Task::FirstWrite { key } => first_write::run(&binding, &key).await,
         Task::Reach { places } => reach::run(places).await,
         Task::Writers(options) => writers::run(binding, options).await,
+        Task::Producer(options) => producer::run(&cli.binding, options).await,
+        Task::Consumer(options) => consumer::run(&cli.binding, options).await,
         Task::Collect { folder } => log::collect(&folder),
         Task::Hold => connect::hold(&binding).await,
         Task::DemoWriter => demo::write(&binding).await,

@@ -16,6 +16,18 @@ pub struct Gap {
 }
 
 impl Gap {
+    /// The longest time between two of these moments that follow one another.
+    #[must_use]
+    pub fn longest(moments: impl IntoIterator<Item = Micros>) -> Self {
+        let mut moments: Vec<Micros> = moments.into_iter().collect();
+        moments.sort_unstable();
+        let between = moments.windows(2).map(|pair| Self {
+            from: pair[0],
+            to: pair[1],
+        });
+        between.max_by_key(Self::micros).unwrap_or_default()
+    }
+
     /// Its length in whole milliseconds.
     #[must_use]
     pub fn ms(&self) -> u64 {
@@ -54,10 +66,5 @@ fn longest(attempts: &[&Write]) -> Gap {
         moments.extend(attempts.iter().map(|write| write.started).min());
     }
     moments.extend(attempts.iter().map(|write| write.ended).max());
-    moments.sort_unstable();
-    let between = moments.windows(2).map(|pair| Gap {
-        from: pair[0],
-        to: pair[1],
-    });
-    between.max_by_key(Gap::micros).unwrap_or_default()
+    Gap::longest(moments)
 }

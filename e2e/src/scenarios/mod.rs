@@ -9,6 +9,7 @@ mod drain;
 mod drift;
 mod emptied_primary;
 mod engines;
+mod events;
 mod failover_history;
 mod fault_points;
 mod faults;
@@ -89,6 +90,7 @@ pub const ALL: &[&Scenario] = &[
     &fault_points::SCENARIO,
     &drain::SCENARIO,
     &node_lost::SCENARIO,
+    &events::SCENARIO,
     &faults::SCENARIO,
     &steady_state::SCENARIO,
     // Looks at what all those before it asked for.
