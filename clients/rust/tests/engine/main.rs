@@ -22,6 +22,7 @@ mod mounted;
 mod near;
 #[cfg(feature = "outbox")]
 mod outbox;
+mod pair;
 #[cfg(feature = "outbox")]
 mod postgres;
 mod process;
