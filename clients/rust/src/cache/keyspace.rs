@@ -267,7 +267,7 @@ impl<V> Keyspace<V> {
     }
 
     /// Held until values have been changed.
-    pub(super) fn changing<K: AsRef<[u8]>>(&self, keys: &[K]) -> Option<Changing<'_>> {
+    pub(crate) fn changing<K: AsRef<[u8]>>(&self, keys: &[K]) -> Option<Changing<'_>> {
         let near = self.near.as_ref()?;
         let keys = keys.iter().map(|key| String::from_utf8_lossy(key.as_ref()));
         Some(near.changing(keys.map(Into::into).collect()))
