@@ -169,7 +169,8 @@ impl<V> Keyspace<V> {
     }
 
     /// Holds values that were read in the memory of this process, as long as the server would tell of a change: [`Keyspace::get`] and
-    /// what loads values are then answered without it. What this keyspace, or a clone of it, has written is seen at once.
+    /// what loads values are then answered without it. What this keyspace, or a clone of it, has written, or
+    /// [`EventBus::invalidate`](crate::EventBus::invalidate) has removed of it, is seen at once.
     ///
     /// Takes a connection of its own, made with the first read. While it is not there nothing is held, and values are read as without
     /// this. [`Error::Contract`] where the service does not subscribe to the channels of [`Near::invalidated_by`].
