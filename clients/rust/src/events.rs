@@ -81,6 +81,7 @@ impl EventBus {
         event: &Event,
     ) -> Result<Emitted> {
         let keys = keyspace.keys(values)?;
+        let _changing = keyspace.changing(&keys);
         let emit = publisher::invalidate(&self.connection, &*self.metrics, &keys, event);
         spans::emitting(event, emit).await
     }

@@ -8,8 +8,8 @@ use crate::command::Cmd;
 use crate::lab::{ENGINES, EngineImage, Lab, docker};
 use crate::progress::step;
 
-use super::Turn;
 use super::cargo_targets::{Program, build_beside_engine};
+use super::{SEED, Turn};
 
 /// Tests freeze servers with `kill`, which an engine's image may only have inside its shell. Pods of a bus of several have a
 /// name and an address each, and a Sentinel takes nobody for the primary whose name does not resolve.
@@ -32,7 +32,7 @@ const START: &str = r#"
 const BESIDE_POSTGRES: &str = "outbox::";
 const POSTGRES: &str = "CACHEBUS_TEST_POSTGRES=/usr/lib/postgresql/15/bin";
 
-pub(super) fn check(turn: Turn) -> anyhow::Result<()> {
+pub(super) fn check(turn: Turn, seed: u64) -> anyhow::Result<()> {
     let lab = Lab::open(None)?;
     lab.build()?;
     let programs = step("building the tests", build_beside_engine)?;
@@ -40,7 +40,7 @@ pub(super) fn check(turn: Turn) -> anyhow::Result<()> {
         !programs.is_empty(),
         "there are no tests that need an engine"
     );
-    on_every_engine(&lab, &programs, turn)?;
+    on_every_engine(&lab, &programs, turn, seed)?;
     let postgres = lab.postgres()?;
     step("testing against PostgreSQL", || {
         let mut ran = false;
@@ -54,11 +54,11 @@ pub(super) fn check(turn: Turn) -> anyhow::Result<()> {
 
 /// Tests mostly wait, and no engine's wait for another's, nor the client's for the product's: those are tested against one engine
 /// after another.
-fn on_every_engine(lab: &Lab, programs: &[Program], turn: Turn) -> anyhow::Result<()> {
+fn on_every_engine(lab: &Lab, programs: &[Program], turn: Turn, seed: u64) -> anyhow::Result<()> {
     let (of_client, of_product): (Vec<_>, Vec<_>) =
         programs.iter().partition(|program| program.of_client);
     let on = |engine: &EngineImage, programs: &[&Program]| {
-        test(lab, engine, programs).with_context(|| format!("on {}", engine.key))
+        test(lab, engine, programs, seed).with_context(|| format!("on {}", engine.key))
     };
     let (on, of_product) = (&on, of_product.as_slice());
     std::thread::scope(|scope| {
@@ -93,9 +93,11 @@ fn beside_postgres(image: &str, program: &Path) -> anyhow::Result<bool> {
     Ok(!printed.contains("running 0 tests"))
 }
 
-fn test(lab: &Lab, engine: &EngineImage, programs: &[&Program]) -> anyhow::Result<()> {
+fn test(lab: &Lab, engine: &EngineImage, programs: &[&Program], seed: u64) -> anyhow::Result<()> {
     for program in programs {
         beside(&program.path, engine.server())
+            // What chance decides in them is decided again by it.
+            .args(["--env", &format!("{SEED}={seed}")])
             .args([engine.image(lab.source()), "-euc", START])
             .output()?;
     }

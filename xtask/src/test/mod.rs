@@ -87,7 +87,7 @@ pub struct Options {
     pub list: bool,
 }
 
-/// Holds [`Options::seed`], for the program of scenarios, too.
+/// Holds [`Options::seed`], for the program of scenarios and for tests beside an engine, too.
 const SEED: &str = "CACHEBUS_TEST_SEED";
 
 /// Of some like things that are tested by turns, whose turn it is; `None`: all have it, in the long form.
@@ -179,7 +179,7 @@ fn run_part(part: Part, options: &Options, seed: u64) -> anyhow::Result<Unchecke
             .stream(),
         Part::Deny => return deny::check(),
         Part::Unit => cargo_targets::run_anywhere(),
-        Part::Engines => engines::check(turn),
+        Part::Engines => engines::check(turn, seed),
         Part::Python => return python::check(turn),
         Part::Purity => purity::check(),
         Part::Generated => generate(true),

@@ -83,6 +83,12 @@ async def test_what_the_process_itself_writes_is_seen_at_once(bus: CacheBus, adm
         await hold(keyspace, admin)
     assert await keyspace.delete(7) == 1
     assert await keyspace.get(7) is None
+    for _ in range(20):
+        await keyspace.set(7, "a")
+        await hold(keyspace, admin)
+        emitted = await bus.events.invalidate(keyspace, [7], bus.events.event("agent:updated", {"id": 7}))
+        assert emitted.removed == 1
+        assert await keyspace.get(7) is None
 
     async def load() -> str:
         return "loaded"

@@ -82,6 +82,12 @@ def test_what_the_process_itself_writes_is_seen_at_once(bus: CacheBus, admin: re
         hold(keyspace, admin)
     assert keyspace.delete(7) == 1
     assert keyspace.get(7) is None
+    for _ in range(20):
+        keyspace.set(7, "a")
+        hold(keyspace, admin)
+        emitted = bus.events.invalidate(keyspace, [7], bus.events.event("agent:updated", {"id": 7}))
+        assert emitted.removed == 1
+        assert keyspace.get(7) is None
 
     def load() -> str:
         return "loaded"

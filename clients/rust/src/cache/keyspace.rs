@@ -169,7 +169,8 @@ impl<V> Keyspace<V> {
     }
 
     /// Holds values that were read in the memory of this process, as long as the server would tell of a change: [`Keyspace::get`] and
-    /// what loads values are then answered without it. What this keyspace, or a clone of it, has written is seen at once.
+    /// what loads values are then answered without it. What this keyspace, or a clone of it, has written, or
+    /// [`EventBus::invalidate`](crate::EventBus::invalidate) has removed of it, is seen at once.
     ///
     /// Takes a connection of its own, made with the first read. While it is not there nothing is held, and values are read as without
     /// this. [`Error::Contract`] where the service does not subscribe to the channels of [`Near::invalidated_by`].
@@ -267,7 +268,7 @@ impl<V> Keyspace<V> {
     }
 
     /// Held until values have been changed.
-    pub(super) fn changing<K: AsRef<[u8]>>(&self, keys: &[K]) -> Option<Changing<'_>> {
+    pub(crate) fn changing<K: AsRef<[u8]>>(&self, keys: &[K]) -> Option<Changing<'_>> {
         let near = self.near.as_ref()?;
         let keys = keys.iter().map(|key| String::from_utf8_lossy(key.as_ref()));
         Some(near.changing(keys.map(Into::into).collect()))

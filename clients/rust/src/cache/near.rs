@@ -319,7 +319,7 @@ enum Sought<'a> {
 }
 
 /// A change that is on its way.
-pub(super) struct Changing<'a> {
+pub(crate) struct Changing<'a> {
     near: &'a NearCache,
     keys: Vec<String>,
 }

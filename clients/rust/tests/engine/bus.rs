@@ -44,9 +44,14 @@ pub(crate) async fn load_library(admin: &mut MultiplexedConnection) {
 
 /// Gives the service its rights and `more`.
 pub(crate) async fn grant(admin: &mut MultiplexedConnection, more: &[&str]) {
+    grant_to(SERVICE, admin, more).await;
+}
+
+/// Gives a user the service's rights and `more`.
+pub(crate) async fn grant_to(user: &str, admin: &mut MultiplexedConnection, more: &[&str]) {
     let password = format!(">{PASSWORD}");
     let mut rules = redis::cmd("ACL");
-    rules.arg("SETUSER").arg(SERVICE);
+    rules.arg("SETUSER").arg(user);
     rules.arg(&["reset", "on", &password, "resetchannels", "-@all"]);
     for right in RIGHTS {
         if right.starts_with('(') {

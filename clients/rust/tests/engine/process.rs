@@ -115,19 +115,11 @@ impl Process {
 
     /// Stops the process where it stands: its sockets stay open, nothing answers.
     pub(crate) fn freeze(&self) {
-        self.signal("-STOP");
+        signal(&self.child, "-STOP");
     }
 
     pub(crate) fn thaw(&self) {
-        self.signal("-CONT");
-    }
-
-    fn signal(&self, signal: &str) {
-        let status = Command::new("kill")
-            .args([signal, &self.child.id().to_string()])
-            .status()
-            .unwrap();
-        assert!(status.success());
+        signal(&self.child, "-CONT");
     }
 }
 
@@ -138,6 +130,15 @@ impl Drop for Process {
         let _ = self.child.wait();
         let _ = fs::remove_dir_all(&self.directory);
     }
+}
+
+/// Has a child stop where it stands (`-STOP`), or go on (`-CONT`).
+pub(crate) fn signal(child: &Child, signal: &str) {
+    let status = Command::new("kill")
+        .args([signal, &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(status.success());
 }
 
 /// Hands on what the child prints, and keeps reading after nobody listens so that it never blocks.

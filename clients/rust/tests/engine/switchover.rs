@@ -2,107 +2,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use cachebus::{CacheBus, Outcome, Source};
-use redis::FromRedisValue;
+use cachebus::Outcome;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use crate::bus::{PASSWORD, SERVICE, ask, contract, grant, load_library};
-use crate::process::{HOST, Process};
+use crate::bus::{ask, contract};
+use crate::pair::{MASTER, Pair, told};
 use crate::wait::until;
-
-const MASTER: &str = "bus-1f0c";
-
-/// Two data nodes, the second of which follows the first, and two Sentinels.
-struct Pair {
-    old: Process,
-    new: Process,
-    sentinels: [Process; 2],
-}
-
-impl Pair {
-    async fn start(library: bool) -> Self {
-        let user = format!("user {SERVICE} on >{PASSWORD} ~* &* +@all");
-        let pair = Self {
-            old: Process::server(&[]),
-            new: Process::server(&[]),
-            sentinels: [Process::sentinel(&user), Process::sentinel(&user)],
-        };
-        for node in [&pair.old, &pair.new] {
-            grant(&mut node.admin().await, &[]).await;
-        }
-        if library {
-            load_library(&mut pair.old.admin().await).await;
-        }
-        follow(&pair.new, &pair.old).await;
-        until("the replica is linked", async || {
-            let info: String = told(&pair.new, &["INFO", "replication"]).await;
-            info.contains("master_link_status:up").then_some(())
-        })
-        .await;
-        for sentinel in &pair.sentinels {
-            monitor(sentinel, &pair.old).await;
-        }
-        pair
-    }
-
-    fn client(&self, contract: &serde_json::Value) -> CacheBus {
-        let sentinels = self
-            .sentinels
-            .each_ref()
-            .map(|sentinel| format!("{HOST}:{}", sentinel.port));
-        CacheBus::open(Source::variables([
-            ("CACHEBUS_HOST", HOST.to_owned()),
-            ("CACHEBUS_PORT", self.old.port.to_string()),
-            ("CACHEBUS_USERNAME", SERVICE.to_owned()),
-            ("CACHEBUS_PASSWORD", PASSWORD.to_owned()),
-            ("CACHEBUS_SENTINELS", sentinels.join(",")),
-            ("CACHEBUS_MASTER_NAME", MASTER.to_owned()),
-            ("CACHEBUS_CONTRACT_JSON", contract.to_string()),
-        ]))
-        .unwrap()
-    }
-
-    /// As the operator does it: writes are held, everything is copied, the other leads, the Sentinels say so, writes go on.
-    async fn switch(&self) {
-        let mut old = self.old.admin().await;
-        ask(&mut old, &["CLIENT", "PAUSE", "10000", "WRITE"]).await;
-        until("the replica has everything", async || {
-            (offset(&self.old).await == offset(&self.new).await).then_some(())
-        })
-        .await;
-        ask(&mut self.new.admin().await, &["REPLICAOF", "NO", "ONE"]).await;
-        follow(&self.old, &self.new).await;
-        for sentinel in &self.sentinels {
-            let mut admin = sentinel.admin().await;
-            ask(&mut admin, &["SENTINEL", "REMOVE", MASTER]).await;
-            monitor(sentinel, &self.new).await;
-        }
-        ask(&mut old, &["CLIENT", "UNPAUSE"]).await;
-    }
-}
-
-async fn told<T: FromRedisValue>(process: &Process, words: &[&str]) -> T {
-    redis::from_redis_value(ask(&mut process.admin().await, words).await).unwrap()
-}
-
-async fn monitor(sentinel: &Process, primary: &Process) {
-    let port = primary.port.to_string();
-    let words = ["SENTINEL", "MONITOR", MASTER, HOST, &port, "1"];
-    ask(&mut sentinel.admin().await, &words).await;
-}
-
-async fn follow(replica: &Process, primary: &Process) {
-    let port = primary.port.to_string();
-    ask(&mut replica.admin().await, &["REPLICAOF", HOST, &port]).await;
-}
-
-async fn offset(process: &Process) -> String {
-    let info: String = told(process, &["INFO", "replication"]).await;
-    let mut lines = info.lines();
-    let line = lines.find(|line| line.starts_with("master_repl_offset"));
-    line.unwrap().to_owned()
-}
 
 /// Writers that go on until they are told to end. A call that fails ends its writer with a panic.
 struct Writers {
@@ -163,7 +69,7 @@ impl Writers {
 
 #[tokio::test]
 async fn a_planned_switchover_shows_no_error_and_loses_nothing() {
-    let pair = Pair::start(true).await;
+    let mut pair = Pair::start(true).await;
     let bus = pair.client(&contract());
     let mut writers = Writers::new();
     for writer in 0..4 {
@@ -192,16 +98,16 @@ async fn a_planned_switchover_shows_no_error_and_loses_nothing() {
     pair.switch().await;
     writers.go_on().await;
     let acknowledged = writers.end().await;
-    let events: u64 = told(&pair.new, &["XLEN", "events:task:created:stream"]).await;
+    let events: u64 = told(&pair.leads, &["XLEN", "events:task:created:stream"]).await;
     assert_eq!(events, acknowledged[4..].iter().sum::<u64>());
     // Besides values: ids, history and stream.
-    let keys: u64 = told(&pair.new, &["DBSIZE"]).await;
+    let keys: u64 = told(&pair.leads, &["DBSIZE"]).await;
     assert_eq!(keys, acknowledged[..4].iter().sum::<u64>() + 3);
 }
 
 #[tokio::test]
 async fn what_may_not_be_sent_twice_rides_through_it_too() {
-    let pair = Pair::start(false).await;
+    let mut pair = Pair::start(false).await;
     let mut document = contract();
     document["events"]["publish"][0]["history"] = 10_000.into();
     let bus = pair.client(&document);
@@ -221,7 +127,7 @@ async fn what_may_not_be_sent_twice_rides_through_it_too() {
     pair.switch().await;
     writers.go_on().await;
     let acknowledged: u64 = writers.end().await.iter().sum();
-    let kept: u64 = told(&pair.new, &["LLEN", "events:agent:updated:history"]).await;
+    let kept: u64 = told(&pair.leads, &["LLEN", "events:agent:updated:history"]).await;
     assert_eq!(kept, acknowledged.min(10_000));
 }
 
@@ -255,7 +161,7 @@ async fn a_crash_shows_as_retryable_errors_at_most() {
         });
     }
     writers.go_on().await;
-    pair.old.kill();
+    pair.leads.kill();
     writers.go_on().await;
     let acknowledged = writers.end().await;
     for (writer, number) in std::iter::zip(0_u64.., acknowledged) {

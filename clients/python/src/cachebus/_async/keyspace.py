@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from typing import Generic, TypeVar
 
 from ..consistency import Consistency
@@ -170,3 +171,7 @@ class Keyspace(Generic[V]):
         sampled.
         """
         return await Check(self._values, load, at_once).run(among, sample, settle)
+
+    def _changing(self, keys: Sequence[str]) -> AbstractContextManager[None]:
+        """Around a change of these keys by others than this class: what is held of them goes."""
+        return self._values.changing(keys)

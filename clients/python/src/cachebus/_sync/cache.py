@@ -78,10 +78,10 @@ class Cache:
           :meth:`Keyspace.get` and clients in other languages, takes it for good until it is gone.
         - ``load_once``: one process of all loads. ``ContractError`` where the contract does not grant the locks.
         - ``near``: values that were read are held in the memory of this process, as long as the server would tell of a
-          change; ``get`` and what loads values are then answered without it, and what this keyspace has written is
-          seen at once. Takes a connection of its own, from the first read until the client is closed. While it is not
-          there nothing is held, and values are read as without this. ``ContractError`` where the service does not
-          subscribe to the channels.
+          change; ``get`` and what loads values are then answered without it, and what this keyspace has written, or
+          :meth:`EventBus.invalidate` has removed of it, is seen at once. Takes a connection of its own, from the first
+          read until the client is closed. While it is not there nothing is held, and values are read as without this.
+          ``ContractError`` where the service does not subscribe to the channels.
         """
         if self._connection.contract.keyspace(name).lock:
             raise ContractError(f"{name} holds locks, not values")

@@ -55,7 +55,7 @@ class Publisher:
             if not self._connection.contract.events_enabled:
                 removed = keyspace.delete(*many)
                 return Emitted(Outcome.DISABLED, event.event_id, removed=removed)
-            with self._counted(spec):
+            with self._counted(spec), keyspace._changing(keys):
                 call = fcall.invalidate(keys, spec, envelope, WINDOW_MS)
                 removed, *reply = self._confirmed(call, spec, event.event_id)
                 return self._emitted(event, reply, removed)
