@@ -1,5 +1,6 @@
 //! How fast durable events that wait already are handled, one acknowledgment each.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -8,7 +9,6 @@ use anyhow::{Context as _, ensure};
 use cachebus::{ConsumerOptions, Event};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use redis::aio::MultiplexedConnection;
-use redis::streams::StreamReadReply;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
@@ -79,6 +79,9 @@ fn consuming(place: &Arc<Place>, who: &str, handlers: usize) -> Contender {
     })
 }
 
+/// What a read answers for one stream: its entries, by id.
+type Stream = (String, Vec<(String, HashMap<String, Vec<u8>>)>);
+
 /// Reads as many at once, and acknowledges each after its handler.
 fn by_hand(place: &Arc<Place>) -> Contender {
     let place = Arc::clone(place);
@@ -96,19 +99,18 @@ fn by_hand(place: &Arc<Place>) -> Contender {
                 .await?;
             let marks = Marks::default();
             while marks.number() < EVENTS {
-                let read: StreamReadReply = redis::cmd("XREADGROUP")
+                let read: Vec<Stream> = redis::cmd("XREADGROUP")
                     .arg(&["GROUP", GROUP, "by-hand", "COUNT"])
                     .arg(BATCH)
                     .arg(&["STREAMS", &stream, ">"])
                     .query_async(&mut connection)
                     .await?;
-                let entries = read.keys.into_iter().flat_map(|key| key.ids);
-                for entry in entries {
-                    let envelope: Option<Vec<u8>> = entry.get("envelope");
-                    Event::decode(&envelope.context("an entry has no envelope")?)?;
+                for (id, fields) in read.into_iter().flat_map(|(_, entries)| entries) {
+                    let envelope = fields.get("envelope");
+                    Event::decode(envelope.context("an entry has no envelope")?)?;
                     marks.handled();
                     redis::cmd("XACK")
-                        .arg(&[&stream, GROUP, &entry.id])
+                        .arg(&[&stream, GROUP, &id])
                         .exec_async(&mut connection)
                         .await?;
                 }
@@ -159,7 +161,10 @@ impl Marks {
         let now = Instant::now();
         let number = self.handled.fetch_add(1, Ordering::Relaxed) + 1;
         if number == 1 || number == EVENTS {
-            let mut times = self.times.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut times = self
+                .times
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
             let first = times.map_or(now, |(first, _)| first);
             *times = Some((first, now));
         }
@@ -173,7 +178,10 @@ impl Marks {
     }
 
     fn slice(&self) -> anyhow::Result<Slice> {
-        let times = self.times.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let times = self
+            .times
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         let (first, last) = times.context("no event was handled")?;
         let took = (last - first).as_secs_f64();
         ensure!(took > 0.0, "all events were handled at once");

@@ -91,7 +91,11 @@ async fn emitters(place: &Place, channel: Channel) -> anyhow::Result<Vec<Contend
             channel,
             Channel::same_commands,
         )
-        .aim(if channel.durable { DURABLE_AIM } else { LIVE_AIM }),
+        .aim(if channel.durable {
+            DURABLE_AIM
+        } else {
+            LIVE_AIM
+        }),
     ];
     if !channel.durable {
         // What a service does that does not mind an event twice.
@@ -170,11 +174,12 @@ impl Channel {
         let mut pipeline = Pipeline::new();
         pipeline.cmd("ZSCORE").arg(&ids).arg(&event.event_id);
         if self.durable {
-            pipeline
-                .cmd("XADD")
-                .arg(self.key("stream"))
-                .arg("*")
-                .arg(&["event_id", &event.event_id, "envelope", &envelope]);
+            pipeline.cmd("XADD").arg(self.key("stream")).arg("*").arg(&[
+                "event_id",
+                &event.event_id,
+                "envelope",
+                &envelope,
+            ]);
         }
         pipeline
             .cmd("ZCOUNT")
@@ -230,7 +235,9 @@ mod tests {
         let event = Event::new(DURABLE, "bench", &json!({})).unwrap();
         let pipeline = Channel::of(DURABLE, true).same_commands(&event).unwrap();
         let words = words(&pipeline);
-        let all = ["ZSCORE", "XADD", "ZCOUNT", "ZADD", "LPUSH", "LTRIM", "PUBLISH"];
+        let all = [
+            "ZSCORE", "XADD", "ZCOUNT", "ZADD", "LPUSH", "LTRIM", "PUBLISH",
+        ];
         assert_eq!(words, all);
         let send = LIBRARY.split("local function send").nth(1).unwrap();
         let send = send.split("\nend").next().unwrap();
@@ -241,6 +248,9 @@ mod tests {
         // What removes ids is called for those that have run out alone.
         assert!(words.iter().all(|word| called.any(|called| called == word)));
         let plain = Channel::of(LIVE, false).same_commands(&event).unwrap();
-        assert_eq!(self::words(&plain), ["ZSCORE", "ZCOUNT", "ZADD", "LPUSH", "LTRIM", "PUBLISH"]);
+        assert_eq!(
+            self::words(&plain),
+            ["ZSCORE", "ZCOUNT", "ZADD", "LPUSH", "LTRIM", "PUBLISH"]
+        );
     }
 }

@@ -33,9 +33,14 @@ impl EngineBenchmark {
 
     /// Calls a second where so many of a hundred are writes of so many bytes: each kind is played by itself, for it knows no mix.
     pub async fn mixed(&self, at_once: usize, writes: u8, bytes: usize) -> anyhow::Result<f64> {
-        let key = format!("{KEYSPACE}:{}__rand_int__", FIRST_ID_OF_ENGINE / 1_000_000_000_000);
+        let key = format!(
+            "{KEYSPACE}:{}__rand_int__",
+            FIRST_ID_OF_ENGINE / 1_000_000_000_000
+        );
         let gets = self.rate(at_once, &["GET", &key]).await?;
-        let sets = self.rate(at_once, &["SET", &key, &"x".repeat(bytes)]).await?;
+        let sets = self
+            .rate(at_once, &["SET", &key, &"x".repeat(bytes)])
+            .await?;
         Ok(mix(gets, sets, writes))
     }
 
@@ -46,7 +51,14 @@ impl EngineBenchmark {
             .context("nobody said how to run the engine's benchmark")?;
         let mut run = Command::new(program);
         run.args(words)
-            .args(["-h", HOST, "-p", &self.port.to_string(), "--tls", "--cacert"])
+            .args([
+                "-h",
+                HOST,
+                "-p",
+                &self.port.to_string(),
+                "--tls",
+                "--cacert",
+            ])
             .arg(&self.ca)
             .args(["-c", &at_once.to_string(), "-n", &CALLS.to_string()])
             .args(["-r", &VALUES.to_string(), "--csv"])

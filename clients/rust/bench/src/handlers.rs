@@ -69,7 +69,9 @@ pub async fn handlers(place: &Place) -> anyhow::Result<Figure> {
         unit: "events/s",
         rows: vec![
             live.row("cachebus, live".to_owned()),
-            durable.row(format!("cachebus, durable, {CONCURRENCY} handlers at a time")),
+            durable.row(format!(
+                "cachebus, durable, {CONCURRENCY} handlers at a time"
+            )),
         ],
     })
 }
@@ -116,7 +118,9 @@ async fn play(
             samples.push(nanos(handled.at - due(begun, handled.number)));
         }
     }
-    course.rates.push(count(usize::try_from(EVENTS)?) / took.as_secs_f64());
+    course
+        .rates
+        .push(count(usize::try_from(EVENTS)?) / took.as_secs_f64());
     let mut part = |percent| percentile(&mut samples, percent).map(millis);
     course.p50s.extend(part(50));
     course.p99s.extend(part(99));

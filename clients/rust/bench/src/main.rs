@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use cachebus_bench::engine::EngineBenchmark;
 use cachebus_bench::place::{self, Place};
-use cachebus_bench::{
-    backlogs, certificates, emits, handlers, mixed, reads, report, workload,
-};
+use cachebus_bench::{backlogs, certificates, emits, handlers, mixed, reads, report, workload};
 use clap::Parser;
 
 /// The parts of `cargo xtask bench clients`.

@@ -11,11 +11,8 @@ use cachebus_bench::place::{self, Place, SHARED, shared};
 use cachebus_bench::reads::{held, nothing};
 use cachebus_bench::report::{self, Figure, Row};
 use cachebus_bench::summary::count;
-use cachebus_bench::work::{
-    Agent, FIRST_ID, VALUES, filled, key, read_by_hand, store_by_hand, there,
-};
+use cachebus_bench::work::{Agent, FIRST_ID, VALUES, filled, read_by_hand, store_by_hand, there};
 use clap::Parser;
-use fred::interfaces::KeysInterface as _;
 use redis::aio::MultiplexedConnection;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -80,9 +77,11 @@ fn figures(what: &str, costs: &[(&str, Cost)]) -> [Figure; 2] {
         rows: compared(costs.iter().map(|(who, cost)| (*who, of(cost)))),
     };
     [
-        figure(format!("{what}, allocations a call"), "allocations", |cost| {
-            cost.allocations
-        }),
+        figure(
+            format!("{what}, allocations a call"),
+            "allocations",
+            |cost| cost.allocations,
+        ),
         figure(format!("{what}, bytes allocated a call"), "bytes", |cost| {
             cost.bytes
         }),
@@ -107,7 +106,9 @@ fn compared<'a>(values: impl Iterator<Item = (&'a str, f64)>) -> Vec<Row> {
 /// Bytes that are allocated now.
 fn allocated() -> usize {
     let stats = ALLOCATOR.stats();
-    stats.bytes_allocated.saturating_sub(stats.bytes_deallocated)
+    stats
+        .bytes_allocated
+        .saturating_sub(stats.bytes_deallocated)
 }
 
 /// What is held by something that `open` makes. What only the first of a kind makes does not count.
@@ -133,12 +134,7 @@ async fn connections(place: &Place) -> anyhow::Result<Figure> {
     })
     .await?;
     let raw = holding(async || place.raw().await).await?;
-    let fred = holding(async || others::fred(place).await).await?;
-    let rows = [
-        ("cachebus, with its contract", ours),
-        ("redis crate", raw),
-        ("fred", fred),
-    ];
+    let rows = [("cachebus, with its contract", ours), ("redis crate", raw)];
     Ok(Figure {
         name: format!("Rust: memory of a client with {SHARED} connections"),
         unit: "KiB",
@@ -170,7 +166,10 @@ async fn entries(place: &Place) -> anyhow::Result<Figure> {
     Ok(Figure {
         name: format!("Rust: memory of a value of {bytes} bytes that is held"),
         unit: "bytes",
-        rows: compared(rows.map(|(who, bytes)| (who, count(bytes) / values)).into_iter()),
+        rows: compared(
+            rows.map(|(who, bytes)| (who, count(bytes) / values))
+                .into_iter(),
+        ),
     })
 }
 
@@ -181,19 +180,11 @@ async fn connection(place: &Place) -> anyhow::Result<MultiplexedConnection> {
 async fn reads(place: &Place) -> anyhow::Result<[Figure; 2]> {
     let agents = filled(&place.bus()?).await?;
     let mut raw = connection(place).await?;
-    let fred = others::fred(place).await?;
     let deadpool = others::deadpool(place, 1)?;
     let get = cost(async || there(agents.get(FIRST_ID).await?).map(drop)).await?;
     let through =
         cost(async || there(agents.get_or_load(FIRST_ID, nothing).await?).map(drop)).await?;
-    let by_hand =
-        cost(async || there(read_by_hand(&mut raw, FIRST_ID).await?).map(drop)).await?;
-    let of_fred = cost(async || {
-        let stored: Option<Vec<u8>> = fred.get(key(FIRST_ID)).await?;
-        let _: Agent = serde_json::from_slice(&there(stored)?)?;
-        Ok(())
-    })
-    .await?;
+    let by_hand = cost(async || there(read_by_hand(&mut raw, FIRST_ID).await?).map(drop)).await?;
     let of_deadpool = cost(async || {
         let mut connection = deadpool.get().await?;
         there(read_by_hand(&mut connection, FIRST_ID).await?).map(drop)
@@ -205,7 +196,6 @@ async fn reads(place: &Place) -> anyhow::Result<[Figure; 2]> {
             ("cachebus", get),
             ("cachebus, get_or_load", through),
             ("redis crate, decoded", by_hand),
-            ("fred, decoded", of_fred),
             ("deadpool-redis, decoded", of_deadpool),
         ],
     ))
@@ -232,7 +222,10 @@ async fn of_memory(place: &Place) -> anyhow::Result<[Figure; 2]> {
         cost(async || there(moka.get_or_load(FIRST_ID, nothing).await?).map(drop)).await?;
     Ok(figures(
         "Rust: read-through in memory",
-        &[("cachebus, near", of_near), ("moka and redis crate", of_moka)],
+        &[
+            ("cachebus, near", of_near),
+            ("moka and redis crate", of_moka),
+        ],
     ))
 }
 
@@ -253,9 +246,6 @@ async fn emissions(place: &Place, channel: Channel) -> anyhow::Result<[Figure; 2
     .await?;
     Ok(figures(
         &format!("Rust: emit, {}", channel.kind()),
-        &[
-            ("cachebus", ours),
-            (emits::SAME_COMMANDS, by_hand),
-        ],
+        &[("cachebus", ours), (emits::SAME_COMMANDS, by_hand)],
     ))
 }

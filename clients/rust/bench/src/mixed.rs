@@ -67,7 +67,10 @@ pub async fn mixed(
         *ours = ours.clone().aiming(aim, reached && soon);
     }
     Ok(Figure {
-        name: format!("Rust: {} reads to a write, {AT_ONCE} at a time", 100 / WRITES - 1),
+        name: format!(
+            "Rust: {} reads to a write, {AT_ONCE} at a time",
+            100 / WRITES - 1
+        ),
         unit: "calls/s",
         rows,
     })

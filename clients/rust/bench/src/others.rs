@@ -1,41 +1,22 @@
 //! What people would take instead, set up as their documentation says.
 
-use std::sync::Arc;
-
 use deadpool_redis::{Manager, Pool, Runtime};
-use fred::prelude::{Builder, Config, ServerConfig};
-use fred::types::config::{TlsConfig, TlsConnector, TlsHostMapping};
 use moka::future::Cache;
+use redis::Client;
 use redis::aio::MultiplexedConnection;
 
-use crate::place::{HOST, Place, SHARED};
+use crate::place::Place;
 use crate::work::{Agent, read_by_hand, store_by_hand};
 
 /// `deadpool-redis`: connections that one call has at a time, one for each call.
 pub fn deadpool(place: &Place, at_once: usize) -> anyhow::Result<Pool> {
-    let manager = Manager::from_tls_certificates(place.tls_url(), place.certificates())?;
+    let client = Client::build_with_tls(place.tls_url(), place.certificates())?;
+    // It takes no certificates, but what a client has made of them.
+    let manager = Manager::new(client.get_connection_info().clone())?;
     Ok(Pool::builder(manager)
         .max_size(at_once)
         .runtime(Runtime::Tokio1)
         .build()?)
-}
-
-/// `fred`: as many connections that calls share as the client has.
-pub async fn fred(place: &Place) -> anyhow::Result<fred::clients::Pool> {
-    use fred::interfaces::ClientLike as _;
-
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(place.trust()?));
-    let config = Config {
-        server: ServerConfig::new_centralized(HOST, place.tls_port()),
-        tls: Some(TlsConfig {
-            connector: TlsConnector::Rustls(connector),
-            hostnames: TlsHostMapping::None,
-        }),
-        ..Config::default()
-    };
-    let pool = Builder::from_config(config).build_pool(SHARED)?;
-    pool.init().await?;
-    Ok(pool)
 }
 
 /// `moka` before the plain client, as a service would put them together: memory, else the server, else the loader.

@@ -2,15 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use cachebus::{CacheBus, Source};
 use redis::aio::MultiplexedConnection;
 use redis::{Client, TlsCertificates};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
 use tempfile::TempDir;
 
 /// Where the server listens.
@@ -122,19 +118,6 @@ impl Place {
             client_tls: None,
             root_cert: Some(self.ca_pem.clone().into_bytes()),
         }
-    }
-
-    /// The same for clients that take a configuration of rustls.
-    pub fn trust(&self) -> anyhow::Result<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(self.ca_pem.as_bytes()) {
-            roots.add(certificate?)?;
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        Ok(ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth())
     }
 
     fn url(&self, login: &str) -> String {

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use cachebus::{Keyspace, Near};
-use fred::interfaces::KeysInterface as _;
 
 use crate::others::{self, Moka};
 use crate::place::{Place, shared};
@@ -47,7 +46,6 @@ async fn getters(place: &Place, at_once: usize) -> anyhow::Result<Vec<Contender>
     let raw = place.raw().await?;
     let bytes = raw.clone();
     let deadpool = others::deadpool(place, at_once)?;
-    let fred = others::fred(place).await?;
     Ok(vec![
         Contender::looping("cachebus", move |number, mut clock| {
             let agents = agents.clone();
@@ -82,18 +80,6 @@ async fn getters(place: &Place, at_once: usize) -> anyhow::Result<Vec<Contender>
                         .query_async(&mut connection)
                         .await?;
                     there(stored)?;
-                    clock.ends();
-                }
-                Ok(clock)
-            }
-        }),
-        Contender::looping("fred, decoded", move |number, mut clock| {
-            let fred = fred.clone();
-            async move {
-                let mut ids = Ids::of_loop(number);
-                while clock.begins() {
-                    let stored: Option<Vec<u8>> = fred.get(key(ids.draw())).await?;
-                    let _: Agent = serde_json::from_slice(&there(stored)?)?;
                     clock.ends();
                 }
                 Ok(clock)

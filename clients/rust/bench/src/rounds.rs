@@ -76,10 +76,7 @@ pub struct Contender {
 
 impl Contender {
     /// One that plays a slice as it likes.
-    pub fn new<F>(
-        who: impl Into<String>,
-        play: impl Fn(Load) -> F + Send + Sync + 'static,
-    ) -> Self
+    pub fn new<F>(who: impl Into<String>, play: impl Fn(Load) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = anyhow::Result<Slice>> + Send + 'static,
     {

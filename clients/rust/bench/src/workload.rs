@@ -60,8 +60,10 @@ impl Metrics for Counts {
 impl Counts {
     /// The part of the reads since the last time that the cache answered.
     fn take(&self) -> f64 {
-        let [hits, misses] = [&self.hits, &self.misses].map(|number| number.swap(0, Ordering::Relaxed));
-        let [hits, misses] = [hits, misses].map(|number| count(usize::try_from(number).unwrap_or(usize::MAX)));
+        let [hits, misses] =
+            [&self.hits, &self.misses].map(|number| number.swap(0, Ordering::Relaxed));
+        let [hits, misses] =
+            [hits, misses].map(|number| count(usize::try_from(number).unwrap_or(usize::MAX)));
         hits / (hits + misses)
     }
 }
@@ -132,10 +134,7 @@ async fn read_unevenly(bus: &CacheBus, seed: u64) -> anyhow::Result<()> {
 /// Bytes that the server's data take.
 async fn used(admin: &mut MultiplexedConnection) -> anyhow::Result<u64> {
     loop {
-        let info: String = redis::cmd("INFO")
-            .arg("memory")
-            .query_async(admin)
-            .await?;
+        let info: String = redis::cmd("INFO").arg("memory").query_async(admin).await?;
         let figure = |name: &str| {
             let line = info.lines().find_map(|line| line.strip_prefix(name));
             line.and_then(|line| line.strip_prefix(':')?.trim().parse::<u64>().ok())
