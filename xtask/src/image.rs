@@ -58,6 +58,8 @@ pub enum Profile {
     Lab,
     /// As it ships: where time and memory are measured.
     Release,
+    /// As services build what they use.
+    Service,
 }
 
 impl Profile {
@@ -66,6 +68,7 @@ impl Profile {
         match self {
             Self::Lab => "lab",
             Self::Release => "release",
+            Self::Service => "service",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The project's own commands, as a library: the end-to-end tests drive the same lab.
 
+pub mod bench;
 pub mod cluster_program;
 pub mod command;
 pub mod demo;

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use xtask::bench;
 use xtask::demo;
 use xtask::example;
 use xtask::image::Profile;
@@ -42,7 +43,7 @@ enum Task {
     Example,
     /// Everything that has to hold before a change is kept.
     Test(test::Options),
-    /// Measures on a real cluster, with images of the source as it is.
+    /// Measures the source as it is.
     #[command(subcommand)]
     Bench(BenchTask),
     /// Has each fault of the catalogue befall a bus under load; `--help` tells the options.
@@ -69,7 +70,9 @@ enum Task {
 
 #[derive(Debug, Subcommand)]
 enum BenchTask {
-    /// What failovers and planned changes of the primary cost clients; `--help` tells the options.
+    /// What the client libraries cost, beside what people would take instead, on a server on this machine.
+    Clients(bench::Options),
+    /// What failovers and planned changes of the primary cost clients, on a real cluster; `--help` tells the options.
     #[command(disable_help_flag = true)]
     Failover {
         /// Those of `cachebus-e2e bench failover`.
@@ -156,6 +159,7 @@ fn run(task: Task) -> anyhow::Result<bool> {
         Task::Demo { remove: false } => demo::run()?,
         Task::Demo { remove: true } => demo::remove()?,
         Task::Example => example::run()?,
+        Task::Bench(BenchTask::Clients(options)) => bench::run(&options)?,
         Task::Bench(BenchTask::Failover { options }) => {
             on_cluster(&["bench", "failover"], options)?;
         }

@@ -1,12 +1,7 @@
 //! The client for Python, and the function library by it, against supported engines.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
-use anyhow::Context as _;
-
 use crate::command::Cmd;
-use crate::lab::{self, ENGINES, Home, Lab};
+use crate::lab::{ENGINES, Lab};
 use crate::pip;
 use crate::progress::{note, step};
 use crate::workspace;
@@ -26,7 +21,7 @@ const AT_ONCE: &str = "4";
 
 pub(super) fn check(turn: Turn) -> anyhow::Result<Unchecked> {
     let client = workspace::root().join(CLIENT);
-    let Some(python) = installed(&client)? else {
+    let Some(python) = pip::kept(&client.join(REQUIREMENTS), "the Python tests")? else {
         note("   its packages cannot be fetched from here");
         return Ok(Some("the Python client"));
     };
@@ -68,32 +63,4 @@ pub(super) fn check(turn: Turn) -> anyhow::Result<Unchecked> {
         },
     )?;
     Ok(None)
-}
-
-/// An environment with the pinned packages, beside the lab's other programs, made when it is missing. `None`: the packages cannot
-/// be had.
-fn installed(client: &Path) -> anyhow::Result<Option<PathBuf>> {
-    let pinned = client.join(REQUIREMENTS);
-    let text =
-        fs::read_to_string(&pinned).with_context(|| format!("cannot read {}", pinned.display()))?;
-    lab::needs_python()?;
-    let version = Cmd::new("python3").arg("--version").output()?;
-    let home = Home::locate()?;
-    let name = format!("python-{}", lab::fingerprint([text.as_str(), &version]));
-    let environment = home.root().join("tools").join(name);
-    let python = environment.join("bin/python");
-    // Written last: an interrupted installation is begun anew.
-    let whole = environment.join("whole");
-    if !whole.exists() {
-        let _lock = home.lock()?;
-        let fetched = step("installing what the Python tests need", || {
-            let python = pip::environment(&environment)?;
-            Ok(pip::install(&python, &pinned).succeeds())
-        })?;
-        if !fetched {
-            return Ok(None);
-        }
-        fs::write(&whole, "").with_context(|| format!("cannot write {}", whole.display()))?;
-    }
-    Ok(Some(python))
 }

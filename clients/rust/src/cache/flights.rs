@@ -27,7 +27,15 @@ impl<T: Clone> Flights<T> {
     /// What `fly`, or that of another who asked for this key before, comes to. Where the one that flies is dropped, another takes over.
     pub(super) async fn join(&self, key: &str, fly: impl Future<Output = T>) -> T {
         let seat = self.board(key);
-        seat.landed.get_or_init(|| fly).await.clone()
+        let mut landed = Arc::clone(&seat.landed);
+        landed.get_or_init(|| fly).await;
+        drop(seat);
+        // Who is alone with it needs no copy.
+        if let Some(alone) = Arc::get_mut(&mut landed).and_then(OnceCell::take) {
+            return alone;
+        }
+        // It has landed: nothing flies again.
+        landed.get_or_init(std::future::pending).await.clone()
     }
 
     fn board(&self, key: &str) -> Seat<'_, T> {
@@ -103,6 +111,28 @@ mod tests {
         let (landed, ()) = futures::join!(all, async { open.notify_one() });
         assert_eq!(flown.into_inner(), 1);
         assert!(landed.iter().all(|number| *number == landed[0]));
+        assert!(flights.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_flies_alone_is_given_no_copy() {
+        struct Landed(Arc<AtomicUsize>);
+        impl Clone for Landed {
+            fn clone(&self) -> Self {
+                self.0.fetch_add(1, Ordering::Relaxed);
+                Self(Arc::clone(&self.0))
+            }
+        }
+        let copies = Arc::new(AtomicUsize::new(0));
+        let flights = Flights::default();
+        let fly = async || {
+            tokio::task::yield_now().await;
+            Landed(Arc::clone(&copies))
+        };
+        flights.join("k", fly()).await;
+        assert_eq!(copies.load(Ordering::Relaxed), 0);
+        futures::join!(flights.join("k", fly()), flights.join("k", fly()));
+        assert_eq!(copies.load(Ordering::Relaxed), 1);
         assert!(flights.lock().is_empty());
     }
 
