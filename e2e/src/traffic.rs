@@ -31,8 +31,8 @@ const STARTED: Duration = Duration::from_secs(90);
 /// Time beyond that at full rate for the producers to have had as many events acknowledged as they are to.
 const HINDERED: Duration = Duration::from_mins(5);
 
-/// Time for the services to handle what is left.
-const DRAINED: Duration = Duration::from_mins(3);
+/// Time for the services to handle what is left. They are slower than the producers on a machine that is busy.
+const DRAINED: Duration = Duration::from_mins(6);
 
 /// How much is emitted.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +78,8 @@ pub struct Service {
     pub handlings: Vec<Handling>,
     /// What its consumer counted as errors, by reason.
     pub failures: BTreeMap<String, u64>,
+    /// What its consumer said before it ended, where it did so though nobody killed it.
+    pub ended: Option<String>,
 }
 
 impl Traffic {
@@ -195,17 +197,19 @@ impl Traffic {
         .await
     }
 
-    /// Stops all services and removes their pods. What the consumers did; fails where one ended by itself meanwhile.
+    /// Stops all services and removes their pods. What the consumers did.
     pub async fn stop(self) -> anyhow::Result<BTreeMap<&'static str, Service>> {
         let mut services = BTreeMap::new();
         for (name, Consumer { pod, kills }) in self.consumers {
+            let mut service = Service::of(collected(&pod).await?);
             let starts = restarts(&pod.object().await?);
-            ensure!(
-                starts == kills,
-                "the consumer of {name} was killed {kills} times and started again {starts} times; before the last time it said: {}",
-                pod.former_lines().await.unwrap_or_default()
-            );
-            services.insert(name, Service::of(collected(&pod).await?));
+            if starts != kills {
+                let said = pod.former_lines().await.unwrap_or_default();
+                service.ended = Some(format!(
+                    "killed {kills} times and started again {starts} times; before the last of them it said: {said}"
+                ));
+            }
+            services.insert(name, service);
             pod.end().await?;
         }
         for pod in self.producers {

@@ -86,19 +86,21 @@ async fn main() -> anyhow::Result<()> {
     rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .map_err(|_| anyhow::anyhow!("a cryptography provider was already installed"))?;
-    let binding = Binding::read(&cli.binding)?;
+    let folder = cli.binding;
+    // The project's own client reads it by itself.
+    let binding = || Binding::read(&folder);
     match cli.task {
-        Task::Matrix { cells } => matrix::run(&binding, &cells).await,
-        Task::Load { keys } => dataset::load(&binding, keys).await,
-        Task::Verify { keys } => dataset::verify(&binding, keys).await,
-        Task::FirstWrite { key } => first_write::run(&binding, &key).await,
+        Task::Matrix { cells } => matrix::run(&binding()?, &cells).await,
+        Task::Load { keys } => dataset::load(&binding()?, keys).await,
+        Task::Verify { keys } => dataset::verify(&binding()?, keys).await,
+        Task::FirstWrite { key } => first_write::run(&binding()?, &key).await,
         Task::Reach { places } => reach::run(places).await,
-        Task::Writers(options) => writers::run(binding, options).await,
-        Task::Producer(options) => producer::run(&cli.binding, options).await,
-        Task::Consumer(options) => consumer::run(&cli.binding, options).await,
+        Task::Writers(options) => writers::run(binding()?, options).await,
+        Task::Producer(options) => producer::run(&folder, options).await,
+        Task::Consumer(options) => consumer::run(&folder, options).await,
         Task::Collect { folder } => log::collect(&folder),
-        Task::Hold => connect::hold(&binding).await,
-        Task::DemoWriter => demo::write(&binding).await,
-        Task::DemoReader => demo::read(&binding).await,
+        Task::Hold => connect::hold(&binding()?).await,
+        Task::DemoWriter => demo::write(&binding()?).await,
+        Task::DemoReader => demo::read(&binding()?).await,
     }
 }

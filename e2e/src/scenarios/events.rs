@@ -126,36 +126,34 @@ async fn events(
     let apart_from = faults::node_of(&bus, to_stand_still).await?;
     let mut traffic = Traffic::start(&bus, plan.volume, &apart_from).await?;
     let mut timeline = Timeline::default();
-    for happening in plan.happenings {
-        let done = happening.happen(&bus, &mut traffic, to_stand_still).await;
-        let how = done.with_context(|| format!("{durability:?}, {happening}"))?;
-        timeline.0.push((*happening, history::now()));
-        lab.note(format_args!("{durability:?}, {happening}: {how}"));
-    }
-    traffic.reached(plan.volume).await?;
-    let emissions = traffic.stop_producers().await?;
-    note_emissions(lab, durability, &emissions, &timeline);
-    let drained = traffic.drained(&bus).await;
-    let services = traffic.stop().await?;
-    let mut verdicts = BTreeMap::new();
-    for (name, service) in &services {
-        let verdict = check(&emissions, &service.handlings);
-        note_service(
-            lab,
-            &format!("{durability:?}, {name}"),
-            service,
-            &verdict,
-            &timeline,
-        );
-        verdicts.insert(name, verdict);
-    }
-    drained?;
-    for (name, verdict) in verdicts {
+    let went = async {
+        for happening in plan.happenings {
+            let done = happening.happen(&bus, &mut traffic, to_stand_still).await;
+            let how = done.with_context(|| happening.to_string())?;
+            timeline.0.push((*happening, history::now()));
+            lab.note(format_args!("{durability:?}, {happening}: {how}"));
+        }
+        traffic.reached(plan.volume).await
+    };
+    let went = Box::pin(went).await;
+    let drains = went.is_ok().then_some(&bus);
+    let told = Box::pin(tell(lab, durability, traffic, drains, &timeline)).await;
+    // What came of a run that failed is told before it is given up.
+    went.with_context(|| format!("{durability:?}"))?;
+    let events = u64::from(plan.volume.events);
+    for (service, (verdict, did)) in told? {
         let never = verdict.impossible();
-        ensure!(never.is_empty(), "{name}: {never:?}");
-        let dead = services[name].failures.get("dead_letter");
-        ensure!(dead.is_none(), "{name}: {dead:?} events are dead letters");
-        let events = u64::from(plan.volume.events);
+        ensure!(never.is_empty(), "{service}: {never:?}");
+        ensure!(
+            did.ended.is_none(),
+            "{service}: its consumer was {:?}",
+            did.ended
+        );
+        let dead = did.failures.get("dead_letter");
+        ensure!(
+            dead.is_none(),
+            "{service}: {dead:?} events are dead letters"
+        );
         ensure!(
             verdict.acknowledged >= events,
             "{} events were acknowledged, {events} were to be",
@@ -163,12 +161,42 @@ async fn events(
         );
         ensure!(
             verdict.lost.is_empty() || durability == Durability::Async,
-            "{name}: {} acknowledged events are lost: {:?}",
+            "{service}: {} acknowledged events are lost: {:?}",
             verdict.lost.len(),
             timeline.losses(&verdict)
         );
     }
     Ok(bus)
+}
+
+/// Ends the services and tells what came of the events. `drains`: the bus, where all that is left is to be handled before.
+async fn tell(
+    lab: &Lab,
+    durability: Durability,
+    traffic: Traffic,
+    drains: Option<&Bus>,
+    timeline: &Timeline,
+) -> anyhow::Result<BTreeMap<&'static str, (Verdict, Service)>> {
+    let stopped = history::now();
+    let emissions = traffic.stop_producers().await?;
+    note_emissions(lab, durability, &emissions, timeline);
+    let drained = match drains {
+        Some(bus) => traffic.drained(bus).await,
+        None => Ok(()),
+    };
+    lab.note(format_args!(
+        "{durability:?}: the services went on for {:.1} s after the producers",
+        seconds(history::now() - stopped)
+    ));
+    let mut outcomes = BTreeMap::new();
+    for (name, service) in traffic.stop().await? {
+        let verdict = check(&emissions, &service.handlings);
+        let of = format!("{durability:?}, {name}");
+        note_service(lab, &of, &service, &verdict, timeline);
+        outcomes.insert(name, (verdict, service));
+    }
+    drained?;
+    Ok(outcomes)
 }
 
 impl Happening {
