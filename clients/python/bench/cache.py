@@ -9,10 +9,11 @@ from typing import Any
 
 import redis.asyncio
 from aiocache import RedisCache, cached
-from aiocache.serializers import JsonSerializer
 from cashews import Cache
 
-from .place import Place
+from cachebus.aio import CacheBus
+
+from .place import CONNECTIONS, HOST, Place
 from .rounds import Contender, Load, compare, looping, threading_
 from .summary import Figure, Row
 from .work import KEYSPACE, TTL, VALUES, agent, key
@@ -30,10 +31,10 @@ Value = dict[str, Any]
 async def gets(place: Place, rounds: int) -> list[Figure]:
     """One read after the other, and many at once."""
     figures = []
-    async with place.bus() as bus, place.raw() as raw, place.other() as client:
+    async with place.bus() as bus, place.raw() as raw, RedisCache(**_aiocache(place)) as of_aiocache:
         agents = bus.cache.keyspace(KEYSPACE)
         await agents.mset((id, agent(id)) for id in range(VALUES))
-        of_aiocache, of_cashews = _aiocache(client), _cashews(place)
+        of_cashews = _cashews(place)
         for id in range(VALUES):
             await of_aiocache.set(f"aiocache:{id}", agent(id), ttl=TTL)
             await of_cashews.set(f"cashews:{id}", agent(id), expire=TTL)
@@ -72,21 +73,18 @@ async def gets_of_threads(place: Place, rounds: int) -> list[Figure]:
 class Readers:
     """Functions that are read through each cache; ``loads`` counts how often they ran."""
 
-    def __init__(self, place: Place, bus: Any, raw: redis.asyncio.Redis, client: redis.asyncio.Redis) -> None:
+    def __init__(self, place: Place, bus: CacheBus, raw: redis.asyncio.Redis) -> None:
         self.loads = 0
         self.cashews = _cashews(place)
+        options = {"ttl": TTL, "cache": RedisCache, "key_builder": lambda _, id: f"aiocache:{id}"}
+        self.aiocache = cached(**options, **_aiocache(place))(self._load)
         self._raw = raw
         self.all: dict[str, Callable[[int], Awaitable[Value | None]]] = {
             "cachebus.aio, @cached": bus.cache.cached(KEYSPACE)(self._load),
             "redis-py, by hand": self._by_hand,
+            "aiocache, @cached": self.aiocache,
+            "cashews, @cache": self.cashews(ttl=TTL, key="cashews:{id}")(_named(self._load)),
         }
-        of_aiocache = cached(
-            ttl=TTL, cache=RedisCache, serializer=JsonSerializer(), key_builder=lambda _, id: f"aiocache:{id}"
-        )(self._load)
-        # It has no option for TLS.
-        of_aiocache.cache.client = client
-        self.all["aiocache, @cached"] = of_aiocache
-        self.all["cashews, @cache"] = self.cashews(ttl=TTL, key="cashews:{id}")(_named(self._load))
 
     async def _load(self, id: int) -> Value | None:
         self.loads += 1
@@ -114,10 +112,11 @@ def _named(load: Callable[[int], Awaitable[Value | None]]) -> Callable[..., Awai
 
 async def read_through(place: Place, rounds: int) -> list[Figure]:
     """Functions whose values are there, and one whose value is missing for all that ask at once."""
-    async with place.bus() as bus, place.raw() as raw, place.other() as client:
-        readers = Readers(place, bus, raw, client)
+    async with place.bus() as bus, place.raw() as raw:
+        readers = Readers(place, bus, raw)
         missing = []
         for who, read in readers.all.items():
+            await bus.cache.keyspace(KEYSPACE).delete(VALUES)
             readers.loads = 0
             await asyncio.gather(*(read(VALUES) for _ in range(CALLERS)))
             row = Row(who, readers.loads)
@@ -125,22 +124,30 @@ async def read_through(place: Place, rounds: int) -> list[Figure]:
                 row.aim, row.met = "1", readers.loads == 1
             missing.append(row)
         contenders: list[Contender] = [looping(who, read) for who, read in readers.all.items()]
+        readers.loads = 0
         there = await compare(contenders, Load(50, SLICE, rounds))
+        if readers.loads:
+            raise RuntimeError("a value was not there, and was loaded")
         await readers.cashews.close()
+        await readers.aiocache.cache.close()
     return [
         Figure("Python: read-through, on the server, 50 at a time", "calls/s", there),
         Figure(f"Python: {CALLERS} reads at once of a value that is missing", "loads", missing),
     ]
 
 
-def _aiocache(client: redis.asyncio.Redis) -> RedisCache:
-    cache = RedisCache(serializer=JsonSerializer())
-    # It has no option for TLS.
-    cache.client = client
-    return cache
+def _aiocache(place: Place) -> dict[str, Any]:
+    """Options of its cache on Redis, which stores JSON."""
+    return {
+        "endpoint": HOST,
+        "port": place.tls_port,
+        "pool_max_size": CONNECTIONS,
+        "ssl": True,
+        "connection_pool_kwargs": {"ssl_ca_certs": str(place.ca)},
+    }
 
 
 def _cashews(place: Place) -> Cache:
     cache = Cache()
-    cache.setup(place.url(), ssl_ca_certs=str(place.ca))
+    cache.setup(place.url(), ssl_ca_certs=str(place.ca), max_connections=CONNECTIONS)
     return cache

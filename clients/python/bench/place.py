@@ -55,13 +55,6 @@ class Place:
         )
         return redis.Redis(connection_pool=pool)
 
-    def other(self) -> redis.asyncio.Redis:
-        """The same as the server's default user, who may do everything and has no password."""
-        pool = redis.asyncio.BlockingConnectionPool(
-            connection_class=redis.asyncio.SSLConnection, max_connections=CONNECTIONS, **self.tls()
-        )
-        return redis.asyncio.Redis(connection_pool=pool)
-
     def admin(self) -> redis.asyncio.Redis:
         """Somebody who may do everything, by plain text."""
         return redis.asyncio.Redis(host=HOST, port=self._port)
