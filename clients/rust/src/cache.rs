@@ -1,11 +1,13 @@
 //! The cache of a service.
 
 mod claims;
+mod consistency;
 mod flights;
 mod freshness;
 mod keyspace;
 mod loading;
 mod near;
+mod scanning;
 #[cfg(feature = "macros")]
 mod shared;
 mod turns;
@@ -20,6 +22,7 @@ use crate::connection::Connection;
 use crate::error::{Error, Result};
 use crate::metrics::Metrics;
 
+pub use consistency::{Checking, Consistency};
 pub use keyspace::Keyspace;
 pub use near::Near;
 pub use warming::{Entry, Warmed, Warming};

@@ -74,7 +74,8 @@ impl Parts {
         Self(Given::Named(named))
     }
 
-    fn get(&self, name: &str) -> Option<&str> {
+    /// The part of this name. One that was given without a name is of any.
+    pub fn get(&self, name: &str) -> Option<&str> {
         match &self.0 {
             Given::None => None,
             Given::One(part) => Some(&part.0),
@@ -209,6 +210,16 @@ impl Template {
             Piece::Placeholder(_) => parts.next().is_some_and(|part| !part.is_empty()),
         });
         each && parts.next().is_none()
+    }
+
+    /// The parts of a key of this template, by their names.
+    pub(crate) fn parts(&self, key: &str) -> Parts {
+        let pieces = std::iter::zip(&self.pieces, key.split(':'));
+        let named = pieces.filter_map(|(piece, part)| match piece {
+            Piece::Placeholder(name) => Some((name.clone(), part)),
+            Piece::Literal(_) => None,
+        });
+        Parts::named(named)
     }
 
     fn filled<'a>(

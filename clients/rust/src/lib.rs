@@ -53,7 +53,7 @@ mod settings;
 
 pub use binding::{Address, Binding, Source};
 pub use bus::{Builder, CacheBus};
-pub use cache::{Cache, Entry, Keyspace, Near, Warmed, Warming};
+pub use cache::{Cache, Checking, Consistency, Entry, Keyspace, Near, Warmed, Warming};
 pub use contract::{ChannelSpec, Confirm, Contract, KeyspaceSpec};
 pub use encoding::{DEFAULT_MAX_BYTES, Encoding, MAX_DECODED_BYTES, decode};
 pub use error::{Error, ErrorKind, Result};

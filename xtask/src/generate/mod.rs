@@ -1,5 +1,6 @@
 //! Files that are made from the source: `cargo xtask generate`.
 
+mod client_api;
 mod directives;
 mod reference;
 mod roles;
@@ -38,6 +39,7 @@ fn all() -> anyhow::Result<Vec<Generated>> {
             reference::backup_reference()?,
         ),
         ("docs/reference/directives.md", directives::directives()?),
+        ("clients/rust/public-api.txt", client_api::client_api()?),
         (
             "charts/cachebus/files/rules.yaml",
             roles::rules(rbac::RULES, None)?,

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::TryStreamExt as _;
+
 use super::claims::Claims;
 use super::flights::Flights;
 use super::freshness::Freshness;
@@ -17,9 +19,6 @@ use crate::metrics::Metrics;
 
 /// Commands sent, or keys deleted, at once.
 pub(super) const BATCH: usize = 500;
-
-/// Keys that a server looks at for one `SCAN`.
-const SCAN_COUNT: usize = 500;
 
 /// Values of one type in a keyspace of the contract; from [`Cache::keyspace`](super::Cache::keyspace). Cheap to clone.
 ///
@@ -230,41 +229,15 @@ impl<V> Keyspace<V> {
     /// `SCAN` and `UNLINK` in batches: O(all keys of the server), 500 at a time. Needs the right `scan`, which is not part of `write`.
     /// Values that are set meanwhile may stay.
     pub async fn delete_matching(&self, parts: impl Into<Parts>) -> Result<u64> {
-        let contract = self.connection.contract();
-        let template = &contract.keyspace(&self.name)?.template;
-        let pattern = template.pattern(parts)?;
+        let mut found = std::pin::pin!(self.matching(parts)?);
         let mut removed = 0;
-        let mut cursor = 0_u64;
-        let mut generation = self.connection.generation();
-        loop {
-            let scan = Command::new("SCAN")
-                .arg(cursor)
-                .arg("MATCH")
-                .arg(&pattern)
-                .arg("COUNT")
-                .arg(SCAN_COUNT);
-            let (next, found): (u64, Vec<Vec<u8>>) =
-                self.connection.call(scan, Repeat::Safe).await?;
-            let now = self.connection.generation();
-            if now != generation {
-                // Cursors of one server say nothing to another.
-                (cursor, generation) = (0, now);
-                continue;
+        while let Some(keys) = found.try_next().await? {
+            if !keys.is_empty() {
+                let _changing = self.changing(&keys);
+                removed += self.unlink(&keys).await?;
             }
-            // Globs let a placeholder span colons: keys of others are left alone.
-            let ours: Vec<_> = found
-                .into_iter()
-                .filter(|key| template.matches(&String::from_utf8_lossy(key)))
-                .collect();
-            if !ours.is_empty() {
-                let _changing = self.changing(&ours);
-                removed += self.unlink(&ours).await?;
-            }
-            if next == 0 {
-                return Ok(removed);
-            }
-            cursor = next;
         }
+        Ok(removed)
     }
 
     /// Held until values have been changed.

@@ -42,7 +42,10 @@ const BOUNDS: Bounds = Bounds {
 const LISTENER: &str = "listener";
 
 /// Reads before and after each failover.
-const A_WHILE: usize = 1_000;
+const MANY: usize = 1_000;
+
+/// Reads that come within some seconds.
+const SOME: usize = 50;
 
 /// How another server comes to lead.
 #[derive(Clone, Copy)]
@@ -137,11 +140,13 @@ impl World {
     }
 
     async fn goes_on(&self, reads: usize) {
-        let enough = self.reads(|_| true) + reads;
-        until("clients go on", async || {
-            (self.reads(|_| true) >= enough).then_some(())
-        })
-        .await;
+        for _ in 0..reads / SOME {
+            let enough = self.reads(|_| true) + SOME;
+            until("clients go on", async || {
+                (self.reads(|_| true) >= enough).then_some(())
+            })
+            .await;
+        }
     }
 
     /// What one task of a client does until all is over.
@@ -308,14 +313,14 @@ impl World {
             }
             Failover::Crash => {
                 pair.part().await;
-                self.goes_on(A_WHILE / 10).await;
+                self.goes_on(2 * SOME).await;
                 pair.leads.kill();
                 pair.replace().await;
                 moved(true);
             }
             Failover::Silence => {
                 pair.part().await;
-                self.goes_on(A_WHILE / 10).await;
+                self.goes_on(2 * SOME).await;
                 pair.leads.freeze();
                 let led = pair.replace().await;
                 moved(true);
@@ -330,7 +335,7 @@ impl World {
         for by in 0..WAYS.len() {
             until("each client finds the new primary", async || {
                 let reads = self.reads(|read| read.by == by && read.asked > since);
-                (reads > A_WHILE / 10).then_some(())
+                (reads > SOME).then_some(())
             })
             .await;
         }
@@ -358,10 +363,10 @@ async fn no_answer_of_a_random_history_is_older_than_its_bound() {
     let lives = join_all(tasks.map(|client| world.live(client, rng.fork())));
     let happens = async {
         for failover in failovers {
-            world.goes_on(A_WHILE).await;
+            world.goes_on(MANY).await;
             world.fail_over(&mut pair, failover).await;
         }
-        world.goes_on(A_WHILE).await;
+        world.goes_on(MANY).await;
         world.is_over.store(true, Ordering::Relaxed);
     };
     futures::join!(lives, happens);

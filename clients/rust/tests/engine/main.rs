@@ -13,6 +13,7 @@ mod claims;
 mod coherence;
 mod concurrent;
 mod connection;
+mod consistency;
 mod consume;
 mod conversations;
 mod counted;
