@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::SemaphorePermit;
 
 use crate::lock_history::Number;
 use crate::process::signal;
@@ -48,6 +49,14 @@ pub(crate) enum Answer {
     Failed(String),
 }
 
+/// When a holder is stopped, and for how long.
+pub(crate) struct Stopped<'a> {
+    pub(crate) after: Duration,
+    pub(crate) length: Duration,
+    /// Held until it goes on.
+    pub(crate) permit: SemaphorePermit<'a>,
+}
+
 pub(crate) struct Holder {
     process: Stoppable,
     lines: Lines,
@@ -78,18 +87,14 @@ impl Holder {
     }
 
     /// The same, while it is stopped for some time, or not yet, or not any more.
-    pub(crate) async fn told_while_stopped(
-        &mut self,
-        order: Order,
-        after: Duration,
-        length: Duration,
-    ) -> Answer {
+    pub(crate) async fn told_while(&mut self, order: Order, stopped: Stopped<'_>) -> Answer {
         let Self { process, lines } = self;
         let stopped = async {
-            tokio::time::sleep(after).await;
+            tokio::time::sleep(stopped.after).await;
             process.stop();
-            tokio::time::sleep(length).await;
+            tokio::time::sleep(stopped.length).await;
             process.go_on();
+            drop(stopped.permit);
         };
         let answered = async {
             lines.say(&order).await;

@@ -121,17 +121,22 @@ impl Pair {
         promote(&self.follows).await;
     }
 
-    /// The other leads, the Sentinels say so, and a new replica follows it. Returns who led, and neither asks it nor ends it.
-    pub(crate) async fn replace(&mut self) -> Process {
-        promote(&self.follows).await;
-        mem::swap(&mut self.leads, &mut self.follows);
-        self.tell().await;
-        let led = mem::replace(&mut self.follows, Process::server(&[]));
+    /// Who leads comes to an `end`, the other leads in its place, and the Sentinels say so. Returns who led, and does not ask it anything.
+    pub(crate) async fn replace(&mut self, end: impl FnOnce(&mut Process)) -> Process {
+        let spare = Process::server(&[]);
         for (user, more) in &self.users {
-            grant_to(user, &mut self.follows.admin().await, more).await;
+            grant_to(user, &mut spare.admin().await, more).await;
         }
-        follow(&self.follows, &self.leads).await;
+        end(&mut self.leads);
+        promote(&self.follows).await;
+        let led = mem::replace(&mut self.leads, mem::replace(&mut self.follows, spare));
+        self.tell().await;
         led
+    }
+
+    /// What has come in the place of one that is gone follows who leads.
+    pub(crate) async fn gather(&self) {
+        follow(&self.follows, &self.leads).await;
     }
 
     /// Tells the Sentinels who leads, as one of them tells the others: their epoch rises.

@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 
 use crate::bus::{SERVICE, ask, contract, text};
-use crate::holders::{Answer, Holder, Order, Task};
+use crate::holders::{Answer, Holder, Order, Stopped, Task};
 use crate::lock_history::{Event, Number, check};
 use crate::pair::Pair;
 use crate::seed::seed;
@@ -126,9 +126,12 @@ impl World {
                 self.note(Event::Lost);
                 pair.part().await;
                 self.acquired_by(2).await;
-                pair.leads.kill();
-                self.note(Event::Lost);
-                pair.replace().await;
+                pair.replace(|leads| {
+                    leads.kill();
+                    self.note(Event::Lost);
+                })
+                .await;
+                pair.gather().await;
             }
         }
     }
@@ -165,16 +168,21 @@ impl World {
                 Answer::Released(released) => self.note(Event::Released { by, released }),
                 other => eprintln!("holder {by}: {other:?}"),
             }
+            // Who asks again at once comes before those who wait.
+            tokio::time::sleep(Duration::from_millis(rng.u64(0..50))).await;
         }
     }
 
     async fn lock(&self, holder: &mut Holder, rng: &mut Rng) -> Answer {
-        let part = |of: Duration, rng: &mut Rng| of.mul_f64(rng.f64());
         if rng.f64() < 0.2
-            && let Ok(_permit) = self.pauses.try_acquire()
+            && let Ok(permit) = self.pauses.try_acquire()
         {
-            let (after, length) = (part(TTL / 4, rng), part(2 * TTL, rng));
-            return holder.told_while_stopped(Order::Lock, after, length).await;
+            let stopped = Stopped {
+                after: (TTL / 4).mul_f64(rng.f64()),
+                length: (TTL * 2).mul_f64(rng.f64()),
+                permit,
+            };
+            return holder.told_while(Order::Lock, stopped).await;
         }
         holder.told(Order::Lock).await
     }
