@@ -100,7 +100,7 @@ async fn a_crashed_primary_hands_its_lead_over_and_comes_back_as_a_replica() {
     let leads = usize::try_from(bus.names.data_ordinal(&to).unwrap()).unwrap();
     running.node(leads).phase(Phase::Leading).await;
     running.in_sync(&[0], &to).await;
-    let written = writers.finish(leads).await;
+    let written = writers.finish_after_crash(leads).await;
     judge("crashed", told, &written);
     let gap = written.iter().map(|written| written.gap).max().unwrap();
     assert!(
