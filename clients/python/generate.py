@@ -1,4 +1,4 @@
-"""Makes the client for threads, and its tests, from those for asyncio.
+"""Makes the client for threads, and its tests, from those for asyncio, and the list of what the package offers.
 
 With ``--check``: fails where that would change them.
 """
@@ -8,9 +8,16 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "src"))
+# Nothing is left in the source.
+sys.dont_write_bytecode = True
+
+import public_api  # noqa: E402
+
 FOLDERS = {
     HERE / "src" / "cachebus" / "_async": HERE / "src" / "cachebus" / "_sync",
     HERE / "tests" / "aio": HERE / "tests" / "threads",
@@ -48,18 +55,23 @@ def _ruff(text: str, *arguments: str) -> str:
     ).stdout
 
 
-def main() -> int:
-    stale = []
+def files() -> Iterator[tuple[Path, str]]:
+    """What is made, each with its text."""
     for folder, twin in FOLDERS.items():
         for source in sorted(folder.glob("*.py")):
-            target = twin / source.name
-            if source.name in TWINS:
-                continue
-            text = generated(source, target)
-            if not target.exists() or target.read_text() != text:
-                stale.append(str(target.relative_to(HERE)))
-                if "--check" not in sys.argv:
-                    target.write_text(text)
+            if source.name not in TWINS:
+                target = twin / source.name
+                yield target, generated(source, target)
+    yield HERE / "public-api.txt", public_api.listing()
+
+
+def main() -> int:
+    stale = []
+    for target, text in files():
+        if not target.exists() or target.read_text() != text:
+            stale.append(str(target.relative_to(HERE)))
+            if "--check" not in sys.argv:
+                target.write_text(text)
     if stale and "--check" in sys.argv:
         print("stale:", *stale)
         return 1

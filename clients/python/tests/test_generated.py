@@ -1,4 +1,4 @@
-"""The client for threads is the one for asyncio."""
+"""The client for threads is the one for asyncio, and what the package offers is what its list says."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ const BOUNDS: Bounds = Bounds {
 const LISTENER: &str = "listener";
 
 /// Reads before and after each failover.
-const MANY: usize = 2_000;
+const MANY: usize = 1_200;
 
 /// Reads that come within some seconds.
 const SOME: usize = 50;

@@ -171,10 +171,11 @@ impl History {
             .changed
             .iter()
             .filter(|changed| changed.key == read.key && changed.version != Some(read.version))
-            .filter(|changed| changed.begun >= last && !self.excuses(changed, asked));
+            .filter(|changed| changed.begun >= last && !self.may_lose(changed));
         changed
-            .map(|changed| changed.known(read, bounds))
-            .find_map(|(known, bound)| {
+            .map(|changed| (self.reached(changed), changed.known(read, bounds)))
+            .find_map(|(reached, (known, bound))| {
+                let known = known.max(reached);
                 let age = asked.checked_sub(known).filter(|age| *age > bound)?;
                 Some(Fault::Stale {
                     read: *read,
@@ -184,17 +185,21 @@ impl History {
             })
     }
 
-    /// Whether a read may have missed a change for another server was made the primary.
-    fn excuses(&self, changed: &Changed, asked: Moment) -> bool {
-        self.moved.iter().any(|moved| {
-            let missed = if moved.loses {
-                changed.begun <= moved.done
-            } else {
-                // The former primary answers until the connections to it are ended.
-                asked < moved.done
-            };
-            missed && changed.done >= moved.begun
-        })
+    /// Whether a change was made while what was acknowledged could be lost.
+    fn may_lose(&self, changed: &Changed) -> bool {
+        let mut losing = self.moved.iter().filter(|moved| moved.loses);
+        losing.any(|moved| changed.done >= moved.begun && changed.begun <= moved.done)
+    }
+
+    /// When all who are connected are connected to a server that has a change: the former primary answers until the connections to it are
+    /// ended.
+    fn reached(&self, changed: &Changed) -> Moment {
+        let planned = self.moved.iter().filter(|moved| !moved.loses);
+        planned
+            .filter(|moved| (moved.begun..=moved.done).contains(&changed.done))
+            .map(|moved| moved.done)
+            .max()
+            .unwrap_or(changed.done)
     }
 }
 
@@ -400,14 +405,23 @@ fn what_a_failover_loses_is_not_missed() {
 }
 
 #[test]
-fn a_planned_one_excuses_who_asks_before_it_is_done() {
+fn what_is_changed_in_a_planned_one_is_known_when_it_is_done() {
     let mut history = replaced();
     history.moved.push(Moved {
         begun: at(2),
         done: at(6),
         loses: false,
     });
-    assert_eq!(judged(history.clone(), read(Way::Server, 1, 5)), []);
-    let late = read(Way::Server, 1, 6);
-    assert_eq!(judged(history, late), [stale(late, 2, Duration::ZERO)]);
+    for early in [
+        read(Way::Server, 1, 6),
+        read(Way::Tracked, 1, 8),
+        read(Way::Events, 1, 8),
+    ] {
+        assert_eq!(judged(history.clone(), early), []);
+    }
+    let late = read(Way::Server, 1, 7);
+    let fault = stale(late, 1, Duration::ZERO);
+    assert_eq!(judged(history.clone(), late), [fault]);
+    let late = read(Way::Tracked, 1, 9);
+    assert_eq!(judged(history, late), [stale(late, 3, BOUNDS.staleness)]);
 }
