@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import redis.asyncio
 
+from cachebus import Emitted
 from cachebus.aio import CacheBus
 
 from .place import Place
@@ -40,11 +42,11 @@ async def emits(place: Place, rounds: int) -> list[Figure]:
     return figures
 
 
-async def _emit(bus: CacheBus, channel: str, id: int) -> None:
-    await bus.events.emit(bus.events.event(channel, told(id)))
+async def _emit(bus: CacheBus, channel: str, id: int) -> Emitted:
+    return await bus.events.emit(bus.events.event(channel, told(id)))
 
 
-async def _by_hand(bus: CacheBus, raw: redis.asyncio.Redis, channel: str, id: int) -> None:
+async def _by_hand(bus: CacheBus, raw: redis.asyncio.Redis, channel: str, id: int) -> list[Any]:
     """What ``cachebus_emit`` does for an event that is new, besides checks of rights and types."""
     event = bus.events.event(channel, told(id))
     envelope = event.encode()
@@ -59,4 +61,4 @@ async def _by_hand(bus: CacheBus, raw: redis.asyncio.Redis, channel: str, id: in
     pipeline.lpush(history, envelope)
     pipeline.ltrim(history, 0, HISTORY - 1)
     pipeline.publish(channel, envelope)
-    await pipeline.execute()
+    return await pipeline.execute()

@@ -47,12 +47,13 @@ class Contender:
 
 
 def looping(who: str, call: Callable[[int], Awaitable[Any]], *, aim: float | None = None) -> Contender:
-    """One that calls again and again with ids that are there, in tasks."""
+    """One that calls again and again with ids that are there, in tasks; an answer that is ``None`` fails it."""
 
     async def loop(number: int, until: float, laps: list[float]) -> None:
         ids = Ids(number)
         while (begun := time.perf_counter()) < until:
-            await call(ids.draw())
+            if await call(ids.draw()) is None:
+                raise RuntimeError(f"{who}: a value is not there")
             laps.append(time.perf_counter() - begun)
 
     async def play(load: Load) -> Slice:
@@ -71,7 +72,8 @@ def threading_(who: str, call: Callable[[int], Any], *, aim: float | None = None
         ids = Ids(number)
         try:
             while (begun := time.perf_counter()) < until:
-                call(ids.draw())
+                if call(ids.draw()) is None:
+                    raise RuntimeError(f"{who}: a value is not there")
                 laps.append(time.perf_counter() - begun)
         except Exception as error:
             errors.append(error)

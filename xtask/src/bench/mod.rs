@@ -103,28 +103,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
         rounds: options.rounds,
     };
     let mut report = Report::default();
-    if options.only != Some(Language::Python) {
-        let rounds = bench.rounds();
-        let times = step("measuring the time of calls in Rust", || {
-            let engines = server.own_benchmark(options.engine);
-            bench.played(&built.join(TIMES), &["times"], |program| {
-                program.args(&rounds).arg("--").args(engines)
-            })
-        })?;
-        let memory = step("counting allocations in Rust", || {
-            bench.played(&built.join(MEMORY), &[], |program| program)
-        })?;
-        report.figures.extend(times.figures);
-        report.figures.extend(memory.figures);
-    }
-    if let Some(python) = python {
-        let module = ["-B", "-m", "bench"];
-        let measured = step("measuring in Python", || {
-            bench.played(&python, &module, |program| program.args(bench.rounds()))
-        })?;
-        report.figures.extend(measured.figures);
-    }
-    print(options, &report, &server.release(options.engine)?)
+    let measured = bench.measure(options, &built, python.as_deref(), &mut report);
+    // What was measured before something failed is worth having.
+    print(options, &report, &server.release(options.engine)?)?;
+    measured
 }
 
 /// How a program is run on the bus.
@@ -135,8 +117,35 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    fn rounds(&self) -> [String; 2] {
-        ["--rounds".to_owned(), self.rounds.to_string()]
+    fn measure(
+        &self,
+        options: &Options,
+        built: &Path,
+        python: Option<&Path>,
+        report: &mut Report,
+    ) -> anyhow::Result<()> {
+        let rounds = ["--rounds".to_owned(), self.rounds.to_string()];
+        if options.only != Some(Language::Python) {
+            let times = step("measuring the time of calls in Rust", || {
+                let engines = self.server.own_benchmark(options.engine);
+                self.played(&built.join(TIMES), &["times"], |program| {
+                    program.args(&rounds).arg("--").args(engines)
+                })
+            })?;
+            report.figures.extend(times.figures);
+            let memory = step("counting allocations in Rust", || {
+                self.played(&built.join(MEMORY), &[], |program| program)
+            })?;
+            report.figures.extend(memory.figures);
+        }
+        if let Some(python) = python {
+            let module = ["-B", "-m", "bench"];
+            let measured = step("measuring in Python", || {
+                self.played(python, &module, |program| program.args(&rounds))
+            })?;
+            report.figures.extend(measured.figures);
+        }
+        Ok(())
     }
 
     /// What a program prints that has the bus as long as it runs. After `words` it is told where that is.

@@ -31,7 +31,7 @@ pub struct Agent {
 impl Agent {
     /// The value of this id.
     pub fn new(id: u64) -> Self {
-        Self::padded(id, 96)
+        Self::padded(id, 155)
     }
 
     /// The value with instructions of so many bytes.

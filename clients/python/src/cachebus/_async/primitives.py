@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import select
+import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from redis import exceptions
 from redis.asyncio.connection import Connection as RawConnection
-from redis.asyncio.connection import SSLConnection as RawTlsConnection
+from redis.asyncio.connection import SSLConnection
 
 from .. import errors
 from ..conversation import Conversation, Push
@@ -248,6 +249,15 @@ class Window(Generic[T]):
             if problem is not None:
                 raise problem
         return [call.result() for call in done]
+
+
+class RawTlsConnection(SSLConnection):
+    """One by TLS. ``trust`` checks the server's certificate, which is to be of the host's name."""
+
+    def __init__(self, *, trust: ssl.SSLContext, **options: Any) -> None:
+        super().__init__(**options)
+        # In place of one that it would make for itself, and that would trust whomever the system trusts.
+        self.ssl_context.context = trust
 
 
 class Link:

@@ -12,6 +12,7 @@ from redis import exceptions
 from .. import errors
 from ..binding import Address, Binding
 from ..settings import Settings
+from ..trust import Trust
 from ..watched import Watched
 from .primitives import Mutex, RawConnection, RawTlsConnection, Slots, is_stale
 
@@ -22,6 +23,7 @@ class Pool:
     def __init__(self, watched: Watched, settings: Settings) -> None:
         self._watched = watched
         self._settings = settings
+        self._trust = Trust()
         self._slots = Slots(settings.max_connections)
         self._idle: list[RawConnection] = []
         # Connections of former generations are not used again.
@@ -161,9 +163,7 @@ class Pool:
         kind: type[RawConnection] = RawConnection
         if binding.tls:
             kind = RawTlsConnection
-            options |= {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
-            if binding.ca_pem is not None:
-                options["ssl_ca_data"] = binding.ca_pem
+            options["trust"] = self._trust.context(binding.ca_pem)
         connection = kind(**options)
         try:
             connection.connect()

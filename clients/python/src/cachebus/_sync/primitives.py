@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from redis import exceptions
 from redis.connection import Connection as RawConnection
-from redis.connection import SSLConnection as RawTlsConnection
+from redis.connection import SSLConnection
 
 from .. import errors
 from ..conversation import Conversation, Push
@@ -197,6 +197,18 @@ class Window(Generic[T]):
             return []
         done, self._calls = wait(self._calls, return_when=FIRST_COMPLETED)
         return [call.result() for call in done]
+
+
+class RawTlsConnection(SSLConnection):
+    """One by TLS. ``trust`` checks the server's certificate, which is to be of the host's name."""
+
+    def __init__(self, *, trust: ssl.SSLContext, **options: Any) -> None:
+        super().__init__(**options)
+        self._trust = trust
+
+    def _wrap_socket_with_ssl(self, sock: socket.socket) -> ssl.SSLSocket:
+        # In place of a context that it would make for itself, and that would trust whomever the system trusts.
+        return self._trust.wrap_socket(sock, server_hostname=self.host)
 
 
 class Link:
