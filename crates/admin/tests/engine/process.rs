@@ -18,6 +18,7 @@ use cachebus_admin::{Address, Credentials, Endpoint, Sentinel, Server};
 
 const HOST: &str = "127.0.0.1";
 const START_LIMIT: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) struct Process {
     child: Child,
@@ -92,8 +93,10 @@ impl Process {
         Endpoint::new(HOST, self.port)
     }
 
+    /// A connection that bears a machine which has other work.
     pub(crate) async fn connect(&self) -> Server {
-        Server::connect(&self.endpoint(), None).await.unwrap()
+        let endpoint = self.endpoint().with_deadline(PATIENCE);
+        Server::connect(&endpoint, None).await.unwrap()
     }
 
     pub(crate) async fn connect_as(&self, username: &str, password: &str) -> Server {
