@@ -8,7 +8,7 @@ import ssl
 import statistics
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Protocol
 
 from arq import create_pool
@@ -106,8 +106,8 @@ class FastStream:
         broker = self._broker()
 
         @broker.subscriber(stream=StreamSub(self._stream, group="bench", consumer="bench", last_id="0"))
-        async def handle(number: int) -> None:
-            handled(number)
+        async def handle(told: dict[str, int]) -> None:
+            handled(told["number"])
 
         await broker.start()
         try:
@@ -150,9 +150,10 @@ class Arq:
         try:
             yield
         finally:
-            running.cancel()
+            # It ends by being cancelled, and says so.
+            with suppress(asyncio.CancelledError):
+                await worker.close()
             await asyncio.gather(running, return_exceptions=True)
-            await worker.close()
 
     async def clear(self) -> None:
         async with self._place.admin() as admin:
@@ -195,7 +196,7 @@ async def _soon(events: Events) -> Row:
                 under_way.append(asyncio.create_task(events.publish(number)))
             await asyncio.gather(*under_way)
             rates.append(EVENTS / (time.perf_counter() - begun))
-            await asyncio.wait_for(everything.wait(), LONGEST)
+            await _all(everything, events.who)
         counted = [took for number, took in seconds.items() if number >= WARMING]
         p50s.append(percentile(counted, 50) or 0.0)
         p99s.append(percentile(counted, 99) or 0.0)
@@ -203,6 +204,13 @@ async def _soon(events: Events) -> Row:
     row = Row(events.who, statistics.median(rates))
     row.p50_ms, row.p99_ms = statistics.median(p50s) * 1000, statistics.median(p99s) * 1000
     return row
+
+
+async def _all(handled: asyncio.Event, who: str) -> None:
+    try:
+        await asyncio.wait_for(handled.wait(), LONGEST)
+    except (asyncio.TimeoutError, TimeoutError):
+        raise RuntimeError(f"{who}: not all events were handled in time") from None
 
 
 async def _waiting(events: Events) -> Slice:
@@ -225,6 +233,6 @@ async def _waiting(events: Events) -> Slice:
             everything.set()
 
     async with events.handling(handled):
-        await asyncio.wait_for(everything.wait(), LONGEST)
+        await _all(everything, events.who)
     await events.clear()
     return Slice((WAITING - 1) / (max(times.values()) - min(times.values())))
