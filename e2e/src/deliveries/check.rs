@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
 use super::{Emission, EventId, Handling, Key};
-use crate::history::Micros;
+use crate::history::{Micros, told};
 
 /// What is to be made of what one service did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,10 +35,7 @@ impl Verdict {
             (self.reordered, "reordered"),
             (self.unexplained, "unexplained"),
         ];
-        let found = counts.into_iter().filter(|(count, _)| *count > 0);
-        found
-            .map(|(count, what)| format!("{count} {what}"))
-            .collect()
+        told(counts)
     }
 }
 

@@ -53,11 +53,16 @@ impl Verdict {
             (self.reordered, "reordered"),
             (self.unexplained, "unexplained"),
         ];
-        let found = counts.into_iter().filter(|(count, _)| *count > 0);
-        found
-            .map(|(count, what)| format!("{count} {what}"))
-            .collect()
+        told(counts)
     }
+}
+
+/// What there is any of, how often and what.
+pub(crate) fn told(counts: impl IntoIterator<Item = (u64, &'static str)>) -> Vec<String> {
+    let found = counts.into_iter().filter(|(count, _)| *count > 0);
+    found
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect()
 }
 
 /// One list as it is in the end, and what is known of it.

@@ -17,6 +17,7 @@ use nix::sys::time::TimeSpec;
 use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use check::told;
 pub use check::{Verdict, check};
 pub use gaps::{Gap, gaps};
 pub use primaries::{Answer, Probe, Seen};
