@@ -80,6 +80,8 @@ impl ClientPod {
         let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
         let name = format!("client-{name}");
         remove(&pods, &name).await?;
+        // What is there but not yet seen by kubelet must be waited for: taken as optional it is mounted empty.
+        let nothing_put = program.input.is_none();
         if let Some((file, input)) = program.input {
             put_input(client, namespace, &name, file, input).await?;
         }
@@ -114,7 +116,7 @@ impl ClientPod {
                 }],
                 "volumes": [
                     {"name": "binding", "secret": {"secretName": binding}},
-                    {"name": "input", "configMap": {"name": name, "optional": true}},
+                    {"name": "input", "configMap": {"name": name, "optional": nothing_put}},
                     {"name": "history", "emptyDir": {}},
                 ],
             },

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// Longest that an agent takes to hand its lead over, by both of its ways one after the other.
-pub const HANDOVER: Duration = Duration::from_secs(27);
+pub const HANDOVER: Duration = Duration::from_secs(31);
 
 /// A planned change of the primary, for the agent of the pod that leads to carry out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

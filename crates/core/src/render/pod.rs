@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 const USER: i64 = 999;
 
 /// Seconds for all that a data node does at its end but saving: it hands its lead over and waits until its clients have gone,
-/// 7 s at most, 29 s where a Sentinel has to fail over for that, and then until its replicas have caught up, 30 s at most
+/// 7 s at most, 33 s where a Sentinel has to fail over for that, and then until its replicas have caught up, 30 s at most
 /// (`shutdown-timeout`).
 const FAREWELL: u64 = 70;
 /// Bytes of a snapshot that are surely written in a second. They are compressed by one core on their way, and what is freed a
