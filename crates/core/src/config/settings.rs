@@ -40,7 +40,7 @@ pub fn settings(bus: &Bus) -> BTreeMap<String, String> {
 }
 
 /// What no bus changes, and defaults that `spec.config` may replace.
-fn fixed() -> [(&'static str, &'static str); 23] {
+fn fixed() -> [(&'static str, &'static str); 24] {
     [
         ("acl-pubsub-default", "resetchannels"),
         ("appenddirname", "appendonlydir"),
@@ -57,6 +57,8 @@ fn fixed() -> [(&'static str, &'static str); 23] {
         ("lazyfree-lazy-server-del", "yes"),
         ("lazyfree-lazy-user-del", "yes"),
         ("lazyfree-lazy-user-flush", "yes"),
+        // One client that asks and does not read would fill the memory that everybody's writes need.
+        ("maxmemory-clients", "25%"),
         ("protected-mode", "yes"),
         ("repl-diskless-sync", "yes"),
         // Replicas of a bus come up together; each second of waiting for more of them is a second not in sync.

@@ -22,6 +22,7 @@ pub const ALWAYS: Directives = &[
     ("lazyfree-lazy-server-del", "yes"),
     ("lazyfree-lazy-user-del", "yes"),
     ("lazyfree-lazy-user-flush", "yes"),
+    ("maxmemory-clients", "25%"),
     ("masteruser", "replication"),
     ("protected-mode", "yes"),
     ("rdb-del-sync-files", "no"),
