@@ -1,22 +1,19 @@
 //! What a person sees of a fault: conditions that are not true, and Events.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cachebus_api::CacheBus;
+use futures::StreamExt as _;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::watch_object;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
 
 use crate::bus::Bus;
 use crate::events::Events;
-
-/// Between two looks at the object.
-const PAUSE: Duration = Duration::from_millis(250);
-
-/// Time for one look; where the API server is away nothing is told.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// Conditions that only sum up others.
 const SUMS: [&str; 1] = ["Ready"];
@@ -82,18 +79,21 @@ impl Listener {
     }
 }
 
-/// What was known before the fault is nothing of it.
-async fn listen(bus: Bus, known: BTreeSet<String>, seen: Arc<Mutex<BTreeMap<String, u64>>>) {
+/// Each change of the object is seen, however soon it is followed by another. What stood before the fault is nothing of it, until
+/// it has gone and come again.
+async fn listen(bus: Bus, mut standing: BTreeSet<String>, seen: Arc<Mutex<BTreeMap<String, u64>>>) {
     let began = Instant::now();
-    loop {
-        if let Ok(Ok(object)) = timeout(LOOK, bus.object()).await {
-            let after = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-            for reason in untrue(object).filter(|reason| !known.contains(reason)) {
-                seen.entry(reason).or_insert(after);
-            }
+    let mut changes = pin!(watch_object(bus.api(), bus.names.bus()).default_backoff());
+    // A watch that breaks off, as where the API server is away, begins anew.
+    while let Some(change) = changes.next().await {
+        let Ok(Some(object)) = change else { continue };
+        let after = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let reasons: BTreeSet<String> = untrue(object).collect();
+        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        for reason in reasons.difference(&standing) {
+            seen.entry(reason.clone()).or_insert(after);
         }
-        tokio::time::sleep(PAUSE).await;
+        standing = reasons;
     }
 }
 

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use cachebus_api::CacheBus;
+
 use crate::chaos::{Fault, Loses, Scene, Whose, held, small_disk};
 use crate::machine::docker;
 use crate::process::Suspended;
+use crate::wait;
 
 /// How long a disk is full.
 const FULL_FOR: Duration = Duration::from_secs(20);
@@ -32,6 +35,12 @@ const SPOIL_TAIL: &str =
 /// Bytes in the midst of the snapshot that the append-only file begins with are others.
 const SPOIL_SNAPSHOT: &str = "file=$(ls -t \"$1\"/appendonlydir/*.base.rdb | head -n 1); \
      printf 'spoilt-spoilt-spoilt' | dd of=\"$file\" bs=1 seek=24 conv=notrunc 2>/dev/null";
+
+/// Of the condition that names pods with files that were set aside.
+const FILES_SET_ASIDE: &str = "FilesSetAside";
+
+/// Time for the operator to see that a folder is gone.
+const SEEN: Duration = Duration::from_mins(1);
 
 pub const ALL: &[Fault] = &[
     Fault::new(
@@ -64,14 +73,14 @@ pub const ALL: &[Fault] = &[
         |scene| Box::pin(async { damage(scene, &scene.replica()?, SPOIL_TAIL).await }),
     )
     .loses(Loses::Nothing)
-    .tells(&["FilesSetAside"]),
+    .tells(&[FILES_SET_ASIDE]),
     Fault::new(
         "spoilt-snapshot",
         "a replica's server dies, and the snapshot in its files is damaged",
         |scene| Box::pin(async { damage(scene, &scene.replica()?, SPOIL_SNAPSHOT).await }),
     )
     .loses(Loses::Nothing)
-    .tells(&["FilesSetAside"]),
+    .tells(&[FILES_SET_ASIDE]),
 ];
 
 /// Runs a script on the node of a pod, with the folder of the pod's volume.
@@ -105,8 +114,16 @@ async fn slow(scene: &Scene) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Kills a server that has stopped writing, when its files are damaged.
+/// Kills a server that has stopped writing, when its files are damaged. What was set aside of it before is removed, as a person would.
 async fn damage(scene: &Scene, pod: &str, script: &str) -> anyhow::Result<()> {
+    on_volume(scene, pod, "rm -rf \"$1\"/spoilt").await?;
+    let readable = |bus: Option<&CacheBus>| {
+        let status = bus.and_then(|bus| bus.status.as_ref());
+        let mut conditions = status.iter().flat_map(|status| &status.conditions);
+        conditions.all(|condition| condition.reason != FILES_SET_ASIDE)
+    };
+    let name = scene.bus.names.bus();
+    wait::object(&scene.bus.api(), name, "nothing is set aside", SEEN, readable).await?;
     let server = scene.server(pod).await?;
     let _stopped = Suspended::all(vec![scene.server(pod).await?])?;
     on_volume(scene, pod, script).await?;
