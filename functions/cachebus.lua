@@ -3,7 +3,7 @@
 -- functions/README.md describes keys, arguments, replies, error codes, cost and the ACL rules that each function needs.
 --
 -- A function runs with its caller's ACL, and an engine undoes nothing: whatever can be refused (rights, shapes, types of
--- keys) is asked before the first write.
+-- keys) is asked before the first write, or what was written is taken back here.
 
 local VERSION = '1.1.0'
 local MAX_ENVELOPE = 1048576
@@ -167,13 +167,12 @@ local function may_emit(channel)
   if channel.history then
     allowed('LPUSH', channel.history, '')
     allowed('LTRIM', channel.history, '0', '0')
-    allowed('TYPE', channel.history)
   end
 end
 
 -- Writes and publishes an event. Whatever is refused is refused before anything is written: what reads by itself, and so does
--- the first that writes, whose key is of the wrong type or which the caller may not run; for all that come after them it is
--- asked ahead.
+-- the first that writes, whose key is of the wrong type or which the caller may not run; for what comes after them it is asked
+-- ahead. `XADD` may also fail because ids are used up: what was written before it can be taken back by what was asked for.
 local function send(channel, id, envelope)
   local call, may = redis.call, redis.acl_check_cmd
   local name, ids, history, stream = channel.name, channel.ids, channel.history, channel.stream
@@ -192,17 +191,20 @@ local function send(channel, id, envelope)
       expired = call('ZCOUNT', ids, '-inf', string.format('(%.0f', millis - channel.window))
     end
   end
-  local stream_id = ''
-  if stream then
-    if history then
-      allowed('LPUSH', history, '')
-      of_type(history, 'list')
-    end
-    -- It can also fail because ids are used up.
-    stream_id = call('XADD', stream, '*', 'event_id', id, 'envelope', envelope)
-  end
   if history then
     call('LPUSH', history, envelope)
+  end
+  local stream_id = ''
+  if stream then
+    stream_id = redis.pcall('XADD', stream, '*', 'event_id', id, 'envelope', envelope)
+    if type(stream_id) == 'table' then
+      if history then
+        call('LTRIM', history, '1', '-1')
+      end
+      error(stream_id)
+    end
+  end
+  if history then
     call('LTRIM', history, '0', channel.last)
   end
   if ids then

@@ -53,9 +53,9 @@ async def _by_hand(bus: CacheBus, raw: redis.asyncio.Redis, channel: str, id: in
     now = int(time.time() * 1000)
     pipeline = raw.pipeline(transaction=False)
     pipeline.zscore(ids, event.event_id)
+    pipeline.lpush(history, envelope)
     if channel == DURABLE:
         pipeline.xadd(f"events:{channel}:stream", {"event_id": event.event_id, "envelope": envelope})
-    pipeline.lpush(history, envelope)
     pipeline.ltrim(history, 0, HISTORY - 1)
     pipeline.zadd(ids, {event.event_id: now})
     pipeline.publish(channel, envelope)

@@ -172,6 +172,8 @@ impl Channel {
         let ids = self.key("ids");
         let mut pipeline = Pipeline::new();
         pipeline.cmd("ZSCORE").arg(&ids).arg(&event.event_id);
+        let history = self.key("history");
+        pipeline.cmd("LPUSH").arg(&history).arg(&envelope);
         if self.durable {
             pipeline.cmd("XADD").arg(self.key("stream")).arg("*").arg(&[
                 "event_id",
@@ -180,13 +182,13 @@ impl Channel {
                 &envelope,
             ]);
         }
-        self.kept(&mut pipeline, &envelope);
+        pipeline.cmd("LTRIM").arg(history).arg(0).arg(HISTORY - 1);
         pipeline
             .cmd("ZADD")
             .arg(ids)
             .arg(u64::try_from(now)?)
             .arg(&event.event_id);
-        self.published(&mut pipeline, &envelope);
+        pipeline.cmd("PUBLISH").arg(self.name).arg(envelope);
         Ok(pipeline)
     }
 
@@ -194,20 +196,11 @@ impl Channel {
     pub fn without_ids(self, event: &Event) -> anyhow::Result<Pipeline> {
         let mut pipeline = Pipeline::new();
         let envelope = event.encode()?;
-        self.kept(&mut pipeline, &envelope);
-        self.published(&mut pipeline, &envelope);
-        Ok(pipeline)
-    }
-
-    fn kept(self, pipeline: &mut Pipeline, envelope: &str) {
         let history = self.key("history");
-        pipeline.cmd("LPUSH").arg(&history).arg(envelope);
-        let trim = pipeline.cmd("LTRIM").arg(history);
-        trim.arg(0).arg(HISTORY - 1);
-    }
-
-    fn published(self, pipeline: &mut Pipeline, envelope: &str) {
+        pipeline.cmd("LPUSH").arg(&history).arg(&envelope);
+        pipeline.cmd("LTRIM").arg(history).arg(0).arg(HISTORY - 1);
         pipeline.cmd("PUBLISH").arg(self.name).arg(envelope);
+        Ok(pipeline)
     }
 }
 
@@ -235,11 +228,11 @@ mod tests {
         let event = Event::new(DURABLE, "bench", &json!({})).unwrap();
         let pipeline = Channel::of(DURABLE, true).same_commands(&event).unwrap();
         let words = words(&pipeline);
-        let all = ["ZSCORE", "XADD", "LPUSH", "LTRIM", "ZADD", "PUBLISH"];
+        let all = ["ZSCORE", "LPUSH", "XADD", "LTRIM", "ZADD", "PUBLISH"];
         assert_eq!(words, all);
         let send = LIBRARY.split("local function send").nth(1).unwrap();
         let send = send.split("\nend").next().unwrap();
-        let mut called = send.match_indices(" call('").map(|(place, called)| {
+        let mut called = send.match_indices("call('").map(|(place, called)| {
             let word = &send[place + called.len()..];
             word.split('\'').next().unwrap()
         });
