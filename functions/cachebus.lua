@@ -3,9 +3,9 @@
 -- functions/README.md describes keys, arguments, replies, error codes, cost and the ACL rules that each function needs.
 --
 -- A function runs with its caller's ACL, and an engine undoes nothing: whatever can be refused (rights, shapes, types of
--- keys) is asked before the first write.
+-- keys) is asked before the first write, or what was written is taken back here.
 
-local VERSION = '1.0.0'
+local VERSION = '1.1.0'
 local MAX_ENVELOPE = 1048576
 local MAX_HISTORY = 10000
 local MAX_WINDOW = 86400000
@@ -15,12 +15,20 @@ local MAX_KEYS = 1000
 local PRUNED_IDS = 128
 local TRIMMED = 10000
 local DROPPED = 1000
+-- From one look for expired ids of a channel to the next: its window divided by this.
+local LOOKS = 1000
+-- Channels of which it is remembered how their events are kept.
+local CHANNELS = 1000
 -- Time that a fencing counter outlives its lock. Counters begin at the clock, so a forgotten one does not repeat.
 local FENCE_KEPT = 86400000
 
 -- Fields of an envelope and their Lua types. Objects and lists are both tables.
 local ENVELOPE = {{'event_id', 'string'}, {'timestamp', 'string'}, {'channel', 'string'}, {'service', 'string'},
   {'data', 'table'}, {'metadata', 'table'}}
+
+-- An envelope as clients write it. One whose texts hold lone braces or quotes may not look like it.
+local WRITTEN = '^{"event_id":"(evt_[%w_-]+)","timestamp":%b"","channel":"([%l%d_:]+)","service":%b"",'
+  .. '"data":%b{},"metadata":%b{}}$'
 
 -- Raises an error reply; the first word is its stable code.
 local function fail(code, text)
@@ -70,14 +78,49 @@ end
 -- ---------------------------------------------------------------------------------------------------------------------
 -- Events
 
--- Reads the five arguments that describe an event, and refuses what is not one.
-local function event_of(channel, envelope, history, durable, window)
-  if not string.match(channel, '^%l[%l%d_]*:%l[%l%d_]*$') or #channel > 81 then
+-- How the events of a channel are kept, by its name: the arguments that say so are looked at once, not for each event.
+local channels, remembered = {}, 0
+
+local function described(name, history, durable, window)
+  if not string.match(name, '^%l[%l%d_]*:%l[%l%d_]*$') or #name > 81 then
     invalid('channel is not <group>:<event>')
   end
-  if #envelope > MAX_ENVELOPE then
-    invalid('envelope is longer than ' .. MAX_ENVELOPE .. ' bytes')
+  local base, keys = 'events:' .. name .. ':', {}
+  local function key(what)
+    keys[#keys + 1] = base .. what
+    return keys[#keys]
   end
+  -- `look_at`: when it is looked for expired ids again.
+  local channel = {name = name, keys = keys, arguments = {history, durable, window}, look_at = 0}
+  channel.window = integer(window, 'window', 0, MAX_WINDOW)
+  channel.ids = channel.window > 0 and key('ids')
+  channel.last = integer(history, 'history', 0, MAX_HISTORY) - 1
+  channel.history = channel.last >= 0 and key('history')
+  channel.stream = integer(durable, 'durable', 0, 1) == 1 and key('stream')
+  return channel
+end
+
+-- What these arguments say of a channel; refuses what is none.
+local function channel_of(name, history, durable, window)
+  local channel = channels[name]
+  if channel then
+    local arguments = channel.arguments
+    if arguments[1] == history and arguments[2] == durable and arguments[3] == window then
+      return channel
+    end
+  elseif remembered == CHANNELS then
+    channels, remembered = {}, 0
+  end
+  channel = described(name, history, durable, window)
+  if not channels[name] then
+    remembered = remembered + 1
+  end
+  channels[name] = channel
+  return channel
+end
+
+-- Id and channel that an envelope of whatever form names; refuses what is none.
+local function read(envelope)
   local decoded, fields = pcall(cjson.decode, envelope)
   if not decoded or type(fields) ~= 'table' then
     invalid('envelope is not a JSON object')
@@ -87,90 +130,119 @@ local function event_of(channel, envelope, history, durable, window)
       invalid('envelope has no ' .. field[1])
     end
   end
-  local id = string.match(fields.event_id, '^evt_[%w_-]+$')
+  return string.match(fields.event_id, '^evt_[%w_-]+$'), fields.channel
+end
+
+-- The id of an event of this channel; refuses what is none.
+local function id_of(envelope, channel)
+  if #envelope > MAX_ENVELOPE then
+    invalid('envelope is longer than ' .. MAX_ENVELOPE .. ' bytes')
+  end
+  local id, named = string.match(envelope, WRITTEN)
+  if not id then
+    id, named = read(envelope)
+  end
   if not id or #id > 68 then
     invalid('event_id is not evt_ and 1 to 64 letters, digits, _ or -')
   end
-  if fields.channel ~= channel then
+  if named ~= channel.name then
     invalid('envelope is for another channel')
   end
-  local event = {channel = channel, envelope = envelope, id = id}
-  event.window = integer(window, 'window', 0, MAX_WINDOW)
-  event.length = integer(history, 'history', 0, MAX_HISTORY)
-  local base = 'events:' .. channel .. ':'
-  event.ids = event.window > 0 and base .. 'ids'
-  event.history = event.length > 0 and base .. 'history'
-  event.stream = integer(durable, 'durable', 0, 1) == 1 and base .. 'stream'
-  return event
+  return id
 end
 
-local function keys_of(event)
-  local keys = {}
-  keys[1] = event.ids or nil
-  keys[#keys + 1] = event.history or nil
-  keys[#keys + 1] = event.stream or nil
-  return keys
-end
-
--- All that may refuse the event. What the first command of `send` on a key finds of another type fails there: nothing is
--- written before.
-local function may_emit(event)
-  allowed('PUBLISH', event.channel, '')
-  if event.ids then
+-- All rights that `send` may need.
+local function may_emit(channel)
+  allowed('PUBLISH', channel.name, '')
+  if channel.ids then
     allowed('TIME')
-    allowed('ZSCORE', event.ids, event.id)
-    allowed('ZADD', event.ids, '0', event.id)
-    allowed('ZCOUNT', event.ids, '-inf', '0')
-    allowed('ZREMRANGEBYRANK', event.ids, '0', '0')
+    allowed('ZSCORE', channel.ids, '')
+    allowed('ZADD', channel.ids, '0', '')
+    allowed('ZCOUNT', channel.ids, '-inf', '0')
+    allowed('ZREMRANGEBYRANK', channel.ids, '0', '0')
   end
-  if event.stream then
-    allowed('XADD', event.stream, '*', 'event_id', '')
+  if channel.stream then
+    allowed('XADD', channel.stream, '*', 'event_id', '')
   end
-  if event.history then
-    allowed('LPUSH', event.history, '')
-    allowed('LTRIM', event.history, '0', '0')
-    allowed('TYPE', event.history)
-    of_type(event.history, 'list')
+  if channel.history then
+    allowed('LPUSH', channel.history, '')
+    allowed('LTRIM', channel.history, '0', '0')
   end
 end
 
--- Writes and publishes an event that nothing refuses.
-local function send(event)
-  local known = event.ids and redis.call('ZSCORE', event.ids, event.id)
-  if known then
+-- Writes and publishes an event. Whatever is refused is refused before anything is written: what reads by itself, and so does
+-- the first that writes, whose key is of the wrong type or which the caller may not run; for what comes after them it is asked
+-- ahead. `XADD` may also fail because ids are used up: what was written before it can be taken back by what was asked for.
+local function send(channel, id, envelope)
+  local call, may = redis.call, redis.acl_check_cmd
+  local name, ids, history, stream = channel.name, channel.ids, channel.history, channel.stream
+  if ids and call('ZSCORE', ids, id) then
     return {'duplicate', '', 0}
   end
-  local id = ''
-  if event.stream then
-    -- First, for it can still fail: where the key holds something else, or where ids are used up.
-    id = redis.call('XADD', event.stream, '*', 'event_id', event.id, 'envelope', event.envelope)
+  if not may('PUBLISH', name, '') or (ids and not may('ZADD', ids, '0', ''))
+    or (history and not may('LTRIM', history, '0', '0')) then
+    may_emit(channel)
   end
-  if event.ids then
-    local millis = now()
-    local expired = redis.call('ZCOUNT', event.ids, '-inf', string.format('(%.0f', millis - event.window))
-    if expired > 0 then
-      redis.call('ZREMRANGEBYRANK', event.ids, 0, math.min(expired, PRUNED_IDS) - 1)
+  local millis, expired
+  if ids then
+    millis = now()
+    if millis >= channel.look_at then
+      allowed('ZREMRANGEBYRANK', ids, '0', '0')
+      expired = call('ZCOUNT', ids, '-inf', string.format('(%.0f', millis - channel.window))
     end
-    redis.call('ZADD', event.ids, string.format('%.0f', millis), event.id)
   end
-  if event.history then
-    redis.call('LPUSH', event.history, event.envelope)
-    redis.call('LTRIM', event.history, 0, event.length - 1)
+  if history then
+    call('LPUSH', history, envelope)
   end
-  return {'emitted', id, redis.call('PUBLISH', event.channel, event.envelope)}
+  local stream_id = ''
+  if stream then
+    stream_id = redis.pcall('XADD', stream, '*', 'event_id', id, 'envelope', envelope)
+    if type(stream_id) == 'table' then
+      if history then
+        call('LTRIM', history, '1', '-1')
+      end
+      error(stream_id)
+    end
+  end
+  if history then
+    call('LTRIM', history, '0', channel.last)
+  end
+  if ids then
+    if expired then
+      if expired > 0 then
+        call('ZREMRANGEBYRANK', ids, 0, math.min(expired, PRUNED_IDS) - 1)
+      end
+      if expired <= PRUNED_IDS then
+        channel.look_at = millis + channel.window / LOOKS
+      end
+    end
+    call('ZADD', ids, millis, id)
+  end
+  return {'emitted', stream_id, call('PUBLISH', name, envelope)}
+end
+
+-- The same; a missing right is named as `allowed` does.
+local function sent(channel, id, envelope)
+  local done, reply = pcall(send, channel, id, envelope)
+  if not done then
+    may_emit(channel)
+    -- Engines have `pcall` give the text of an error reply.
+    error({err = reply})
+  end
+  return reply
 end
 
 local function emit(keys, args)
   if #args ~= 5 then
     invalid('takes 5 arguments')
   end
-  local event = event_of(unpack(args))
-  local wanted = keys_of(event)
+  local channel = channel_of(args[1], args[3], args[4], args[5])
+  local id = id_of(args[2], channel)
+  local wanted = channel.keys
   if #keys ~= #wanted or keys[1] ~= wanted[1] or keys[2] ~= wanted[2] or keys[3] ~= wanted[3] then
     invalid('keys are not ' .. table.concat(wanted, ' '))
   end
-  may_emit(event)
-  return send(event)
+  return sent(channel, id, args[2])
 end
 
 -- The keys of the event are not declared: engines grant a call only where one selector allows all of its keys, and rights
@@ -179,12 +251,12 @@ local function invalidate(keys, args)
   if #keys < 1 or #keys > MAX_KEYS or #args ~= 5 then
     invalid('takes 1 to ' .. MAX_KEYS .. ' keys and 5 arguments')
   end
-  local event = event_of(unpack(args))
+  local channel = channel_of(args[1], args[3], args[4], args[5])
+  local id = id_of(args[2], channel)
   allowed('UNLINK', unpack(keys))
-  may_emit(event)
-  local removed = redis.call('UNLINK', unpack(keys))
-  local sent = send(event)
-  return {removed, sent[1], sent[2], sent[3]}
+  -- The event first, for it can still fail.
+  local reply = sent(channel, id, args[2])
+  return {redis.call('UNLINK', unpack(keys)), reply[1], reply[2], reply[3]}
 end
 
 -- ---------------------------------------------------------------------------------------------------------------------

@@ -18,8 +18,7 @@ from .work import DURABLE, LIVE, told
 # What ours is to be of the same commands by hand.
 AIMS = {LIVE: 0.9, DURABLE: 0.75}
 SLICE = 0.4
-# How long the client remembers an event's id, and how many events a history keeps.
-WINDOW_MS = 300_000
+# How many events a history keeps.
 HISTORY = 100
 
 
@@ -54,11 +53,10 @@ async def _by_hand(bus: CacheBus, raw: redis.asyncio.Redis, channel: str, id: in
     now = int(time.time() * 1000)
     pipeline = raw.pipeline(transaction=False)
     pipeline.zscore(ids, event.event_id)
+    pipeline.lpush(history, envelope)
     if channel == DURABLE:
         pipeline.xadd(f"events:{channel}:stream", {"event_id": event.event_id, "envelope": envelope})
-    pipeline.zcount(ids, "-inf", f"({now - WINDOW_MS}")
-    pipeline.zadd(ids, {event.event_id: now})
-    pipeline.lpush(history, envelope)
     pipeline.ltrim(history, 0, HISTORY - 1)
+    pipeline.zadd(ids, {event.event_id: now})
     pipeline.publish(channel, envelope)
     return await pipeline.execute()

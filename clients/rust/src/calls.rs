@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::command::Command;
 use crate::contract::ChannelSpec;
 
+/// Bytes of an event's call besides its keys and its envelope, or a few more: name of the function, channel and numbers.
+const SHORT: usize = 128;
+
 /// `window`: how long the event's id is remembered; zero: not at all.
 pub(crate) fn emit(spec: &ChannelSpec, envelope: &str, window: Duration) -> Command {
     let mut keys = Vec::new();
@@ -17,7 +20,7 @@ pub(crate) fn emit(spec: &ChannelSpec, envelope: &str, window: Duration) -> Comm
     if spec.durable {
         keys.push(spec.stream_key());
     }
-    event(function("cachebus_emit", &keys), spec, envelope, window)
+    event("cachebus_emit", &keys, spec, envelope, window)
 }
 
 /// Removes cache keys, at most 1,000, and emits.
@@ -27,12 +30,7 @@ pub(crate) fn invalidate(
     envelope: &str,
     window: Duration,
 ) -> Command {
-    event(
-        function("cachebus_invalidate", keys),
-        spec,
-        envelope,
-        window,
-    )
+    event("cachebus_invalidate", keys, spec, envelope, window)
 }
 
 /// `epoch`: Sentinels' epoch of the primary; 0 where it is not known.
@@ -54,15 +52,28 @@ pub(crate) fn unlock(key: &str, token: &str) -> Command {
 }
 
 fn function(name: &str, keys: &[String]) -> Command {
-    Command::new("FCALL").arg(name).arg(keys.len()).args(keys)
+    called(Command::new("FCALL"), name, keys)
 }
 
-fn event(call: Command, spec: &ChannelSpec, envelope: &str, window: Duration) -> Command {
-    call.arg(&spec.channel)
+fn event(
+    name: &str,
+    keys: &[String],
+    spec: &ChannelSpec,
+    envelope: &str,
+    window: Duration,
+) -> Command {
+    let bytes = keys.iter().map(String::len).sum::<usize>() + envelope.len();
+    let room = Command::with_room("FCALL", keys.len() + 7, bytes + SHORT);
+    called(room, name, keys)
+        .arg(&spec.channel)
         .arg(envelope)
         .arg(spec.history)
         .arg(u8::from(spec.durable))
         .arg(window.as_millis())
+}
+
+fn called(call: Command, name: &str, keys: &[String]) -> Command {
+    call.arg(name).arg(keys.len()).args(keys)
 }
 
 #[cfg(test)]

@@ -18,6 +18,13 @@ impl Command {
         }
     }
 
+    /// The same with room for its arguments: so many of so many bytes in all.
+    pub(crate) fn with_room(name: &'static str, arguments: usize, bytes: usize) -> Self {
+        let mut cmd = redis::Cmd::with_capacity(1 + arguments, name.len() + bytes);
+        cmd.arg(name);
+        Self { name, cmd }
+    }
+
     pub(crate) fn arg(mut self, argument: impl ToRedisArgs) -> Self {
         self.cmd.arg(argument);
         self

@@ -157,7 +157,7 @@ mod tests {
             (Some(LIBRARY.to_owned()), Verdict::Stay),
             (Some(altered), Verdict::Load),
             (Some(of_version("0.99.99")), Verdict::Load),
-            (Some(of_version("1.0.10")), Verdict::Stay),
+            (Some(of_version("1.1.10")), Verdict::Stay),
             (Some(of_version("10.0.0")), Verdict::Stay),
             (Some(of_version("99")), Verdict::Load),
             (Some(of_version("99.0.0.1")), Verdict::Load),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 
@@ -9,7 +10,7 @@ import pytest
 import redis
 
 import rights
-from engines import Server
+from engines import Server, eventually
 
 CHANNEL = "task:created"
 IDS, HISTORY, STREAM = (f"events:{CHANNEL}:{what}" for what in ("ids", "history", "stream"))
@@ -65,11 +66,27 @@ def test_an_id_counts_once(worker: redis.Redis, admin: redis.Redis) -> None:
 
 
 def test_an_id_is_forgotten_after_its_window(worker: redis.Redis, admin: redis.Redis) -> None:
-    emit(worker)
     admin.zadd(IDS, {"evt_1": time.time() * 1000 - WINDOW - 1})
     emit(worker, envelope("evt_2"))
     assert admin.zrange(IDS, 0, -1) == ["evt_2"]
     assert emit(worker)[0] == "emitted"
+
+
+def test_ids_are_forgotten_while_others_come(worker: redis.Redis, admin: redis.Redis) -> None:
+    numbers = itertools.count(1)
+
+    def gone() -> bool:
+        emit(worker, envelope(f"evt_{next(numbers)}"), window=1000)
+        return admin.zscore(IDS, "evt_1") is None
+
+    eventually(gone)
+
+
+def test_many_ids_are_forgotten_by_one_call_after_the_other(worker: redis.Redis, admin: redis.Redis) -> None:
+    admin.zadd(IDS, {f"evt_old_{number}": number for number in range(300)})
+    for number in range(3):
+        emit(worker, envelope(f"evt_{number}"))
+    assert sorted(admin.zrange(IDS, 0, -1)) == ["evt_0", "evt_1", "evt_2"]
 
 
 def test_forgets_a_bounded_number_of_ids_at_once(worker: redis.Redis, admin: redis.Redis) -> None:
@@ -132,7 +149,8 @@ def test_refuses_what_is_no_event(
 
 
 NEEDED = [
-    *(f"+{command}" for command in rights.PUBLISH + rights.IDEMPOTENT),
+    # `type` is for older libraries.
+    *(f"+{command}" for command in rights.PUBLISH + rights.IDEMPOTENT if command != "type"),
     *(f"~{key}" for key in (IDS, HISTORY, STREAM)),
     f"&{CHANNEL}",
 ]
@@ -150,9 +168,85 @@ def test_a_missing_right_leaves_nothing(server: Server, worker: redis.Redis, adm
     assert admin.dbsize() == 0
 
 
+LIVE = {"keys": (IDS, HISTORY), "durable": 0}
+
+
+@pytest.mark.parametrize("missing", [right for right in NEEDED if right not in ("+xadd", f"~{STREAM}")])
+def test_a_missing_right_of_a_live_event_leaves_nothing(
+    server: Server, worker: redis.Redis, admin: redis.Redis, missing: str
+) -> None:
+    rights.grant(admin, {"publish": rights.granted()["publish"].without(missing)})
+    with pytest.raises(redis.ResponseError, match="^CBDENIED|permission"):
+        emit(worker, **LIVE)  # type: ignore[arg-type]
+    assert admin.dbsize() == 0
+
+
+@pytest.mark.parametrize("missing", ["+lpush", "+xadd", "+zscore", "+zcount", "+time"])
+def test_a_missing_right_is_named(worker: redis.Redis, admin: redis.Redis, missing: str) -> None:
+    rights.grant(
+        admin, {"publish": rights.granted()["publish"].without(missing)}, "-time" if missing == "+time" else "+time"
+    )
+    with pytest.raises(redis.ResponseError, match=f"^CBDENIED {missing[1:].upper()}"):
+        emit(worker)
+    assert admin.dbsize() == 0
+
+
+def test_a_right_that_is_taken_away_is_missed_at_once(worker: redis.Redis, admin: redis.Redis) -> None:
+    for number in range(3):
+        emit(worker, envelope(f"evt_{number}"), history=3)
+    before = snapshot(admin)
+    for missing in NEEDED:
+        if missing in ("+zcount", "+zremrangebyrank"):
+            # Only who looks for expired ids needs them.
+            continue
+        rights.grant(admin, {"publish": rights.granted()["publish"].without(missing)})
+        with pytest.raises(redis.ResponseError, match="CBDENIED|permission"):
+            emit(worker, envelope("evt_3"), history=3)
+        assert snapshot(admin) == before
+
+
 def test_the_rights_suffice_alone(worker: redis.Redis, admin: redis.Redis) -> None:
     rights.grant(admin, {"publish": rights.granted()["publish"]})
     assert emit(worker)[0] == "emitted"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"data": {"open": "{", "close": "}}", "quote": '"', "backslash": "\\"}},
+        {"data": []},
+        {"service": 'the "worker"'},
+        {"timestamp": "\\"},
+        {"metadata": {"note": "}"}},
+        {"more": {"x": 1}},
+    ],
+)
+def test_takes_whatever_texts_an_envelope_holds(
+    worker: redis.Redis, admin: redis.Redis, changed: dict[str, object]
+) -> None:
+    for text in (envelope(**changed), json.dumps(dict(reversed(json.loads(envelope("evt_2", **changed)).items())))):
+        assert emit(worker, text)[0] == "emitted"
+    assert admin.zrange(IDS, 0, -1) == ["evt_1", "evt_2"]
+
+
+def test_arguments_of_a_channel_may_change(worker: redis.Redis, admin: redis.Redis) -> None:
+    emit(worker, history=2)
+    emit(worker, envelope("evt_2"), keys=(IDS, STREAM), history=0)
+    with pytest.raises(redis.ResponseError, match="keys are not"):
+        emit(worker, envelope("evt_3"), keys=(IDS, STREAM), history=2)
+    emit(worker, envelope("evt_3"), history=2)
+    emit(worker, envelope("evt_4"), keys=(IDS, HISTORY), history=1, durable=0)
+    assert admin.lrange(HISTORY, 0, -1) == [envelope("evt_4")]
+    assert admin.xlen(STREAM) == 3
+
+
+def test_more_channels_than_are_remembered(admin: redis.Redis) -> None:
+    for _ in range(2):
+        for number in range(1001):
+            channel = f"task:a{number}"
+            keys = (f"events:{channel}:history",)
+            emit(admin, envelope(channel=channel), keys=keys, channel=channel, durable=0, window=0, history=1)
+    assert admin.dbsize() == 1001
 
 
 @pytest.mark.parametrize("key", [IDS, HISTORY, STREAM])
@@ -163,12 +257,24 @@ def test_a_key_of_another_type_leaves_nothing(worker: redis.Redis, admin: redis.
     assert admin.keys() == [key]
 
 
+@pytest.mark.parametrize("key", [IDS, HISTORY])
+def test_a_live_events_key_of_another_type_leaves_nothing(worker: redis.Redis, admin: redis.Redis, key: str) -> None:
+    admin.set(key, "x")
+    with pytest.raises(redis.ResponseError, match="^WRONGTYPE "):
+        emit(worker, **LIVE)  # type: ignore[arg-type]
+    assert admin.keys() == [key]
+
+
 def test_exhausted_stream_ids_leave_nothing(worker: redis.Redis, admin: redis.Redis) -> None:
     last = "18446744073709551615"
     admin.xadd(STREAM, {"x": "y"}, id=f"{last}-{last}")
     with pytest.raises(redis.ResponseError):
         emit(worker)
     assert admin.keys() == [STREAM]
+    admin.rpush(HISTORY, "newest", "oldest")
+    with pytest.raises(redis.ResponseError):
+        emit(worker, history=2)
+    assert admin.lrange(HISTORY, 0, -1) == ["newest", "oldest"]
 
 
 def test_full_memory_leaves_nothing(worker: redis.Redis, admin: redis.Redis) -> None:

@@ -81,6 +81,14 @@ def test_a_missing_right_changes_nothing(worker: redis.Redis, admin: redis.Redis
     assert sorted(admin.keys()) == ["agent:1", "agent:2", "session:1"]
 
 
+@pytest.mark.parametrize("key", [f"events:{CHANNEL}:ids", f"events:{CHANNEL}:history"])
+def test_an_event_that_fails_removes_nothing(worker: redis.Redis, admin: redis.Redis, key: str) -> None:
+    admin.set(key, "x")
+    with pytest.raises(redis.ResponseError, match="^WRONGTYPE "):
+        invalidate(worker, *KEYS)
+    assert sorted(admin.keys()) == ["agent:1", "agent:2", key, "session:1"]
+
+
 def test_keys_of_others_stay(worker: redis.Redis, admin: redis.Redis) -> None:
     with pytest.raises(redis.ResponseError, match="permission"):
         invalidate(worker, "agent:1", "session:1")

@@ -1,4 +1,4 @@
-//! How fast durable events that wait already are handled, one acknowledgment each.
+//! How fast durable events that wait already are handled, each acknowledged after its handler.
 
 use std::collections::HashMap;
 use std::sync::Arc;

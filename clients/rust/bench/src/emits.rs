@@ -25,8 +25,7 @@ pub const SAME_COMMANDS: &str = "redis crate, the same commands in a pipeline";
 const LIVE_AIM: f64 = 0.9;
 const DURABLE_AIM: f64 = 0.75;
 
-/// How long the client remembers an event's id, and how many events a history keeps.
-const WINDOW_MS: u128 = 300_000;
+/// How many events a history keeps.
 const HISTORY: u32 = 100;
 
 /// What an event tells here.
@@ -173,6 +172,8 @@ impl Channel {
         let ids = self.key("ids");
         let mut pipeline = Pipeline::new();
         pipeline.cmd("ZSCORE").arg(&ids).arg(&event.event_id);
+        let history = self.key("history");
+        pipeline.cmd("LPUSH").arg(&history).arg(&envelope);
         if self.durable {
             pipeline.cmd("XADD").arg(self.key("stream")).arg("*").arg(&[
                 "event_id",
@@ -181,33 +182,25 @@ impl Channel {
                 &envelope,
             ]);
         }
-        pipeline
-            .cmd("ZCOUNT")
-            .arg(&ids)
-            .arg("-inf")
-            .arg(format!("({}", now - WINDOW_MS));
+        pipeline.cmd("LTRIM").arg(history).arg(0).arg(HISTORY - 1);
         pipeline
             .cmd("ZADD")
             .arg(ids)
             .arg(u64::try_from(now)?)
             .arg(&event.event_id);
-        self.kept_and_published(&mut pipeline, &envelope);
+        pipeline.cmd("PUBLISH").arg(self.name).arg(envelope);
         Ok(pipeline)
     }
 
     /// Published and kept, yet twice where it is emitted twice.
     pub fn without_ids(self, event: &Event) -> anyhow::Result<Pipeline> {
         let mut pipeline = Pipeline::new();
-        self.kept_and_published(&mut pipeline, &event.encode()?);
-        Ok(pipeline)
-    }
-
-    fn kept_and_published(self, pipeline: &mut Pipeline, envelope: &str) {
+        let envelope = event.encode()?;
         let history = self.key("history");
-        pipeline.cmd("LPUSH").arg(&history).arg(envelope);
-        let trim = pipeline.cmd("LTRIM").arg(history);
-        trim.arg(0).arg(HISTORY - 1);
+        pipeline.cmd("LPUSH").arg(&history).arg(&envelope);
+        pipeline.cmd("LTRIM").arg(history).arg(0).arg(HISTORY - 1);
         pipeline.cmd("PUBLISH").arg(self.name).arg(envelope);
+        Ok(pipeline)
     }
 }
 
@@ -235,22 +228,20 @@ mod tests {
         let event = Event::new(DURABLE, "bench", &json!({})).unwrap();
         let pipeline = Channel::of(DURABLE, true).same_commands(&event).unwrap();
         let words = words(&pipeline);
-        let all = [
-            "ZSCORE", "XADD", "ZCOUNT", "ZADD", "LPUSH", "LTRIM", "PUBLISH",
-        ];
+        let all = ["ZSCORE", "LPUSH", "XADD", "LTRIM", "ZADD", "PUBLISH"];
         assert_eq!(words, all);
         let send = LIBRARY.split("local function send").nth(1).unwrap();
         let send = send.split("\nend").next().unwrap();
-        let mut called = send.match_indices("redis.call('").map(|(place, called)| {
+        let mut called = send.match_indices("call('").map(|(place, called)| {
             let word = &send[place + called.len()..];
             word.split('\'').next().unwrap()
         });
-        // What removes ids is called for those that have run out alone.
+        // What finds and removes ids that have run out is called now and then.
         assert!(words.iter().all(|word| called.any(|called| called == word)));
         let plain = Channel::of(LIVE, false).same_commands(&event).unwrap();
         assert_eq!(
             self::words(&plain),
-            ["ZSCORE", "ZCOUNT", "ZADD", "LPUSH", "LTRIM", "PUBLISH"]
+            ["ZSCORE", "LPUSH", "LTRIM", "ZADD", "PUBLISH"]
         );
     }
 }

@@ -264,7 +264,7 @@ impl<V: Serialize + DeserializeOwned> Keyspace<V> {
         F: Future<Output = Result<Option<V>, E>>,
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let commands = with_life(&key).to_vec();
+        let commands = Vec::from(with_life(&key));
         let mut replies = self.connection.pipeline(commands, Repeat::Safe).await?;
         let (life, stored) = (replies.pop(), replies.pop());
         let held = held(stored, life)?;

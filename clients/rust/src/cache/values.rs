@@ -130,7 +130,7 @@ impl<V: DeserializeOwned> Keyspace<V> {
         if let Some(held) = self.look_near(key).await? {
             return self.found(&held);
         }
-        let commands = with_life(key).to_vec();
+        let commands = Vec::from(with_life(key));
         let mut replies = self.connection.pipeline_briefly(commands).await?;
         let (life, stored) = (replies.pop(), replies.pop());
         self.found(&held(stored, life)?)
@@ -143,7 +143,10 @@ impl<V: DeserializeOwned> Keyspace<V> {
         }
     }
 
-    fn found(&self, held: &Held) -> Result<Option<(Found<V>, Option<Duration>)>> {
+    fn found<D: AsRef<[u8]>>(
+        &self,
+        held: &Held<D>,
+    ) -> Result<Option<(Found<V>, Option<Duration>)>> {
         self.count_one(held.data.is_some());
         held.found()
     }
@@ -175,31 +178,41 @@ pub(super) fn with_life(key: &str) -> [Command; 2] {
 }
 
 /// What a key holds, as it is stored.
-pub(super) struct Held {
+pub(super) struct Held<D = Arc<[u8]>> {
     /// `None`: nothing.
-    pub(super) data: Option<Arc<[u8]>>,
+    pub(super) data: Option<D>,
     /// How long it stays; `None`: it has no end.
     pub(super) left: Option<Duration>,
 }
 
-impl Held {
+impl<D: AsRef<[u8]>> Held<D> {
     pub(super) fn found<V: DeserializeOwned>(
         &self,
     ) -> Result<Option<(Found<V>, Option<Duration>)>> {
         let Some(data) = &self.data else {
             return Ok(None);
         };
-        Ok(Some((found(data)?, self.left)))
+        Ok(Some((found(data.as_ref())?, self.left)))
+    }
+}
+
+impl Held<Vec<u8>> {
+    /// The same for several who hold it.
+    pub(super) fn shared(self) -> Held {
+        Held {
+            data: self.data.map(Arc::from),
+            left: self.left,
+        }
     }
 }
 
 /// What was answered to [`with_life`].
-pub(super) fn held(stored: Option<Value>, life: Option<Value>) -> Result<Held> {
-    let stored: Option<Vec<u8>> = parsed("GET", stored.unwrap_or(Value::Nil))?;
+pub(super) fn held(stored: Option<Value>, life: Option<Value>) -> Result<Held<Vec<u8>>> {
+    let data = parsed("GET", stored.unwrap_or(Value::Nil))?;
     // `PTTL` says -1 where there is no end, and -2 where the key is gone, which was there a moment before.
     let life: i64 = parsed("PTTL", life.unwrap_or(Value::Nil))?;
     Ok(Held {
-        data: stored.map(Arc::from),
+        data,
         left: (life != -1).then(|| Duration::from_millis(u64::try_from(life).unwrap_or(0))),
     })
 }

@@ -1,5 +1,6 @@
 //! Durable events, each handled at least once.
 
+mod acknowledgments;
 mod feed;
 mod gauge;
 mod keeper;
@@ -24,6 +25,7 @@ use crate::contract::ChannelSpec;
 use crate::error::{Error, Result};
 use crate::event::Event;
 use crate::metrics::Metrics;
+use acknowledgments::Acknowledgments;
 use feed::Feed;
 use lanes::Lanes;
 use tally::Tally;
@@ -177,6 +179,7 @@ impl Consumer {
             group: Arc::clone(&group),
             lanes: Arc::clone(&lanes),
             handlers: self.handlers.into(),
+            acknowledgments: Arc::new(Acknowledgments::new(&group)),
             tally: Arc::clone(&tally),
             stopped: self.stopped.clone(),
         };

@@ -1,5 +1,7 @@
 //! Entries of streams.
 
+use std::borrow::Cow;
+
 use redis::{FromRedisValue, ParsingError, Value};
 
 use crate::event::Event;
@@ -38,6 +40,11 @@ impl RawEntry {
             .map(|pair| pair[1].as_slice())
     }
 
+    /// The event's id, as far as it holds one.
+    pub(super) fn event_id(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(self.field("event_id").unwrap_or_default())
+    }
+
     pub(super) fn event(&self) -> Option<Event> {
         Event::decode(self.field("envelope")?).ok()
     }
@@ -53,6 +60,12 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// The event that it holds.
+    pub(super) fn event(&self) -> Option<Event> {
+        let event = self.raw.event()?;
+        Some(event.at(self.raw.id().to_owned(), self.deliveries))
+    }
+
     /// Its stream keeps it no more.
     pub(super) fn is_gone(&self) -> bool {
         self.raw.fields.is_empty()

@@ -123,20 +123,18 @@ impl Group {
         })
     }
 
-    /// Says that an entry is done with.
-    pub(super) async fn acknowledge(&self, entry: &Entry) -> Result<()> {
-        let _: u64 = self
-            .connection
-            .call(self.acknowledgment(entry), Repeat::Safe)
-            .await?;
+    /// Says that entries of a channel are done with.
+    pub(super) async fn acknowledge(&self, channel: usize, ids: &[String]) -> Result<()> {
+        let acknowledgment = self.acknowledgment(channel, ids);
+        let _: u64 = self.connection.call(acknowledgment, Repeat::Safe).await?;
         Ok(())
     }
 
-    fn acknowledgment(&self, entry: &Entry) -> Command {
+    fn acknowledgment(&self, channel: usize, ids: &[impl AsRef<str>]) -> Command {
         Command::new("XACK")
-            .arg(self.channels[entry.channel].stream_key())
+            .arg(self.channels[channel].stream_key())
             .arg(&self.name)
-            .arg(entry.raw.id())
+            .args(ids.iter().map(AsRef::as_ref))
     }
 
     /// Moves an entry to the service's dead letters, in one step.
@@ -155,7 +153,7 @@ impl Group {
                 .arg(reason)
                 .arg("failed_at")
                 .arg(Timestamp::now().as_millisecond());
-            vec![add, self.acknowledgment(entry)]
+            vec![add, self.acknowledgment(entry.channel, &[entry.raw.id()])]
         };
         loop {
             match self.connection.transaction(bury(), Repeat::Never).await {

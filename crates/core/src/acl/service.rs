@@ -70,7 +70,8 @@ const LOCK: &[&str] = &[
     "script|load",
     "set",
 ];
-/// Publish, keep the newest, keep in the stream, and remember ids for a while (`cachebus_emit`).
+/// Publish, keep the newest, keep in the stream, and remember ids for a while (`cachebus_emit`). `type`: for a library of version 1.0,
+/// which an older agent may still serve.
 const PUBLISH: &[&str] = &[
     "fcall",
     "lpush",

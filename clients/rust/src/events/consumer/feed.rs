@@ -209,10 +209,7 @@ impl Feed {
     }
 
     fn work(&self, entry: Entry) -> Work {
-        let event = entry
-            .raw
-            .event()
-            .map(|event| event.at(entry.raw.id().to_owned(), entry.deliveries));
+        let event = entry.event();
         let key = event.as_ref().and_then(|event| {
             let key = catch_unwind(AssertUnwindSafe(|| (self.key_of)(event)));
             key.map_err(|_| {

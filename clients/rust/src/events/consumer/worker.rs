@@ -6,7 +6,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use super::lanes::{Lanes, Work};
+use super::acknowledgments::Acknowledgments;
+use super::lanes::Lanes;
 use super::{Handler, Tally};
 use crate::error::Result;
 use crate::event::Event;
@@ -22,6 +23,7 @@ pub(super) struct Worker {
     pub(super) group: Arc<Group>,
     pub(super) lanes: Arc<Lanes>,
     pub(super) handlers: Arc<[Handler]>,
+    pub(super) acknowledgments: Arc<Acknowledgments>,
     pub(super) tally: Arc<Tally>,
     pub(super) stopped: CancellationToken,
 }
@@ -45,23 +47,23 @@ impl Worker {
 
     async fn work(&self) -> Result<()> {
         loop {
-            let work = tokio::select! {
+            let mut work = tokio::select! {
                 biased;
                 () = self.stopped.cancelled() => return Ok(()),
                 work = self.lanes.take() => work,
             };
-            match self.handle(&work).await? {
+            let event = work.event.take();
+            match self.handle(&work.entry, event).await? {
                 Outcome::Acknowledged => self.lanes.done(&work),
                 Outcome::Left => return Ok(()),
             }
         }
     }
 
-    async fn handle(&self, work: &Work) -> Result<Outcome> {
+    async fn handle(&self, entry: &Entry, event: Option<Event>) -> Result<Outcome> {
         if !self.group.switched_on(&self.stopped).await {
             return Ok(Outcome::Left);
         }
-        let entry = &work.entry;
         if entry.deliveries == 0 {
             // Acknowledged since it was handed out.
             return Ok(Outcome::Acknowledged);
@@ -71,13 +73,13 @@ impl Worker {
             self.tally.lost(entry.channel, 1);
             return Ok(acknowledged);
         }
-        let Some(event) = &work.event else {
+        let Some(event) = event else {
             return self.bury(entry, "invalid").await;
         };
         if entry.deliveries > self.group.options().max_deliveries {
             return self.bury(entry, "deliveries").await;
         }
-        match self.tried(entry.channel, event).await {
+        match self.tried(entry, event).await {
             Some(Ok(())) => {
                 let acknowledged = self.acknowledge(entry).await?;
                 self.tally.consumed(entry.channel);
@@ -89,15 +91,17 @@ impl Worker {
     }
 
     /// Has the event handled; the last failure where none of the attempts worked, `None` where it was stopped between them.
-    async fn tried(&self, channel: usize, event: &Event) -> Option<Result<(), &'static str>> {
+    async fn tried(&self, entry: &Entry, event: Event) -> Option<Result<(), &'static str>> {
+        let channel = entry.channel;
+        let mut first = Some(event);
         let options = self.group.options();
         let mut pauses = Pauses::new(options.backoff, options.longest_backoff);
         for attempt in 1.. {
-            let span = spans::handling(event, self.group.name());
+            // It is read again for each further attempt: hardly any event needs one.
+            let event = first.take().or_else(|| entry.event())?;
+            let span = spans::handling(&event, self.group.name());
             let begun = Instant::now();
-            let handled = self.handlers[channel](event.clone())
-                .instrument(span.clone())
-                .await;
+            let handled = self.handlers[channel](event).instrument(span.clone()).await;
             self.tally.processed(channel, begun.elapsed());
             let Err(failure) = handled else {
                 break;
@@ -105,8 +109,8 @@ impl Worker {
             spans::failed(&span, failure);
             self.tally.failed(channel, EventFailure::Handler, 1);
             tracing::warn!(
-                channel = event.channel,
-                event = event.event_id,
+                channel = self.group.channel(channel),
+                event = %entry.raw.event_id(),
                 failure,
                 "a handler failed"
             );
@@ -122,7 +126,7 @@ impl Worker {
     }
 
     async fn acknowledge(&self, entry: &Entry) -> Result<Outcome> {
-        self.until_answered(entry, || self.group.acknowledge(entry))
+        self.until_answered(entry, || self.acknowledgments.say(&self.group, entry))
             .await
     }
 
