@@ -16,7 +16,9 @@ from aiohttp import ClientSession
 from cachebus import Folder
 from cachebus.aio import CacheBus
 
+import chromium
 from ai_model import keep
+from look import look
 from run import HOST, Family, family, free_port
 
 # Seconds. An answer takes no longer, whatever the bus does.
@@ -132,6 +134,11 @@ async def check(folder: Path) -> int:
         print("ok: a_model_that_is_switched_off_tells_later", flush=True)
         await without_the_bus_all_is_answered(browser, way)
         print("ok: without_the_bus_all_is_answered", flush=True)
+        if program := chromium.program():
+            await look(program, running.page, way.close, way.open)
+            print("ok: the page in Chromium", flush=True)
+        else:
+            print("not checked: the page in Chromium, which is not installed", flush=True)
     way.close()
     return 0
 

@@ -3,7 +3,8 @@
     cachebus dev -f config/samples/platform.yaml -- python examples/services/run.py
     cachebus dev -f config/samples/platform.yaml -- python examples/services/run.py load
 
-`load` compares the services with cache and bus and without, `check` tries what README.md says.
+`load` compares the services with cache and bus and without, `check` tries what README.md says, `picture FILE` keeps
+what the page shows in Chromium.
 """
 
 from __future__ import annotations
@@ -199,6 +200,27 @@ async def serve(folder: Path, page_port: int) -> None:
         await running.ended()
 
 
+async def show(folder: Path, file: Path) -> int:
+    """Writes a picture of the page while there is something to see; the exit code."""
+    # They are started by this module.
+    import chromium
+    import load
+    import look
+
+    program = chromium.program()
+    if program is None:
+        sys.exit("no Chromium: apt-get install chromium, or another one on PATH")
+    async with family(folder) as running:
+
+        async def others() -> None:
+            database = await load.counting(running.database)
+            await load.play(running.page, database, load.requests(0, 600))
+            await database.close()
+
+        await look.picture(program, running.page, file, others)
+    return 0
+
+
 async def main() -> int:
     """Does what is asked for; the exit code."""
     # They are started by this module.
@@ -206,9 +228,12 @@ async def main() -> int:
     import load
 
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("what", nargs="?", choices=["serve", "load", "check"], default="serve")
+    arguments.add_argument("what", nargs="?", choices=["serve", "load", "check", "picture"], default="serve")
+    arguments.add_argument("file", nargs="?", type=Path, help="of the picture, PNG")
     arguments.add_argument("--port", type=int, default=8080, help="the page's (default: 8080)")
     given = arguments.parse_args()
+    if (given.what == "picture") != (given.file is not None):
+        arguments.error("a picture has a file, and nothing else has")
     if "SERVICE_BINDING_ROOT" not in os.environ:
         sys.exit("there is no bus: cachebus dev -f config/samples/platform.yaml -- python examples/services/run.py")
     with tempfile.TemporaryDirectory() as folder:
@@ -217,6 +242,8 @@ async def main() -> int:
                 return await load.compare(running.page, running.database, running.switch)
         if given.what == "check":
             return await check.check(Path(folder))
+        if given.what == "picture":
+            return await show(Path(folder), given.file)
         await serve(Path(folder), given.port)
         return 1
 

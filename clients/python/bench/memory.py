@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .place import CONNECTIONS, Place
+from .rounds import growing
 from .summary import Figure, compared
 from .work import KEYSPACE, key
 
@@ -29,7 +30,8 @@ async def _held(call: Callable[[], Awaitable[Any]]) -> float:
     await call()
     gc.collect()
     tracemalloc.start()
-    await asyncio.gather(*(call() for _ in range(CONNECTIONS)))
+    for at_once in growing(CONNECTIONS):
+        await asyncio.gather(*(call() for _ in range(at_once)))
     gc.collect()
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()

@@ -6,12 +6,18 @@ import asyncio
 import statistics
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .summary import Row, ratio
 from .work import Ids
+
+# Seconds of a slice in which connections are opened, how many there may be, and the calls of each loop in one that has
+# opened none: opening takes longer than that.
+OPENING = 0.1
+MOST_OPENINGS = 100
+ENOUGH = 2
 
 
 @dataclass(frozen=True)
@@ -100,10 +106,34 @@ def threading_(who: str, call: Callable[[int], Any], *, aim: float | None = None
     return Contender(who, play, aim)
 
 
+def growing(most: int) -> Iterator[int]:
+    """How many calls are made at the same time until there are ``most``, twice as many each time; nothing for one. By
+    them connections are opened: a busy machine takes longer for all at once than a client waits for one."""
+    at_once = 2
+    while at_once < most:
+        yield at_once
+        at_once *= 2
+    if most > 1:
+        yield most
+
+
+async def _open(contender: Contender, load: Load) -> None:
+    """Plays until all connections are open: redis-py opens one after the other, each with a TLS context of its own."""
+    for at_once in growing(load.at_once):
+        for _ in range(MOST_OPENINGS):
+            played = await contender.play(replace(load, at_once=at_once, slice=OPENING))
+            if len(played.laps) >= ENOUGH * at_once:
+                break
+        else:
+            raise RuntimeError(f"{contender.who}: it does not come to {at_once} calls at the same time")
+
+
 async def compare(contenders: Sequence[Contender], load: Load) -> list[Row]:
     """Plays all rounds; a row for each contender, of which the first is ours. Each round begins with another one."""
     rates: list[list[float]] = [[] for _ in contenders]
     laps: list[list[float]] = [[] for _ in contenders]
+    for contender in contenders:
+        await _open(contender, load)
     for round_ in range(load.rounds + 1):
         for turn in range(len(contenders)):
             place = (turn + round_) % len(contenders)
