@@ -123,7 +123,14 @@ async fn damage(scene: &Scene, pod: &str, script: &str) -> anyhow::Result<()> {
         conditions.all(|condition| condition.reason != FILES_SET_ASIDE)
     };
     let name = scene.bus.names.bus();
-    wait::object(&scene.bus.api(), name, "nothing is set aside", SEEN, readable).await?;
+    wait::object(
+        &scene.bus.api(),
+        name,
+        "nothing is set aside",
+        SEEN,
+        readable,
+    )
+    .await?;
     let server = scene.server(pod).await?;
     let _stopped = Suspended::all(vec![scene.server(pod).await?])?;
     on_volume(scene, pod, script).await?;
