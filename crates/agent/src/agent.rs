@@ -3,6 +3,7 @@
 use crate::api;
 use crate::data::DataAgent;
 use crate::error::AgentError;
+use crate::hosts;
 use crate::http;
 use crate::layout::Layout;
 use crate::operator_port::{self, Gate};
@@ -62,9 +63,10 @@ pub async fn run_in(
         operator: site.names.operator_identity(),
         routes: api::routes(seen.clone(), orders),
     };
-    let mut ports = JoinSet::new();
-    ports.spawn(http::serve(http::listen(site.layout.http).await?, seen));
-    ports.spawn(operator_port::serve(
+    let mut beside = JoinSet::new();
+    beside.spawn(hosts::keep(site.clone()));
+    beside.spawn(http::serve(http::listen(site.layout.http).await?, seen));
+    beside.spawn(operator_port::serve(
         http::listen(site.layout.api).await?,
         gate,
     ));

@@ -19,6 +19,8 @@ pub struct Layout {
     pub auth_dir: PathBuf,
     /// The mounted serving certificate.
     pub tls_dir: PathBuf,
+    /// Where the server looks names up before it asks DNS.
+    pub hosts: PathBuf,
     /// Where probes and metrics are served. The unspecified IPv6 address stands for all addresses of both families.
     pub http: SocketAddr,
     /// Where the operator is served, likewise.
@@ -39,6 +41,7 @@ impl Layout {
             acl_dir: names::ACL_DIR.into(),
             auth_dir: names::AUTH_DIR.into(),
             tls_dir: names::TLS_DIR.into(),
+            hosts: names::ETC_HOSTS.into(),
             http: everywhere(names::HTTP_PORT),
             api: everywhere(names::API_PORT),
             server_host: "127.0.0.1".to_owned(),

@@ -13,6 +13,7 @@ mod data;
 mod directives;
 mod engine;
 mod error;
+mod hosts;
 mod http;
 mod install;
 mod layout;

@@ -35,6 +35,10 @@ pub const DATA_DIR: &str = "/data";
 pub const RUN_DIR: &str = "/run/cachebus";
 /// Folder into which the init container copies the agent.
 pub const BIN_DIR: &str = "/opt/cachebus";
+/// File in [`BIN_DIR`] that the server's pods see as [`ETC_HOSTS`].
+pub const HOSTS: &str = "hosts";
+/// Where names are looked up before DNS is asked.
+pub const ETC_HOSTS: &str = "/etc/hosts";
 /// Folder of the ConfigMap: [`AGENT_JSON`], [`REDIS_CONF`], [`SENTINEL_CONF`].
 pub const CONFIG_DIR: &str = "/etc/cachebus/config";
 /// Folder of the ACL Secret: [`REDIS_ACL`], [`SENTINEL_ACL`].

@@ -43,6 +43,7 @@ impl<'a> Pod<'a> {
             acl_dir: bus.path("acl"),
             auth_dir: bus.path("auth"),
             tls_dir: bus.path("tls"),
+            hosts: bus.path("hosts"),
             http: listen(free_port()),
             api: listen(free_port()),
             server_host: bus.address(component, ordinal),

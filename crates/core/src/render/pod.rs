@@ -84,8 +84,8 @@ fn spec(bus: &Bus, platform: &Platform, component: Component) -> PodSpec {
     }
 }
 
-/// Sentinels resolve the names of all servers at each word of another, ten and more a second. Pods are reached by IPv4 only, so the
-/// question for another address, which is half of that, is spared; a C library that does not know the option asks as ever.
+/// Pods are reached by IPv4 only: where a server asks DNS itself, the question for another address is spared. A C library that does
+/// not know the option asks as ever.
 fn dns() -> PodDNSConfig {
     let option = PodDNSConfigOption {
         name: Some("no-aaaa".to_owned()),

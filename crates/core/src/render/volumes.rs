@@ -2,8 +2,8 @@
 
 use crate::bus::Bus;
 use crate::names::{
-    ACL_DIR, AUTH_DIR, BIN_DIR, CONFIG_DIR, Component, DATA_CLAIM, DATA_DIR, REDIS_ACL, RUN_DIR,
-    SENTINEL_ACL, TLS_DIR,
+    ACL_DIR, AUTH_DIR, BIN_DIR, CONFIG_DIR, Component, DATA_CLAIM, DATA_DIR, ETC_HOSTS, HOSTS,
+    REDIS_ACL, RUN_DIR, SENTINEL_ACL, TLS_DIR,
 };
 use crate::observed::ClaimTemplate;
 use k8s_openapi::api::core::v1::{
@@ -126,6 +126,10 @@ pub(super) fn mounts() -> Vec<VolumeMount> {
         mount(DATA_CLAIM, DATA_DIR, false),
         mount(RUN, RUN_DIR, false),
         binaries_mount(),
+        VolumeMount {
+            sub_path: Some(HOSTS.to_owned()),
+            ..mount(BIN, ETC_HOSTS, false)
+        },
         mount(CONFIG, CONFIG_DIR, true),
         mount(ACL, ACL_DIR, true),
         mount(AUTH, AUTH_DIR, true),

@@ -1,17 +1,26 @@
 //! Links that are cut, one way or both, lossy or slow.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
 use crate::chaos::{Fault, Loses, Scene, held};
 use crate::machine::Rules;
+use crate::process::Suspended;
 
 /// How long a link is cut.
 const CUT: Duration = Duration::from_secs(25);
 
 /// How long a link is bad.
 const BAD: Duration = Duration::from_secs(20);
+
+/// How long no name is answered, and how long that has lasted when the primary hangs.
+const NAMELESS: Duration = Duration::from_secs(40);
+const ALREADY: Duration = Duration::from_secs(5);
+
+/// How long it hangs: longer than Sentinels wait.
+const HUNG: Duration = Duration::from_secs(12);
 
 /// `replication.fencingWindow` and the looks that it takes to act on it: so long a primary may take writes that cannot know
 /// of another.
@@ -21,6 +30,7 @@ const WINDOW: Duration = Duration::from_secs(5);
 const CUT_LINKS: &str = "e2e_cut_links";
 const BROKEN_LINK: &str = "e2e_broken_link";
 const LOSSY: &str = "e2e_lossy";
+const SILENT_DNS: &str = "e2e_silent_dns";
 
 pub const ALL: &[Fault] = &[
     Fault::new(
@@ -76,6 +86,12 @@ pub const ALL: &[Fault] = &[
     )
     .beside(WINDOW)
     .lasts(),
+    Fault::new(
+        "hang-without-names",
+        "no pod of the bus hears from DNS for 40 s, and after 5 s of it the primary's server gets SIGSTOP for 12 s",
+        |scene| Box::pin(without_names(scene)),
+    )
+    .tells(&["SentinelSeesPrimaryDown", "FailoverRunning"]),
 ];
 
 /// With whom a link is cut.
@@ -157,6 +173,28 @@ async fn slow(scene: &Scene) -> anyhow::Result<()> {
     let server = scene.server(&scene.primary).await?;
     let _slow = held::Queue::begin(&server)?;
     tokio::time::sleep(BAD).await;
+    Ok(())
+}
+
+/// What a node does to the others that is gone with one of the cluster's DNS servers, and worse: no question is answered.
+async fn without_names(scene: &Scene) -> anyhow::Result<()> {
+    let addresses = scene.addresses().await?;
+    let mut nodes = BTreeSet::new();
+    for pod in addresses.keys() {
+        nodes.insert(scene.node(pod).await?);
+    }
+    let addresses: Vec<String> = addresses.into_values().collect();
+    let asking = format!("ip saddr {{ {} }}", addresses.join(", "));
+    let rules = format!("{asking} udp dport 53 drop; {asking} tcp dport 53 drop;");
+    let silent = nodes
+        .iter()
+        .map(|node| Rules::forward(node, SILENT_DNS, &rules));
+    let _silent: Vec<Rules> = silent.collect::<anyhow::Result<_>>()?;
+    tokio::time::sleep(ALREADY).await;
+    let hung = Suspended::all(vec![scene.server(&scene.primary).await?])?;
+    tokio::time::sleep(HUNG).await;
+    drop(hung);
+    tokio::time::sleep(NAMELESS.saturating_sub(ALREADY + HUNG)).await;
     Ok(())
 }
 
