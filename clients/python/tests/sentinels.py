@@ -46,9 +46,9 @@ class Deployment:
         return _Fixed(self._port, contracts.json.dumps(document))
 
     def fail_over(self) -> None:
-        """Kills the primary and waits until Sentinel has replaced it."""
+        """Kills the primary and waits until Sentinel has replaced it, which one that was kept waiting does 30 s later."""
         self._servers[0].stop()
-        eventually(lambda: self.replica.admin().role()[0] == "master", within=30)
+        eventually(lambda: self.replica.admin().role()[0] == "master", within=90)
 
     def __enter__(self) -> Deployment:
         primary, replica = self._servers
@@ -80,6 +80,8 @@ class Deployment:
             f"sentinel monitor {NAME} 127.0.0.1 {primary.port} 1\n"
             f"sentinel auth-pass {NAME} {ADMIN_PASSWORD}\n"
             f"sentinel down-after-milliseconds {NAME} 500\n"
+            # On a machine that was busy the first attempt may find no replica that was heard of lately.
+            f"sentinel failover-timeout {NAME} 1000\n"
         )
         program = "valkey-server" if primary.valkey else "redis-server"
         command = ["docker", "run", "-d", "--rm", "--name", self._sentinel, "--network", "host"]
