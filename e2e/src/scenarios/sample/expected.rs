@@ -12,6 +12,7 @@ pub const ALWAYS: Directives = &[
     ("appendfilename", "appendonly.aof"),
     ("bind", "* -::*"),
     ("cluster-enabled", "no"),
+    ("crash-memcheck-enabled", "no"),
     ("dbfilename", "dump.rdb"),
     ("dir", "/data"),
     ("enable-debug-command", "no"),
