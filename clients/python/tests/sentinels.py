@@ -46,7 +46,7 @@ class Deployment:
         return _Fixed(self._port, contracts.json.dumps(document))
 
     def fail_over(self) -> None:
-        """Kills the primary and waits until Sentinel has replaced it, which one that was kept waiting does 30 s later."""
+        """Kills the primary and waits until Sentinel has replaced it: 30 s later where it had been kept waiting."""
         self._servers[0].stop()
         eventually(lambda: self.replica.admin().role()[0] == "master", within=90)
 
