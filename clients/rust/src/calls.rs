@@ -5,8 +5,10 @@ use std::time::Duration;
 use crate::command::Command;
 use crate::contract::ChannelSpec;
 
-/// Bytes of an event's call besides its keys and its envelope, or a few more: name of the function, channel and numbers.
+/// Bytes of a call besides its keys and its longest argument, or a few more: name of the function, channel and numbers.
 const SHORT: usize = 128;
+/// Arguments of a call besides its keys, at most.
+const ARGUMENTS: usize = 7;
 
 /// `window`: how long the event's id is remembered; zero: not at all.
 pub(crate) fn emit(spec: &ChannelSpec, envelope: &str, window: Duration) -> Command {
@@ -35,24 +37,30 @@ pub(crate) fn invalidate(
 
 /// `epoch`: Sentinels' epoch of the primary; 0 where it is not known.
 pub(crate) fn lock(key: &str, token: &str, ttl: Duration, epoch: u64) -> Command {
-    function("cachebus_lock", &[key.to_owned(), format!("{key}:fence")])
+    let keys = [key.to_owned(), format!("{key}:fence")];
+    function("cachebus_lock", &keys, token.len())
         .arg(token)
         .arg(ttl.as_millis())
         .arg(epoch)
 }
 
 pub(crate) fn extend(key: &str, token: &str, ttl: Duration) -> Command {
-    function("cachebus_extend", &[key.to_owned()])
+    function("cachebus_extend", &[key.to_owned()], token.len())
         .arg(token)
         .arg(ttl.as_millis())
 }
 
 pub(crate) fn unlock(key: &str, token: &str) -> Command {
-    function("cachebus_unlock", &[key.to_owned()]).arg(token)
+    function("cachebus_unlock", &[key.to_owned()], token.len()).arg(token)
 }
 
-fn function(name: &str, keys: &[String]) -> Command {
-    called(Command::new("FCALL"), name, keys)
+/// `bytes`: of its longest argument.
+fn function(name: &str, keys: &[String], bytes: usize) -> Command {
+    let bytes = keys.iter().map(String::len).sum::<usize>() + bytes + SHORT;
+    Command::with_room("FCALL", keys.len() + ARGUMENTS, bytes)
+        .arg(name)
+        .arg(keys.len())
+        .args(keys)
 }
 
 fn event(
@@ -62,18 +70,12 @@ fn event(
     envelope: &str,
     window: Duration,
 ) -> Command {
-    let bytes = keys.iter().map(String::len).sum::<usize>() + envelope.len();
-    let room = Command::with_room("FCALL", keys.len() + 7, bytes + SHORT);
-    called(room, name, keys)
+    function(name, keys, envelope.len())
         .arg(&spec.channel)
         .arg(envelope)
         .arg(spec.history)
         .arg(u8::from(spec.durable))
         .arg(window.as_millis())
-}
-
-fn called(call: Command, name: &str, keys: &[String]) -> Command {
-    call.arg(name).arg(keys.len()).args(keys)
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub(crate) async fn keep(mut site: Site) {
             return;
         }
     };
-    let mut addresses = BTreeMap::new();
+    let (mut addresses, mut written) = (BTreeMap::new(), BTreeMap::new());
     loop {
         // A file that is not whole yet is read the next time.
         let _ = site.refresh();
@@ -49,14 +49,21 @@ pub(crate) async fn keep(mut site: Site) {
         });
         let mut asked: FuturesUnordered<_> = asked.collect();
         while let Some((name, found)) = asked.next().await {
-            let changed = match found {
-                Some(found) if found.is_empty() => addresses.remove(&name).is_some(),
-                Some(found) => addresses.insert(name, found.clone()) != Some(found),
-                None => false,
-            };
-            if changed && let Err(error) = write(&site.layout.hosts, &addresses) {
-                tracing::warn!(%error, file = %site.layout.hosts.display(), "servers ask DNS themselves: the file cannot be written");
-                return;
+            match found {
+                Some(found) if found.is_empty() => {
+                    addresses.remove(&name);
+                }
+                Some(found) => {
+                    addresses.insert(name, found);
+                }
+                None => {}
+            }
+            if addresses != written {
+                if let Err(error) = write(&site.layout.hosts, &addresses) {
+                    tracing::warn!(%error, file = %site.layout.hosts.display(), "servers ask DNS themselves: the file cannot be written");
+                    return;
+                }
+                written.clone_from(&addresses);
             }
         }
         sleep(PAUSE).await;
@@ -96,11 +103,10 @@ async fn ask(resolver: &TokioResolver, name: &str) -> Option<Vec<Ipv4Addr>> {
 
 /// The names that pods of the bus announce.
 fn names(site: &Site) -> Vec<String> {
-    let data = (0..=site.config.replicas).map(|ordinal| {
-        let pod = site.names.pod(Component::Redis, ordinal);
-        site.names.pod_fqdn(Component::Redis, &pod)
-    });
-    data.chain(site.config.sentinels.iter().cloned()).collect()
+    let data = site.names.data_pods(site.config.replicas);
+    data.map(|pod| site.names.pod_fqdn(Component::Redis, &pod))
+        .chain(site.config.sentinels.iter().cloned())
+        .collect()
 }
 
 /// Puts them behind what kubelet wrote. In place: whoever looks meanwhile and misses a name asks DNS, and another file of that name

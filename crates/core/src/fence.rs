@@ -10,7 +10,7 @@
 //! writes again once nobody else can lead: every replica acknowledges to it, or a majority of Sentinels names it and none is
 //! failing over. Without replicas nobody could take over, and it is never fenced.
 
-use crate::names::{Component, Names};
+use crate::names::Names;
 use crate::protocol::{AgentConfig, FedReplica, Fenced};
 use crate::seal::{Opinion, Vote, opinion};
 use std::collections::BTreeSet;
@@ -273,8 +273,8 @@ fn has_all(sight: &Sight<'_>, is_recent: impl Fn(u64) -> bool) -> bool {
         .filter(|replica| is_recent(replica.lag))
         .filter_map(|replica| names.data_pod_of_host(&replica.host))
         .collect();
-    (0..=sight.config.replicas)
-        .map(|ordinal| names.pod(Component::Redis, ordinal))
+    names
+        .data_pods(sight.config.replicas)
         .all(|pod| pod == sight.pod || there.contains(&pod))
 }
 

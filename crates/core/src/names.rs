@@ -158,6 +158,11 @@ impl Names {
         format!("{}-restore", self.bus)
     }
 
+    /// The data pods of a bus with so many replicas.
+    pub fn data_pods(&self, replicas: u32) -> impl Iterator<Item = String> {
+        (0..=replicas).map(|ordinal| self.pod(Component::Redis, ordinal))
+    }
+
     /// The DNS name that a pod announces. The pod's name decides the component.
     #[must_use]
     pub fn pod_fqdn(&self, component: Component, pod: &str) -> String {

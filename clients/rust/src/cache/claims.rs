@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::freshness::Age;
 use super::keyspace::Keyspace;
-use super::values::{Found, held, with_life};
+use super::values::{Found, Held, held, with_life};
 use crate::calls;
 use crate::command::Command;
 use crate::connection::{Connection, Repeat, parsed};
@@ -84,16 +84,16 @@ impl<V: DeserializeOwned> Keyspace<V> {
             let set = set.arg("NX").arg("GET").arg("PX").arg(lifetime);
             let mut commands = vec![set];
             commands.extend(with_life(key));
-            let mut replies = self.connection.pipeline_briefly(commands).await?;
-            let (life, stored) = (replies.pop(), replies.pop());
-            let holder = replies.pop().unwrap_or(Value::Nil);
+            let replies = self.connection.pipeline_briefly(commands).await?;
+            let mut replies = replies.into_iter();
+            let holder = replies.next().unwrap_or(Value::Nil);
             let holder: Option<String> = parsed("SET", holder)?;
             let claim = holder.is_none_or(|holder| holder == token).then(|| Claim {
                 connection: self.connection.clone(),
                 lock: lock.clone(),
                 token: token.clone(),
             });
-            if let Some(stored) = self.good(stored, life, &good)? {
+            if let Some(stored) = self.good(&held(replies)?, &good)? {
                 return Ok(stored);
             }
             if let Some(claim) = claim {
@@ -109,15 +109,10 @@ impl<V: DeserializeOwned> Keyspace<V> {
     }
 
     /// What answers without a load.
-    fn good(
-        &self,
-        stored: Option<Value>,
-        life: Option<Value>,
-        good: impl Fn(Age) -> bool,
-    ) -> Result<Option<Claimed<V>>> {
+    fn good(&self, held: &Held<Vec<u8>>, good: impl Fn(Age) -> bool) -> Result<Option<Claimed<V>>> {
         let remembers = self.rules.absent_for.is_some();
         let ttl = self.time_to_live()?;
-        Ok(match held(stored, life)?.found() {
+        Ok(match held.found() {
             Ok(Some((Found::Value(value), left))) => {
                 let age = self.rules.freshness.age(left, ttl, 1.0);
                 good(age).then_some(Claimed::Stored(Some(value)))

@@ -265,9 +265,7 @@ impl<V: Serialize + DeserializeOwned> Keyspace<V> {
         E: Into<Box<dyn StdError + Send + Sync>>,
     {
         let commands = Vec::from(with_life(&key));
-        let mut replies = self.connection.pipeline(commands, Repeat::Safe).await?;
-        let (life, stored) = (replies.pop(), replies.pop());
-        let held = held(stored, life)?;
+        let held = held(self.connection.pipeline(commands, Repeat::Safe).await?)?;
         let cached = match held.found::<V>() {
             Ok(Some((Found::Value(value), _))) => Some(value),
             Ok(Some((Found::Absent, _))) => None,

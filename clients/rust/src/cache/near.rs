@@ -144,7 +144,7 @@ impl NearCache {
         let [data, life] = <[Value; 2]>::try_from(replies).ok()?;
         let data = checked("GET", data).ok()?;
         let life = checked("PTTL", life).ok()?;
-        let held = held(Some(data), Some(life)).ok()?.shared();
+        let held = held([data, life]).ok()?.shared();
         if let Some(data) = &held.data {
             read.fill(Arc::clone(data), held.left);
         }

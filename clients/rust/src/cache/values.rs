@@ -131,9 +131,8 @@ impl<V: DeserializeOwned> Keyspace<V> {
             return self.found(&held);
         }
         let commands = Vec::from(with_life(key));
-        let mut replies = self.connection.pipeline_briefly(commands).await?;
-        let (life, stored) = (replies.pop(), replies.pop());
-        self.found(&held(stored, life)?)
+        let replies = self.connection.pipeline_briefly(commands).await?;
+        self.found(&held(replies)?)
     }
 
     async fn look_near(&self, key: &str) -> Result<Option<Held>> {
@@ -207,10 +206,11 @@ impl Held<Vec<u8>> {
 }
 
 /// What was answered to [`with_life`].
-pub(super) fn held(stored: Option<Value>, life: Option<Value>) -> Result<Held<Vec<u8>>> {
-    let data = parsed("GET", stored.unwrap_or(Value::Nil))?;
+pub(super) fn held(replies: impl IntoIterator<Item = Value>) -> Result<Held<Vec<u8>>> {
+    let mut replies = replies.into_iter();
+    let data = parsed("GET", replies.next().unwrap_or(Value::Nil))?;
     // `PTTL` says -1 where there is no end, and -2 where the key is gone, which was there a moment before.
-    let life: i64 = parsed("PTTL", life.unwrap_or(Value::Nil))?;
+    let life: i64 = parsed("PTTL", replies.next().unwrap_or(Value::Nil))?;
     Ok(Held {
         data,
         left: (life != -1).then(|| Duration::from_millis(u64::try_from(life).unwrap_or(0))),

@@ -1,7 +1,7 @@
 //! Whom a Sentinel may promote that does its own failover: it chooses by itself, by priority first and by what it was last told.
 
 use super::{Copy, refusal};
-use crate::names::{Component, Names};
+use crate::names::Names;
 use crate::protocol::Refusal;
 
 /// `replica-priority` of the one that a Sentinel is to prefer. Its agent sets the usual one again at its next look.
@@ -91,7 +91,5 @@ pub fn others<'a>(
     replicas: u32,
     pod: &'a str,
 ) -> impl Iterator<Item = String> + use<'a> {
-    (0..=replicas)
-        .map(|ordinal| names.pod(Component::Redis, ordinal))
-        .filter(move |other| other != pod)
+    names.data_pods(replicas).filter(move |other| other != pod)
 }

@@ -61,8 +61,6 @@ struct Choice<'a> {
     silent: Vec<&'a str>,
     /// The pod with the newest data, where any has data.
     best: Option<&'a str>,
-    /// How long is waited for those who have not reported, in milliseconds.
-    patience: u64,
 }
 
 impl<'a> Choice<'a> {
@@ -80,7 +78,7 @@ impl<'a> Choice<'a> {
             .find(|copy| Some(copy.pod) == named && !is_outdone(view, copy.pod, copy.data))
             .or_else(|| with_data().max_by_key(|copy| copy.rank(view)))
             .map(|copy| copy.pod);
-        let mut choice = Self {
+        Self {
             view,
             named,
             missing: missing.collect(),
@@ -88,13 +86,16 @@ impl<'a> Choice<'a> {
                 .filter(|pod| view.sentinel(pod).is_none())
                 .collect(),
             best,
-            patience: PATIENCE_MS,
             copies,
-        };
-        if choice.sentinels_may_move_on().is_some() {
-            choice.patience = patience_with_sentinels(view);
         }
-        choice
+    }
+
+    /// How long is waited for those who have not reported, in milliseconds.
+    fn patience(&self) -> u64 {
+        match self.sentinels_may_move_on() {
+            Some(_) => patience_with_sentinels(self.view),
+            None => PATIENCE_MS,
+        }
     }
 
     /// The pod that Sentinels may still have lead, or replace by another.
@@ -119,7 +120,7 @@ impl<'a> Choice<'a> {
             || self.view.moving_to().is_some()
             || !self.missing.is_empty()
             || !self.silent.is_empty();
-        open && !self.view.passed(since, self.patience)
+        open && !self.view.passed(since, self.patience())
     }
 
     fn wait(&self) -> Course {
@@ -127,7 +128,7 @@ impl<'a> Choice<'a> {
             return wait_since(self.view, Some(self.view.now()));
         }
         if let Some(named) = self.sentinels_may_move_on() {
-            return Course::Wait(sentinels_have_time(self.view, named, self.patience));
+            return Course::Wait(sentinels_have_time(self.view, named, self.patience()));
         }
         let unheard = [self.missing.as_slice(), self.silent.as_slice()].concat();
         Course::Wait(Blocked::new(
@@ -135,7 +136,7 @@ impl<'a> Choice<'a> {
             format!(
                 "a primary is chosen when {} have reported, or {} s after the first copy did",
                 unheard.join(", "),
-                self.patience / 1_000
+                self.patience() / 1_000
             ),
         ))
     }

@@ -116,7 +116,8 @@ async fn crash_when(scene: &Scene, running: &str) -> anyhow::Result<()> {
     scene.crash(&scene.primary).await
 }
 
-async fn hang(scene: &Scene) -> anyhow::Result<()> {
+/// The primary's server stands still for 12 s.
+pub(super) async fn hang(scene: &Scene) -> anyhow::Result<()> {
     let server = scene.server(&scene.primary).await?;
     let _hung = Suspended::all(vec![server])?;
     tokio::time::sleep(HUNG).await;

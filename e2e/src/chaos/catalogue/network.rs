@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::time::Instant;
 
+use super::crashes::hang;
 use crate::chaos::{Fault, Loses, Scene, held};
 use crate::machine::Rules;
-use crate::process::Suspended;
 
 /// How long a link is cut.
 const CUT: Duration = Duration::from_secs(25);
@@ -18,9 +19,6 @@ const BAD: Duration = Duration::from_secs(20);
 /// How long no name is answered, and how long that has lasted when the primary hangs.
 const NAMELESS: Duration = Duration::from_secs(40);
 const ALREADY: Duration = Duration::from_secs(5);
-
-/// How long it hangs: longer than Sentinels wait.
-const HUNG: Duration = Duration::from_secs(12);
 
 /// `replication.fencingWindow` and the looks that it takes to act on it: so long a primary may take writes that cannot know
 /// of another.
@@ -190,11 +188,10 @@ async fn without_names(scene: &Scene) -> anyhow::Result<()> {
         .iter()
         .map(|node| Rules::forward(node, SILENT_DNS, &rules));
     let _silent: Vec<Rules> = silent.collect::<anyhow::Result<_>>()?;
+    let until = Instant::now() + NAMELESS;
     tokio::time::sleep(ALREADY).await;
-    let hung = Suspended::all(vec![scene.server(&scene.primary).await?])?;
-    tokio::time::sleep(HUNG).await;
-    drop(hung);
-    tokio::time::sleep(NAMELESS.saturating_sub(ALREADY + HUNG)).await;
+    hang(scene).await?;
+    tokio::time::sleep_until(until).await;
     Ok(())
 }
 
